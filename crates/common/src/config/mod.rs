@@ -1,0 +1,304 @@
+//! The site's configuration: one file, `/etc/posthorn/posthorn.toml`, then `conf.d/*.toml` beside
+//! it, then `POSTHORN_…` variables (`POSTHORN_MTAD__SPOOL=/x` is `mtad.spool`), then flags.
+//!
+//! Values parse into types in which nothing can be wrong: nobody checks them again. Defaults
+//! live in `Default` and nowhere else. All mistakes are told at once, each with file, line and
+//! column, and an unknown key with the nearest right one.
+
+mod limits;
+mod listen;
+mod load;
+mod span;
+mod template;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use mail_proto::address::{Address, Domain};
+use serde::Deserialize;
+
+pub use limits::Limits;
+pub use listen::{
+    Endpoint, ImapListen, LmtpListen, MtadListen, NextHop, Pop3Listen, Role, TlsMode,
+};
+pub use load::{Mistake, Mistakes, Source, load};
+pub use span::Span;
+pub use template::PathTemplate;
+
+/// Everything a site says. The same file serves all daemons.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// The form of this file: 1.
+    pub config_version: Version,
+    /// The name in greetings and in `Received` fields.
+    #[serde(deserialize_with = "listen::parsed")]
+    pub hostname: Domain,
+    /// Postfix's address classes.
+    #[serde(default)]
+    pub domains: Domains,
+    /// Certificate and key; without them no TLS is offered.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Where mail lives.
+    #[serde(default)]
+    pub mail: Mail,
+    /// Who may log in.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Sockets and other things that live as long as the daemons.
+    #[serde(default)]
+    pub run: Run,
+    /// What anybody may use up.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How much is logged.
+    #[serde(default)]
+    pub log: Log,
+    /// The mail transport.
+    #[serde(default)]
+    pub mtad: Mtad,
+    /// Local delivery.
+    #[serde(default, rename = "lmtp-deliverd")]
+    pub lmtp_deliverd: LmtpDeliverd,
+    /// IMAP.
+    #[serde(default)]
+    pub imapd: Imapd,
+    /// POP3.
+    #[serde(default)]
+    pub pop3d: Pop3d,
+}
+
+/// The form of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Version;
+
+/// Postfix's address classes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Domains {
+    /// Mailboxes here.
+    #[serde(deserialize_with = "listen::parsed_list")]
+    pub local: Vec<Domain>,
+}
+
+/// Certificate and key, both PEM, watched for change.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+/// Where mail lives.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// Where a user's mail is: `%d` domain, `%n` local part, `%u` both.
+    pub path: PathTemplate,
+    /// Between the levels of a mailbox name, as clients see it.
+    pub separator: char,
+    /// The personal namespace's prefix; empty but where a site was taken over.
+    pub prefix: String,
+}
+
+/// Who may log in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// A passwd-file as Dovecot has it: `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra`.
+    pub passwd: PathBuf,
+    /// Whether passwords are taken without TLS.
+    pub cleartext: Cleartext,
+    /// Passwords being hashed at the same time.
+    pub hashing: NonZeroUsize,
+}
+
+/// Whether passwords are taken without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleartext {
+    /// Never.
+    #[default]
+    Never,
+    /// From loopback addresses (`posthorn try`).
+    Loopback,
+}
+
+/// Sockets and other things that live as long as the daemons.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// Their directory.
+    pub directory: PathBuf,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least important lines that are still written.
+    pub level: Level,
+}
+
+/// The importance of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The mail transport.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mtad {
+    /// Where it listens, when systemd passes no sockets.
+    pub listen: Vec<MtadListen>,
+    /// The queue's directory.
+    pub spool: PathBuf,
+    /// lmtp-deliverd's socket.
+    pub lmtp: PathBuf,
+    /// Where mail for other domains goes: `host:port`, `[host]:port`. Without it such mail waits.
+    pub next_hop: Option<NextHop>,
+    /// After a first failed attempt; then twice as long each time, up to `retry_max`.
+    pub retry_first: Span,
+    /// The longest pause between attempts.
+    pub retry_max: Span,
+    /// A message that still waits after this long is bounced.
+    pub lifetime: Span,
+    /// Deliveries at the same time.
+    pub deliveries: NonZeroUsize,
+    /// Who gets mail for postmaster of every local domain where no such user exists.
+    #[serde(deserialize_with = "listen::parsed_option")]
+    pub postmaster: Option<Address>,
+}
+
+/// Local delivery.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LmtpDeliverd {
+    /// Where it listens, when systemd passes no sockets.
+    pub listen: Vec<LmtpListen>,
+}
+
+/// IMAP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Imapd {
+    /// Where it listens, when systemd passes no sockets.
+    pub listen: Vec<ImapListen>,
+}
+
+/// POP3.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pop3d {
+    /// Where it listens, when systemd passes no sockets.
+    pub listen: Vec<Pop3Listen>,
+}
+
+impl TryFrom<i64> for Version {
+    type Error = String;
+
+    fn try_from(version: i64) -> Result<Self, String> {
+        if version == 1 {
+            Ok(Self)
+        } else {
+            Err(format!("this release reads config_version 1, not {version}"))
+        }
+    }
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self { path: PathTemplate::default(), separator: '/', prefix: String::new() }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            passwd: "/etc/posthorn/passwd".into(),
+            cleartext: Cleartext::default(),
+            hashing: const { NonZeroUsize::new(2).expect("2 is not 0") },
+        }
+    }
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { directory: "/run/posthorn".into() }
+    }
+}
+
+impl Default for Mtad {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                MtadListen { address: Endpoint::any(25), role: Role::Mx, tls: TlsMode::Starttls },
+                MtadListen {
+                    address: Endpoint::any(587),
+                    role: Role::Submission,
+                    tls: TlsMode::Starttls,
+                },
+                MtadListen {
+                    address: Endpoint::any(465),
+                    role: Role::Submission,
+                    tls: TlsMode::Implicit,
+                },
+                MtadListen {
+                    address: Endpoint::Unix("/run/posthorn/inject.sock".into()),
+                    role: Role::Inject,
+                    tls: TlsMode::Starttls,
+                },
+            ],
+            spool: "/var/spool/posthorn".into(),
+            lmtp: "/run/posthorn/lmtp.sock".into(),
+            next_hop: None,
+            retry_first: Span::minutes(5),
+            retry_max: Span::hours(4),
+            lifetime: Span::hours(5 * 24),
+            deliveries: const { NonZeroUsize::new(16).expect("16 is not 0") },
+            postmaster: None,
+        }
+    }
+}
+
+impl Default for LmtpDeliverd {
+    fn default() -> Self {
+        Self {
+            listen: vec![LmtpListen { address: Endpoint::Unix("/run/posthorn/lmtp.sock".into()) }],
+        }
+    }
+}
+
+impl Default for Imapd {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                ImapListen { address: Endpoint::any(143), tls: TlsMode::Starttls },
+                ImapListen { address: Endpoint::any(993), tls: TlsMode::Implicit },
+            ],
+        }
+    }
+}
+
+impl Default for Pop3d {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                Pop3Listen { address: Endpoint::any(110), tls: TlsMode::Starttls },
+                Pop3Listen { address: Endpoint::any(995), tls: TlsMode::Implicit },
+            ],
+        }
+    }
+}

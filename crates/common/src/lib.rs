@@ -1,0 +1,16 @@
+//! What all daemons of Posthorn share: Maildir and auth, and the one daemon skeleton.
+//!
+//! All contact with the system is here: files only through [`disk`], passwords only through
+//! [`auth`], sockets only through [`daemon`] and [`serve`]. Protocols are in `mail-proto`, which
+//! knows none of this.
+
+pub mod auth;
+pub mod config;
+pub mod daemon;
+pub mod disk;
+pub mod log;
+pub mod maildir;
+pub mod pool;
+pub mod serve;
+pub mod time;
+pub mod tls;

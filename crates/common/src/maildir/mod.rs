@@ -1,0 +1,77 @@
+//! Mailboxes in Maildirs, as Dovecot keeps them: Maildir++ folders, `dovecot-uidlist`,
+//! `dovecot-keywords`, `subscriptions`. Others may read and change the files at any time.
+//!
+//! [`Directory`] is who has which mailboxes; [`Store`] is one mailbox. Nothing in their
+//! signatures is about Maildir: another store can take their place. All of it is plain blocking
+//! code, to be called on a pool.
+
+mod directory;
+mod store;
+
+pub use directory::Directory;
+pub use store::{Appending, Located, Message, NewMessage, Store};
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a mailbox does not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// No mailbox has this name.
+    #[error("no mailbox {0:?}")]
+    NoSuchMailbox(String),
+    /// A mailbox has this name already.
+    #[error("mailbox {0:?} exists already")]
+    AlreadyExists(String),
+    /// No mailbox can have this name, or INBOX was to be deleted.
+    #[error("not possible with mailbox {0:?}")]
+    Cannot(String),
+    /// There are more keywords than can be kept.
+    #[error("no room for keyword {0:?}")]
+    Keywords(String),
+    /// The message is gone.
+    #[error("message {0} is gone")]
+    Gone(mail_proto::mailbox::Uid),
+    /// A file of the mailbox says what it cannot say; it was left alone.
+    #[error("{path}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Quota or disk is full.
+    #[error("{path}: no space left")]
+    Full {
+        /// What could not be written.
+        path: PathBuf,
+    },
+    /// Another process holds a lock for longer than we wait.
+    #[error("{0} is locked by another process")]
+    Locked(PathBuf),
+    /// The system said no.
+    #[error("{path}: {error}")]
+    System {
+        /// What was touched.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again later may help. Unknown troubles are temporary.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoSuchMailbox(_)
+                | Self::AlreadyExists(_)
+                | Self::Cannot(_)
+                | Self::Keywords(_)
+                | Self::Gone(_)
+        )
+    }
+}

@@ -1,0 +1,1 @@
+//! Commands as bytes: framing with literals, then the grammar.

@@ -1,0 +1,3 @@
+//! Messages: header fields, dates, addresses for ENVELOPE, and MIME structure.
+
+pub mod structure;

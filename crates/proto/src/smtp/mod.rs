@@ -1,0 +1,202 @@
+//! SMTP (RFC 5321), message submission (RFC 6409) and LMTP (RFC 2033): one server, one client.
+
+pub mod client;
+pub mod reply;
+mod server;
+
+use std::time::Duration;
+
+pub use reply::Reply;
+pub use server::Server;
+
+use crate::address::{Address, Domain, ReversePath};
+use crate::sasl::{Credentials, Verdict};
+
+/// Which of the three related protocols is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Mail from other servers: port 25. Never offers AUTH.
+    Smtp,
+    /// Mail from people: ports 587 and 465. Takes no mail before AUTH.
+    Submission,
+    /// Mail from local programs over `inject.sock`: who speaks is known from the socket.
+    Inject,
+    /// Mail to mailboxes (RFC 2033): LHLO, and a reply for each recipient after the final dot.
+    Lmtp,
+}
+
+/// What a server session is told when it begins.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Which protocol.
+    pub dialect: Dialect,
+    /// Our name in the greeting.
+    pub hostname: Domain,
+    /// What the peer may use up.
+    pub limits: Limits,
+    /// Whether STARTTLS can be offered.
+    pub starttls: bool,
+    /// Whether AUTH is offered before TLS too.
+    pub cleartext_auth: bool,
+    /// Whether XDELIVERID is offered (our own LMTP socket).
+    pub delivery_ids: bool,
+}
+
+/// What a peer may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Octets of a message as it travels, dots unstuffed.
+    pub message_size: u64,
+    /// Recipients of a transaction.
+    pub recipients: usize,
+    /// Octets of a command line, CRLF included. RFC 5321, 4.5.3.1.4 wants 512 and more for
+    /// extensions; Exchange needs 2,048.
+    pub command_line: usize,
+    /// Replies of the 5xx kind before the session is ended.
+    pub errors: u32,
+    /// How long a peer may be silent between commands.
+    pub patience: Duration,
+}
+
+/// Who speaks, as far as a message's `Received` field tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Client {
+    /// What it called itself.
+    pub hello: String,
+    /// Whether it said EHLO or LHLO.
+    pub extended: bool,
+    /// What TLS agreed on.
+    pub tls: Option<crate::Secured>,
+    /// Whose credentials it showed.
+    pub username: Option<String>,
+}
+
+/// What the MAIL and RCPT commands of a transaction said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Where bounces go.
+    pub sender: ReversePath,
+    /// Who shall get it; at least one once the message comes.
+    pub recipients: Vec<Recipient>,
+    /// What SIZE= announced.
+    pub size: Option<u64>,
+    /// Whether the sender said BODY=8BITMIME.
+    pub eight_bit: bool,
+    /// XDELIVERID: mtad's queue id, on our own LMTP socket only.
+    pub delivery_id: Option<String>,
+}
+
+/// One recipient of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address. `<Postmaster>` (RFC 5321, 4.5.1) is given our own host name as domain.
+    pub address: Address,
+}
+
+/// What a server session asks.
+#[derive(Debug)]
+pub enum Request {
+    /// AUTH: whose are these?
+    Verify(Credentials),
+    /// MAIL: may this client send as this sender?
+    Sender {
+        /// Who speaks.
+        client: Client,
+        /// The sender it named.
+        sender: ReversePath,
+    },
+    /// RCPT: does mail for this recipient go on from here?
+    Route {
+        /// Who speaks.
+        client: Client,
+        /// The sender of the transaction.
+        sender: ReversePath,
+        /// The recipient it named.
+        recipient: Recipient,
+    },
+    /// DATA: a message is about to come. What was begun and never committed leaves no trace.
+    Begin {
+        /// Who speaks.
+        client: Client,
+        /// For whom it is.
+        envelope: Envelope,
+    },
+    /// A full block of the message: wire bytes, dots unstuffed.
+    Store(Vec<u8>),
+    /// The last block. Answer only once what is answered survives a power cut.
+    Commit(Vec<u8>),
+    /// The message is broken or too big, or RSET came: forget it.
+    Discard,
+}
+
+/// What a server session is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Request::Verify`].
+    Verified {
+        /// Whose credentials they were.
+        username: String,
+        /// What they are worth.
+        verdict: Verdict,
+    },
+    /// To [`Request::Sender`].
+    Sender {
+        /// The sender asked about.
+        sender: ReversePath,
+        /// What comes of it.
+        outcome: Result<(), Failure>,
+    },
+    /// To [`Request::Route`].
+    Routed {
+        /// The recipient asked about.
+        recipient: Recipient,
+        /// What comes of it.
+        outcome: Result<(), Failure>,
+    },
+    /// To [`Request::Begin`].
+    Begun(Result<(), Failure>),
+    /// To [`Request::Store`]: an empty block to fill next, with its old capacity.
+    Stored(Result<Vec<u8>, Failure>),
+    /// To [`Request::Commit`]: one outcome in SMTP; in LMTP one for each recipient, in order.
+    Committed(Vec<Result<Accepted, Failure>>),
+    /// To [`Request::Discard`].
+    Discarded,
+}
+
+/// What became of a message that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is in our queue under this id.
+    Queued(String),
+    /// It is in the recipient's mailbox.
+    Delivered(String),
+}
+
+/// Why something is refused. [`reply`] has the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Something of ours does not work now: 451 4.3.0.
+    Unavailable,
+    /// Our disk is full: 452 4.3.1.
+    DiskFull,
+    /// No such mailbox here: 550 5.1.1.
+    NoSuchUser,
+    /// Neither from nor for somebody here: 554 5.7.1.
+    RelayDenied,
+    /// This user may not send as this sender: 553 5.7.1.
+    SenderNotYours,
+    /// The message was here before: 554 5.4.6.
+    Loop,
+    /// The mailbox is full: 452 4.2.2.
+    MailboxFull,
+    /// Mail to an unqualified or literal domain that we do not serve: 550 5.1.2.
+    BadDomain,
+}
+
+impl Failure {
+    /// Whether trying again later may help. Unknown troubles are temporary.
+    #[must_use]
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Unavailable | Self::DiskFull | Self::MailboxFull)
+    }
+}
