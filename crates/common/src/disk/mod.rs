@@ -8,24 +8,90 @@
 //! a power cut finds the file under its old name; only an fsync of the *directory* makes a rename
 //! last. And a failed fsync must never be tried again on the same file: the kernel has dropped
 //! the pages and the second one lies.
+//!
+//! What syncs by itself: making a directory (its parent), [`Dir::replace`] (file and directory).
+//! What does not, because callers do several and sync once with [`Dir::sync`]: rename, link,
+//! unlink, [`NewFile::move_to`].
+
+mod dir;
+mod entries;
+mod file;
+mod stat;
+
+pub use dir::Dir;
+pub use entries::{Entries, Entry};
+pub use file::{AppendFile, NewFile};
+pub use stat::{Kind, Stamp, Stat};
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// An open directory. Names given to its methods are single components: no `/`, no `..`; links
-/// are not followed.
-#[derive(Debug)]
-pub struct Dir {}
+use thiserror::Error;
 
-impl Dir {
-    /// Opens a directory that exists.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        todo!("{path:?}")
+/// What the system said, and of which path.
+#[derive(Debug, Error)]
+#[error("{}: {error}", path.display())]
+pub struct DiskError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// Of this module's functions.
+pub type Result<T> = std::result::Result<T, DiskError>;
+
+impl DiskError {
+    /// Says of which path an error is.
+    #[must_use]
+    pub fn new(path: PathBuf, error: io::Error) -> Self {
+        Self { path, error }
     }
 
-    /// Opens a directory, made (mode 0700, with its parents, each synced into its parent) if it
-    /// is missing.
-    pub fn open_or_create(path: &Path) -> io::Result<Self> {
-        todo!("{path:?}")
+    /// What was touched.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.error.kind()
+    }
+
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.kind() == io::ErrorKind::NotFound
+    }
+
+    /// Whether the name is taken.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
+    }
+
+    /// Whether disk or quota is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
+    /// Whether trying again later may help: always, for the operator may mend it.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        true
+    }
+
+    /// The path and what the system said.
+    #[must_use]
+    pub fn into_parts(self) -> (PathBuf, io::Error) {
+        (self.path, self.error)
+    }
+}
+
+/// For those who speak `io::Error`: the kind is kept, the text names the path.
+impl From<DiskError> for io::Error {
+    fn from(error: DiskError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 }

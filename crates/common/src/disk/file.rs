@@ -1,0 +1,149 @@
+//! Files being written.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+
+use super::{Dir, DiskError, Result};
+
+/// A file that was just created. Dropped before [`move_to`](Self::move_to) or
+/// [`keep`](Self::keep), it is removed again.
+#[derive(Debug)]
+pub struct NewFile {
+    dir: Dir,
+    name: OsString,
+    file: File,
+    state: State,
+}
+
+/// A file that grows at its end.
+#[derive(Debug)]
+pub struct AppendFile {
+    dir: Dir,
+    name: OsString,
+    file: File,
+    state: State,
+}
+
+/// How far a file can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It can.
+    Sound,
+    /// A sync failed: what is on the disk nobody knows, and another sync would lie.
+    Lost,
+    /// It has its final name; dropping it removes nothing.
+    Named,
+}
+
+impl NewFile {
+    pub(super) fn new(dir: Dir, name: &OsStr, file: File) -> Self {
+        Self { dir, name: name.to_owned(), file, state: State::Sound }
+    }
+
+    /// Writes all of it.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| self.dir.error(&self.name, error))
+    }
+
+    /// Sets the time of its last change, in seconds since 1970. To last, it needs
+    /// [`sync_all`](Self::sync_all).
+    pub fn set_modified(&self, seconds: i64) -> Result<()> {
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
+        };
+        rustix::fs::futimens(&self.file, &times).map_err(|e| self.dir.error(&self.name, e.into()))
+    }
+
+    /// Makes content and length last.
+    pub fn sync_data(&mut self) -> Result<()> {
+        let done = once(&mut self.state, || self.file.sync_data());
+        done.map_err(|error| self.dir.error(&self.name, error))
+    }
+
+    /// Makes content, length and times last.
+    pub fn sync_all(&mut self) -> Result<()> {
+        let done = once(&mut self.state, || self.file.sync_all());
+        done.map_err(|error| self.dir.error(&self.name, error))
+    }
+
+    /// Gives it its final name, which must be free. To last, it needs a sync of that directory.
+    /// On an error the file is removed.
+    pub fn move_to(mut self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        self.dir.rename_new(&self.name, dir, name)?;
+        self.state = State::Named;
+        Ok(())
+    }
+
+    /// Gives it a name that may be taken by another file, which is then gone.
+    pub fn move_over(mut self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        self.dir.rename(&self.name, dir, name)?;
+        self.state = State::Named;
+        Ok(())
+    }
+
+    /// The name that it has is its final one.
+    pub fn keep(mut self) {
+        self.state = State::Named;
+    }
+
+    /// The name that it was created with.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.state != State::Named {
+            // Nobody is left to be told; whoever cleans the directory finds what stays.
+            let _ = self.dir.unlink(&self.name);
+        }
+    }
+}
+
+impl AppendFile {
+    pub(super) fn new(dir: Dir, name: &OsStr, file: File) -> Self {
+        Self { dir, name: name.to_owned(), file, state: State::Sound }
+    }
+
+    /// Writes all of it at the end, in one call to the system where that takes it.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| self.dir.error(&self.name, error))
+    }
+
+    /// Makes content and length last.
+    pub fn sync_data(&mut self) -> Result<()> {
+        let done = once(&mut self.state, || self.file.sync_data());
+        done.map_err(|error| self.dir.error(&self.name, error))
+    }
+
+    /// How long it is now.
+    pub fn length(&self) -> Result<u64> {
+        let metadata = self.file.metadata().map_err(|e| self.dir.error(&self.name, e))?;
+        Ok(metadata.len())
+    }
+
+    /// Cuts off what stands after `length`: the half of a record whose writing failed.
+    pub fn cut(&mut self, length: u64) -> Result<()> {
+        self.file.set_len(length).map_err(|error| self.dir.error(&self.name, error))
+    }
+}
+
+/// A sync whose failure is remembered.
+fn once(state: &mut State, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if *state == State::Lost {
+        return Err(io::Error::other("an earlier sync of this file failed"));
+    }
+    sync().inspect_err(|_| *state = State::Lost)
+}
+
+impl Dir {
+    pub(super) fn error(&self, name: &OsStr, error: io::Error) -> DiskError {
+        DiskError::new(self.path().join(name), error)
+    }
+}

@@ -1,0 +1,67 @@
+//! What the system knows of a file without opening it.
+
+use rustix::fs::FileType;
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else: links, sockets, devices.
+    Other,
+}
+
+/// A time stamp of a file, with nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stamp {
+    /// Seconds since 1970.
+    pub seconds: i64,
+    /// And this much.
+    pub nanoseconds: u32,
+}
+
+/// What the system knows of a file without opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Its octets.
+    pub size: u64,
+    /// Its file system.
+    pub device: u64,
+    /// Which file it is there.
+    pub inode: u64,
+    /// When its content changed.
+    pub modified: Stamp,
+    /// When anything of it changed, names included; nobody can set this.
+    pub changed: Stamp,
+}
+
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<rustix::fs::Stat> for Stat {
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let stamp = |seconds, nanoseconds| Stamp {
+            seconds,
+            nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
+        };
+        Self {
+            kind: FileType::from_raw_mode(stat.st_mode).into(),
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            modified: stamp(stat.st_mtime, stat.st_mtime_nsec),
+            changed: stamp(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
