@@ -83,21 +83,20 @@ impl Dir {
     /// Gives a file new content, durably: after a crash there is the old content or the new, and
     /// when this returns the new. On an error the old content stays.
     pub fn replace(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let name = self.checked(name.as_ref())?;
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut temporary = name.to_owned();
-        temporary.push(format!(".{}-{count}{}", std::process::id(), Self::TEMPORARY));
-        // The name holds the process id: only a dead process's file can stand in the way.
-        match self.unlink(&temporary) {
-            Err(error) if !error.is_missing() => return Err(error),
-            _ => {}
-        }
-        let mut file = self.create_new(&temporary)?;
-        file.write(bytes)?;
-        file.sync_all()?;
-        file.move_over(self, name)?;
-        self.sync()
+        self.replace_at(name.as_ref(), bytes, None)
+    }
+
+    /// As [`replace`](Self::replace); and the time of the file's last change, in whole seconds,
+    /// is later than the old one's, for readers who look at nothing else.
+    pub fn replace_newer(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
+        let name = name.as_ref();
+        let old = match self.stat(name) {
+            Ok(stat) => stat.modified.seconds,
+            Err(error) if error.is_missing() => return self.replace_at(name, bytes, None),
+            Err(error) => return Err(error),
+        };
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+        self.replace_at(name, bytes, (now <= old).then_some(old.saturating_add(1)))
     }
 
     /// The end of the names of files that [`replace`](Self::replace) has not finished. Those of
@@ -227,6 +226,27 @@ impl Dir {
         }
     }
 
+    fn replace_at(&self, name: &OsStr, bytes: &[u8], modified: Option<i64>) -> Result<()> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let name = self.checked(name)?;
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let mut temporary = name.to_owned();
+        temporary.push(format!(".{}-{count}{}", std::process::id(), Self::TEMPORARY));
+        // The name holds the process id: only a dead process's file can stand in the way.
+        match self.unlink(&temporary) {
+            Err(error) if !error.is_missing() => return Err(error),
+            _ => {}
+        }
+        let mut file = self.create_new(&temporary)?;
+        file.write(bytes)?;
+        if let Some(seconds) = modified {
+            file.set_modified(seconds)?;
+        }
+        file.sync_all()?;
+        file.move_over(self, name)?;
+        self.sync()
+    }
+
     fn openat(&self, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let name = self.checked(name)?;
         rustix::fs::openat(self, name, flags | OFlags::NOFOLLOW, mode)
@@ -324,7 +344,9 @@ mod tests {
     fn replace_leaves_old_or_new_and_nothing_else() {
         let (_directory, dir) = temporary();
         dir.replace("a", b"one").unwrap();
-        dir.replace("a", b"two").unwrap();
+        let before = dir.stat("a").unwrap().modified.seconds;
+        dir.replace_newer("a", b"two").unwrap();
+        assert!(before < dir.stat("a").unwrap().modified.seconds);
         assert_eq!(dir.read("a", 3).unwrap(), b"two");
         assert_eq!(dir.read("a", 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(dir.entries().unwrap().count(), 1);

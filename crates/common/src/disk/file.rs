@@ -48,6 +48,12 @@ impl NewFile {
         self.file.write_all(bytes).map_err(|error| self.dir.error(&self.name, error))
     }
 
+    /// Writes all that is left to read of another file.
+    pub fn fill(&mut self, source: &mut File) -> Result<()> {
+        let done = io::copy(source, &mut self.file).map(|_| ());
+        done.map_err(|error| self.dir.error(&self.name, error))
+    }
+
     /// Sets the time of its last change, in seconds since 1970. To last, it needs
     /// [`sync_all`](Self::sync_all).
     pub fn set_modified(&self, seconds: i64) -> Result<()> {

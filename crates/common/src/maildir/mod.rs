@@ -5,16 +5,39 @@
 //! signatures is about Maildir: another store can take their place. All of it is plain blocking
 //! code, to be called on a pool.
 
+mod append;
+mod copy;
 mod directory;
+mod dotlock;
+mod expunge;
+mod flags;
+mod folder;
+mod held;
+mod keywords;
+mod known;
+mod leftovers;
+mod lines;
+mod lock;
+mod mailbox;
+mod name;
+mod scan;
 mod store;
+mod subscriptions;
+mod uid_validity;
+mod uidlist;
+mod watch;
 
+pub use append::Appending;
 pub use directory::Directory;
-pub use store::{Appending, Located, Message, NewMessage, Store};
+pub use store::{Located, Message, NewMessage, Store};
+pub use watch::Watch;
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+
+use crate::disk::DiskError;
 
 /// Why a mailbox does not do what it was asked.
 #[derive(Debug, Error)]
@@ -73,5 +96,15 @@ impl StoreError {
                 | Self::Keywords(_)
                 | Self::Gone(_)
         )
+    }
+}
+
+impl From<DiskError> for StoreError {
+    fn from(error: DiskError) -> Self {
+        if error.is_full() {
+            return Self::Full { path: error.path().to_owned() };
+        }
+        let (path, error) = error.into_parts();
+        Self::System { path, error }
     }
 }

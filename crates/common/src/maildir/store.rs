@@ -1,15 +1,27 @@
 //! One mailbox.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail_proto::mailbox::{FlagChange, NamedFlags, Snapshot, Uid};
 
-use super::StoreError;
+use crate::disk::{self, Dir};
+
+use super::append::Appending;
+use super::lines::WireSize;
+use super::mailbox::Mailbox;
+use super::watch::Watch;
+use super::{StoreError, copy, expunge, flags, name, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    mailbox: Arc<Mailbox>,
+}
 
 /// A message to add, besides its bytes.
 #[derive(Debug, Clone, Default)]
@@ -22,10 +34,6 @@ pub struct NewMessage {
     pub delivery_id: Option<String>,
 }
 
-/// A message being added. Dropped without a [`commit`](Self::commit) it leaves no trace.
-#[derive(Debug)]
-pub struct Appending {}
-
 /// Where a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located {
@@ -37,24 +45,38 @@ pub struct Located {
 
 /// A message open for reading: it can be read to its end even if it is removed meanwhile.
 #[derive(Debug)]
-pub struct Message {}
+pub struct Message {
+    file: File,
+    size: u64,
+    path: PathBuf,
+}
+
+const MAILDROP_LOCK: &str = "posthorn.pop3.lock";
 
 impl Store {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox }
+    }
+
     /// How the mailbox looks now. The same `Arc` as last time if nothing changed; shared by all
     /// who ask in this process.
     pub fn sync(&self) -> Result<Arc<Snapshot>, StoreError> {
-        todo!()
+        self.mailbox.sync()
     }
 
     /// The first UID that nobody has been told of as `\Recent`; with `claim`, the caller is told
     /// now and the messages count as seen by a session (files move from `new` to `cur`).
     pub fn recent_from(&self, claim: bool) -> Result<Uid, StoreError> {
-        todo!("{claim}")
+        if claim {
+            return flags::claim(&self.mailbox);
+        }
+        self.mailbox.sync()?;
+        Ok(self.mailbox.known().recent_from())
     }
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        todo!("{message:?}")
+        Appending::begin(&self.mailbox, message)
     }
 
     /// Changes flags; UIDs that are gone are passed over.
@@ -63,67 +85,132 @@ impl Store {
         uids: &[Uid],
         change: &FlagChange,
     ) -> Result<Arc<Snapshot>, StoreError> {
-        todo!("{uids:?} {change:?}")
+        flags::change(&self.mailbox, uids, change)
     }
 
     /// Removes messages, durably; UIDs that are gone are passed over.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Arc<Snapshot>, StoreError> {
-        todo!("{uids:?}")
+        expunge::expunge(&self.mailbox, uids)
     }
 
-    /// Copies messages with flags and INTERNALDATE, all or none, durably. Returns old and new
-    /// UIDs and the target's UIDVALIDITY.
-    pub fn copy(&self, uids: &[Uid], target: &Store) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-        todo!("{uids:?} {target:?}")
+    /// Copies messages with flags and INTERNALDATE, all or none, durably; UIDs that are gone are
+    /// passed over. Returns the target's UIDVALIDITY, and old and new UIDs.
+    pub fn copy(&self, uids: &[Uid], target: &Self) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
+        copy::copy(&self.mailbox, uids, &target.mailbox)
     }
 
     /// Opens a message for reading.
     pub fn message(&self, uid: Uid) -> Result<Message, StoreError> {
-        todo!("{uid}")
+        let (message, promised) = self.with_file(uid, |dir, name| {
+            let file = dir.file(name)?;
+            let path = dir.path().join(name);
+            match file.metadata() {
+                Ok(metadata) => {
+                    let message = Message { file, size: metadata.len(), path };
+                    Ok((message, name::stored_size(name)))
+                }
+                Err(error) => Err(disk::DiskError::new(path, error)),
+            }
+        })?;
+        if promised.is_some_and(|size| size != message.size) {
+            // Somebody wrote into the file: what its name says is not to be believed.
+            let size = message.wire_size()?;
+            self.mailbox.known().sizes.insert(uid, size);
+        }
+        Ok(message)
     }
 
     /// Its octets with CRLF line ends, from the file's name where it says so.
     pub fn size(&self, uid: Uid) -> Result<u64, StoreError> {
-        todo!("{uid}")
+        if let Some(size) = self.known_size(uid) {
+            return Ok(size);
+        }
+        let size = self.message(uid)?.wire_size()?;
+        self.mailbox.known().sizes.insert(uid, size);
+        Ok(size)
     }
 
     /// Its INTERNALDATE, in seconds since 1970.
     pub fn internal_date(&self, uid: Uid) -> Result<i64, StoreError> {
-        todo!("{uid}")
+        self.with_file(uid, |dir, name| Ok(dir.stat(name)?.modified.seconds))
     }
 
     /// The POP3 lock on this mailbox, held until it is dropped; `None` if another session has it.
-    pub fn lock_maildrop(&self) -> Result<Option<std::fs::File>, StoreError> {
-        todo!()
+    pub fn lock_maildrop(&self) -> Result<Option<File>, StoreError> {
+        Ok(self.mailbox.folders()?.dir.lock(MAILDROP_LOCK)?)
+    }
+
+    /// Tells of changes, whoever makes them.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        watch::watch(self.mailbox.path())
+    }
+
+    fn known_size(&self, uid: Uid) -> Option<u64> {
+        let known = self.mailbox.known();
+        let counted = known.sizes.get(&uid).copied();
+        counted.or_else(|| name::wire_size(&known.file(uid)?.name))
+    }
+
+    /// Does something with a message's file, wherever it is meanwhile.
+    fn with_file<T>(
+        &self,
+        uid: Uid,
+        act: impl Fn(&Dir, &str) -> disk::Result<T>,
+    ) -> Result<T, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let file = self.mailbox.known().file(uid).cloned();
+            let Some(file) = file else {
+                // Nobody looked yet, or it is gone.
+                self.sync()?.entry(uid).ok_or(StoreError::Gone(uid))?;
+                continue;
+            };
+            let folders = self.mailbox.folders()?;
+            match act(folders.at(file.place), &file.name) {
+                Err(error) if error.is_missing() => {}
+                other => return Ok(other?),
+            }
+            let found = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
+            self.mailbox.known().moved(uid, found);
+        }
+        Err(StoreError::Gone(uid))
     }
 }
 
-impl Appending {
-    /// Takes wire bytes; CRLF is stored as LF.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        todo!("{bytes:?}")
-    }
-
-    /// Puts it into the mailbox. When this returns, it survives a power cut.
-    pub fn commit(self) -> Result<Located, StoreError> {
-        todo!()
-    }
-
-    /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.
-    pub fn deliver(self) -> Result<(), StoreError> {
-        todo!()
-    }
-}
+/// How often a file is looked for that others keep renaming.
+const ATTEMPTS: usize = 5;
 
 impl Message {
     /// Octets as stored.
     #[must_use]
     pub fn stored_size(&self) -> u64 {
-        todo!()
+        self.size
     }
 
     /// Reads at most `buffer.len()` octets as stored, from `offset`; 0 at the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
-        todo!("{buffer:?} {offset}")
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map_err(|error| self.error(error)),
+            }
+        }
+    }
+
+    fn wire_size(&self) -> Result<u64, StoreError> {
+        let (mut size, mut offset) = (WireSize::default(), 0);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = self.read_at(&mut buffer, offset)?;
+            if count == 0 {
+                return Ok(size.octets());
+            }
+            size.add(buffer.get(..count).unwrap_or_default());
+            offset += count as u64;
+        }
+    }
+
+    fn error(&self, error: io::Error) -> StoreError {
+        StoreError::System { path: self.path.clone(), error }
     }
 }

@@ -1,0 +1,65 @@
+//! The locks on a mailbox, in the order in which they are taken.
+//!
+//! 1. In this process: the mutex around what it knows of the mailbox.
+//! 2. Among our processes: the kernel's lock on `posthorn.lock`, which dies with its holder.
+//!    Whoever lists the directories or changes them holds it.
+//! 3. Towards Dovecot: the [`Dotlock`], by those who write `dovecot-uidlist` or
+//!    `dovecot-keywords`.
+//!
+//! Nobody holds the locks of two mailboxes at once. Delivery into `new` needs none.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use crate::disk::Dir;
+
+use super::dotlock::Dotlock;
+use super::{StoreError, uidlist};
+
+const LOCK: &str = "posthorn.lock";
+/// For how long another process may keep us waiting.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The second lock, held, and perhaps the third.
+#[derive(Debug)]
+pub(super) struct Lock {
+    dir: Dir,
+    dotlock: Option<Dotlock>,
+    _kernel: File,
+}
+
+impl Lock {
+    /// Takes the lock among our processes.
+    pub(super) fn take(dir: &Dir) -> Result<Self, StoreError> {
+        let kernel = kernel(dir, LOCK)?;
+        Ok(Self { dir: dir.clone(), dotlock: None, _kernel: kernel })
+    }
+
+    /// Takes Dovecot's lock too, until this is dropped. Whether it was taken only now: then what
+    /// was read before may be old.
+    pub(super) fn dotlock(&mut self) -> Result<bool, StoreError> {
+        match &mut self.dotlock {
+            Some(dotlock) => dotlock.keep_alive().map(|()| false),
+            None => {
+                self.dotlock = Some(Dotlock::take(&self.dir, uidlist::FILE, PATIENCE)?);
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Takes a lock of the kernel; waits for another for at most [`PATIENCE`].
+pub(super) fn kernel(dir: &Dir, name: &str) -> Result<File, StoreError> {
+    let give_up = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(lock) = dir.lock(name)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= give_up {
+            return Err(StoreError::Locked(dir.path().join(name)));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,111 @@
+//! What a process knows of a mailbox, shared by all its sessions, and how it is brought up to date.
+//!
+//! Truth is on the disk: file names in `new` and `cur`, UIDs in `dovecot-uidlist`. What is kept in
+//! memory is good as long as the time stamps of these are as they were. If they are not, the lock
+//! among our processes is taken, and list and directories are read and joined:
+//!
+//! - A file whose identity has a UID keeps it. But a UID that was shown and then seen to be gone
+//!   never comes back, even if its file does (somebody restored a backup): the file gets a new one.
+//! - A file without a UID gets the next one, in order of arrival, written down durably before
+//!   anybody is told.
+//! - A UID without a file is gone. The line stays until a quarter of all lines is such.
+//!
+//! A file that a foreign program renames while we list may be missed: before a message counts as
+//! gone, it is looked for a second time.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use mail_proto::mailbox::Snapshot;
+
+use crate::disk::Dir;
+
+use super::StoreError;
+use super::held::Held;
+use super::known::Known;
+use super::scan::Folders;
+
+/// A mailbox in this process.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    /// As clients call it.
+    name: String,
+    path: PathBuf,
+    /// The user's directory.
+    home: PathBuf,
+    known: Mutex<Known>,
+}
+
+impl Mailbox {
+    /// The mailbox of a directory: the same one for all who ask in this process.
+    pub(super) fn of(name: &str, path: &Path, home: &Path) -> Arc<Self> {
+        static ALL: LazyLock<Mutex<HashMap<PathBuf, Weak<Mailbox>>>> =
+            LazyLock::new(Mutex::default);
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = all.get(path).and_then(Weak::upgrade) {
+            return mailbox;
+        }
+        if all.len() >= all.capacity() {
+            all.retain(|_, mailbox| mailbox.strong_count() > 0);
+        }
+        let mailbox = Arc::new(Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            home: home.to_owned(),
+            known: Mutex::default(),
+        });
+        all.insert(path.to_owned(), Arc::downgrade(&mailbox));
+        mailbox
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The user's directory.
+    pub(super) fn home(&self) -> Result<Dir, StoreError> {
+        Ok(Dir::open(&self.home)?)
+    }
+
+    /// Opens its directories.
+    pub(super) fn folders(&self) -> Result<Folders, StoreError> {
+        let missing = |error: StoreError| match error {
+            StoreError::System { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
+                StoreError::NoSuchMailbox(self.name.clone())
+            }
+            error => error,
+        };
+        let dir = Dir::open(&self.path).map_err(|error| missing(error.into()))?;
+        Folders::open(dir).map_err(missing)
+    }
+
+    /// How it looks now.
+    pub(super) fn sync(&self) -> Result<Arc<Snapshot>, StoreError> {
+        let known = self.known();
+        let folders = self.folders()?;
+        if known.holds(&folders)? {
+            return Ok(known.snapshot());
+        }
+        Ok(Held::take(self, known, folders)?.snapshot())
+    }
+
+    /// Takes the lock among our processes and brings what is known up to date.
+    pub(super) fn hold(&self) -> Result<Held<'_>, StoreError> {
+        let known = self.known();
+        let folders = self.folders()?;
+        Held::take(self, known, folders)
+    }
+
+    /// What is known, which may be old.
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(|poisoned| {
+            // Whoever panicked may have left it half changed: it is read again.
+            self.known.clear_poison();
+            let mut known = poisoned.into_inner();
+            *known = Known::default();
+            known
+        })
+    }
+}

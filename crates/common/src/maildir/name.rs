@@ -1,0 +1,186 @@
+//! File names of messages: `1795365077.M5972P19834Q1.vm,S=5,W=6:2,FSab`.
+//!
+//! A message's identity is what stands before the colon; after it stand flags, in ASCII order,
+//! which any program may change by renaming the file. `S=` is the file's size, `W=` its size with
+//! CRLF line ends.
+
+use std::fmt::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mail_proto::mailbox::Flags;
+
+use crate::time;
+
+/// What a file name says of flags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Marks {
+    /// Bits of [`Flags`].
+    pub(super) system: u8,
+    /// Bit n is the letter `a` + n.
+    pub(super) keywords: u64,
+    /// Letters that others gave a meaning (`P`, passed), kept as they are.
+    others: String,
+    /// What follows a second comma, kept as it is.
+    rest: String,
+}
+
+const LETTERS: [(char, u8); 5] = [
+    ('D', Flags::DRAFT),
+    ('F', Flags::FLAGGED),
+    ('R', Flags::ANSWERED),
+    ('S', Flags::SEEN),
+    ('T', Flags::DELETED),
+];
+
+impl Marks {
+    /// The flags of a new message.
+    pub(super) fn new(system: u8, keywords: u64) -> Self {
+        Self { system, keywords, ..Self::default() }
+    }
+
+    /// What a whole file name says.
+    pub(super) fn of(name: &str) -> Self {
+        let mut marks = Self::default();
+        let Some((_, letters)) = name.split_once(":2,") else { return marks };
+        let (letters, rest) = match letters.find(',') {
+            Some(comma) => letters.split_at(comma),
+            None => (letters, ""),
+        };
+        rest.clone_into(&mut marks.rest);
+        for letter in letters.chars() {
+            match LETTERS.iter().find(|(known, _)| *known == letter) {
+                Some((_, bit)) => marks.system |= bit,
+                None if letter.is_ascii_lowercase() => marks.keywords |= keyword_bit(letter),
+                None => marks.others.push(letter),
+            }
+        }
+        marks
+    }
+}
+
+/// As it follows the colon: `2,FSab`.
+impl fmt::Display for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let system = LETTERS.iter().filter(|(_, bit)| self.system & bit != 0);
+        let keywords = ('a'..='z').filter(|letter| self.keywords & keyword_bit(*letter) != 0);
+        let mut letters: Vec<char> = system.map(|(letter, _)| *letter).collect();
+        letters.extend(keywords);
+        letters.extend(self.others.chars());
+        letters.sort_unstable();
+        letters.dedup();
+        f.write_str("2,")?;
+        letters.into_iter().try_for_each(|letter| f.write_char(letter))?;
+        f.write_str(&self.rest)
+    }
+}
+
+/// The identity in a file name.
+pub(super) fn base(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
+}
+
+/// The size of the file, where the name says it.
+pub(super) fn stored_size(name: &str) -> Option<u64> {
+    field(name, "S=")
+}
+
+/// The size with CRLF line ends, where the name says it.
+pub(super) fn wire_size(name: &str) -> Option<u64> {
+    field(name, "W=")
+}
+
+/// Messages get their UIDs in this order: seconds, microseconds, name.
+pub(super) fn arrival(base: &str) -> (u64, u64, &str) {
+    let seconds = leading_number(base).unwrap_or(u64::MAX);
+    let micros = base.split_once(".M").and_then(|(_, rest)| leading_number(rest));
+    (seconds, micros.unwrap_or_default(), base)
+}
+
+/// A name that no other message has: time, process, a counter, machine. Times within a process
+/// always grow, so that names sort as they were made.
+pub(super) fn unique() -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let now = time::now_micros();
+    let last = LAST.fetch_max(now, Ordering::Relaxed);
+    let micros = if now > last { now } else { LAST.fetch_add(1, Ordering::Relaxed) + 1 };
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    format!("{seconds}.M{micros}P{}Q{count}.{}", std::process::id(), host())
+}
+
+/// This machine's name, as it can stand in a file name.
+pub(super) fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let name: String = name.chars().map(|c| if safe(c) { c } else { '_' }).collect();
+        if name.is_empty() { "localhost".to_owned() } else { name }
+    })
+}
+
+fn keyword_bit(letter: char) -> u64 {
+    1 << (u32::from(letter) - u32::from('a'))
+}
+
+fn field(name: &str, key: &str) -> Option<u64> {
+    base(name).split(',').skip(1).find_map(|field| field.strip_prefix(key)?.parse().ok())
+}
+
+fn leading_number(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_and_written_in_order() {
+        let table = [
+            ("1.a", 0, 0, "2,"),
+            ("1.a:2,", 0, 0, "2,"),
+            ("1.a:2,S", Flags::SEEN, 0, "2,S"),
+            ("1.a:2,SFba", Flags::SEEN | Flags::FLAGGED, 3, "2,FSab"),
+            ("1.a:2,TRDz", Flags::DELETED | Flags::ANSWERED | Flags::DRAFT, 1 << 25, "2,DRTz"),
+            ("1.a:2,PSX", Flags::SEEN, 0, "2,PSX"),
+            ("1.a:2,S,foo", Flags::SEEN, 0, "2,S,foo"),
+            ("1.a:1,S", 0, 0, "2,"),
+        ];
+        for (name, system, keywords, written) in table {
+            let marks = Marks::of(name);
+            assert_eq!((marks.system, marks.keywords), (system, keywords), "{name}");
+            assert_eq!(marks.to_string(), written, "{name}");
+        }
+    }
+
+    #[test]
+    fn identity_and_sizes() {
+        let table = [
+            ("1.M2P3.vm,S=5,W=6:2,S", "1.M2P3.vm,S=5,W=6", Some(5), Some(6)),
+            ("1.M2P3.vm:2,S,W=7", "1.M2P3.vm", None, None),
+            ("1.W=3.vm,S=x", "1.W=3.vm,S=x", None, None),
+        ];
+        for (name, identity, stored, wire) in table {
+            assert_eq!(base(name), identity);
+            assert_eq!((stored_size(name), wire_size(name)), (stored, wire), "{name}");
+        }
+    }
+
+    #[test]
+    fn arrival_is_by_time() {
+        let mut names = ["b", "10.M1P1.x", "9.M20P1.x", "9.M3P9.x", "9.123.x", "9.M3P10.x"];
+        names.sort_unstable_by_key(|name| arrival(name));
+        assert_eq!(names, ["9.123.x", "9.M3P10.x", "9.M3P9.x", "9.M20P1.x", "10.M1P1.x", "b"]);
+    }
+
+    #[test]
+    fn unique_names_are_unique_and_in_order() {
+        let names: Vec<String> = (0..1000).map(|_| unique()).collect();
+        assert!(names.windows(2).all(|pair| arrival(&pair[0]) < arrival(&pair[1])));
+    }
+}

@@ -1,0 +1,223 @@
+//! What is in `new` and `cur`.
+//!
+//! A listing is not a moment: a file that another program renames meanwhile may be seen twice or
+//! not at all. What is seen twice under one identity is mended here; what was missed is looked
+//! for again by who misses it.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use crate::disk::{Dir, Kind, Stat};
+
+use super::{StoreError, name};
+
+/// Which of the two directories of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    New,
+    Cur,
+}
+
+/// An open mailbox.
+#[derive(Debug)]
+pub(super) struct Folders {
+    pub(super) dir: Dir,
+    pub(super) new: Dir,
+    pub(super) cur: Dir,
+    pub(super) tmp: Dir,
+}
+
+/// A message's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Located {
+    pub(super) place: Place,
+    /// The whole name.
+    pub(super) name: Box<str>,
+}
+
+/// The messages of a mailbox, by identity.
+pub(super) type Listing = HashMap<Box<str>, Located>;
+
+/// How a directory looked when it was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    stat: Stat,
+    trust: Trust,
+}
+
+/// Whether the same time stamp proves that nothing changed. Time stamps have the grain of the
+/// kernel's tick: what happens after the listing but within the same tick leaves the stamp as it
+/// is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It does.
+    Proof,
+    /// It does not: the directory had changed just before it was listed.
+    Recent,
+    /// It does not, but the change was ours, and what others may have done in the same tick is
+    /// looked for once that is over.
+    RecentByUs,
+}
+
+/// A directory that changed less than this ago may change again without a new time stamp.
+const GRAIN: Duration = Duration::from_millis(100);
+
+impl Folders {
+    /// Opens a mailbox. `tmp` and `new` are made where somebody lost them; without `cur` it is
+    /// none.
+    pub(super) fn open(dir: Dir) -> Result<Self, StoreError> {
+        let cur = dir.subdir("cur")?;
+        let new = subdir(&dir, "new")?;
+        let tmp = subdir(&dir, "tmp")?;
+        Ok(Self { dir, new, cur, tmp })
+    }
+
+    /// The directory of a place.
+    pub(super) fn at(&self, place: Place) -> &Dir {
+        match place {
+            Place::New => &self.new,
+            Place::Cur => &self.cur,
+        }
+    }
+
+    /// Lists the given directories; `known` is what the others hold. One identity with two files
+    /// becomes one file, or two identities.
+    pub(super) fn list(&self, places: &[Place], known: Listing) -> Result<Listing, StoreError> {
+        let mut listing = known;
+        for place in places {
+            for entry in self.at(*place).entries()? {
+                let entry = entry?;
+                if let Some(name) = message_name(&entry) {
+                    self.take_in(&mut listing, Located { place: *place, name: name.into() })?;
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Looks for a file whose name changed.
+    pub(super) fn find(&self, base: &str) -> Result<Option<Located>, StoreError> {
+        for place in [Place::Cur, Place::New] {
+            for entry in self.at(place).entries()? {
+                let entry = entry?;
+                let found = entry.name.to_str().filter(|name| name::base(name) == base);
+                if let Some(name) = found {
+                    return Ok(Some(Located { place, name: name.into() }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_in(&self, listing: &mut Listing, located: Located) -> Result<(), StoreError> {
+        let base = name::base(&located.name);
+        let Some(other) = listing.get(base) else {
+            listing.insert(base.into(), located);
+            return Ok(());
+        };
+        if *other == located {
+            return Ok(());
+        }
+        if let Some(separate) = self.part(other, &located)? {
+            listing.insert(name::base(&separate.name).into(), separate);
+        } else if self.at(other.place).stat(&*other.name).is_err() {
+            // It was renamed while we listed.
+            listing.insert(base.into(), located);
+        }
+        Ok(())
+    }
+
+    /// Two files of one identity. If they are one file with two names, one name goes: that of a
+    /// program which died between link and unlink. If they are two messages, the second gets an
+    /// identity of its own, which is returned.
+    fn part(&self, first: &Located, second: &Located) -> Result<Option<Located>, StoreError> {
+        let dirs = (self.at(first.place), self.at(second.place));
+        let stats = (dirs.0.stat(&*first.name), dirs.1.stat(&*second.name));
+        let (Ok(one), Ok(other)) = stats else { return Ok(None) };
+        if (one.device, one.inode) == (other.device, other.inode) {
+            dirs.1.unlink(&*second.name)?;
+            return Ok(None);
+        }
+        let own = name::unique();
+        let name = match second.name.split_once(':') {
+            Some((_, flags)) => format!("{own}:{flags}"),
+            None => own,
+        };
+        dirs.1.rename_new(&*second.name, dirs.1, &name)?;
+        dirs.1.sync()?;
+        Ok(Some(Located { place: second.place, name: name.into() }))
+    }
+}
+
+impl Look {
+    /// How a directory looks now, before it is listed.
+    pub(super) fn at(dir: &Dir) -> Result<Self, StoreError> {
+        let stat = dir.stat_self()?;
+        let trust = if is_recent(&stat) { Trust::Recent } else { Trust::Proof };
+        Ok(Self { stat, trust })
+    }
+
+    /// How it looks after a change of ours; `self` is how it was known, `before` how it was just
+    /// before the change.
+    pub(super) fn after_ours(self, before: Self, dir: &Dir) -> Result<Self, StoreError> {
+        let stat = dir.stat_self()?;
+        // Not changed by us; or somebody else changed it too, and it is to be listed again.
+        if stat == self.stat || self.stat != before.stat || self.trust == Trust::Recent {
+            return Ok(self);
+        }
+        Ok(Self { stat, trust: Trust::RecentByUs })
+    }
+
+    /// Whether it need not be listed again; `now` is how it looks now.
+    pub(super) fn holds(self, now: Self) -> bool {
+        self.stat == now.stat
+            && match self.trust {
+                Trust::Proof => true,
+                Trust::Recent => false,
+                Trust::RecentByUs => is_recent(&self.stat),
+            }
+    }
+
+    /// Whether it is the same directory, whatever is in it.
+    pub(super) fn is_same_directory(self, other: Self) -> bool {
+        (self.stat.device, self.stat.inode) == (other.stat.device, other.stat.inode)
+    }
+
+    /// Whether it changed just before it was listed, so that a rename may have hidden a file.
+    pub(super) fn was_recent(self) -> bool {
+        self.trust != Trust::Proof
+    }
+}
+
+fn is_recent(stat: &Stat) -> bool {
+    let since = Duration::new(
+        u64::try_from(stat.modified.seconds).unwrap_or_default(),
+        stat.modified.nanoseconds,
+    );
+    // A time in the future is of a clock that was set back: the next change has another.
+    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since);
+    age.is_ok_and(|age| age < GRAIN)
+}
+
+/// The name of a message; what else lies about is passed over.
+fn message_name(entry: &crate::disk::Entry) -> Option<&str> {
+    if !matches!(entry.kind, None | Some(Kind::File)) {
+        return None;
+    }
+    let Some(name) = entry.name.to_str() else {
+        tracing::warn!(name = ?entry.name, "a message's file name is not UTF-8; it is not shown");
+        return None;
+    };
+    let hidden = name.starts_with(['.', ':']) || name.contains(['\n', '\r']);
+    (!hidden).then_some(name)
+}
+
+fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
+    match dir.subdir(name) {
+        Err(error) if error.is_missing() => {
+            dir.create_dir(name)?;
+            Ok(dir.subdir(name)?)
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,105 @@
+//! UIDVALIDITY for new mailboxes: greater than any that the user's mailboxes ever had.
+//!
+//! `dovecot-uidvalidity` in the user's directory holds the last one given in eight hex digits, and
+//! an empty file beside it has it in its name: `dovecot-uidvalidity.6b0318d7`. Renaming that file
+//! is how two processes do not get the same one.
+
+use crate::disk::Dir;
+use crate::time;
+
+use super::StoreError;
+
+const FILE: &str = "dovecot-uidvalidity";
+
+/// Gives the next UIDVALIDITY of a user, durably.
+pub(super) fn next(home: &Dir) -> Result<u32, StoreError> {
+    loop {
+        let last = last_named(home)?;
+        let least = last.unwrap_or_default().max(last_written(home)?);
+        let now = u32::try_from(time::now_micros() / 1_000_000).unwrap_or(u32::MAX - 1);
+        // The clock alone is not enough: it may have been set back.
+        let next = least.checked_add(1).unwrap_or(1).max(now).max(1);
+        if advance(home, last, next)? {
+            home.replace(FILE, format!("{next:08x}").as_bytes())?;
+            return Ok(next);
+        }
+    }
+}
+
+/// Whether it was us who took it.
+fn advance(home: &Dir, last: Option<u32>, next: u32) -> Result<bool, StoreError> {
+    let taken = match last {
+        Some(last) => home.rename_new(named(last), home, named(next)),
+        None => home.create_new(named(next)).map(crate::disk::NewFile::keep),
+    };
+    match taken {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_missing() || error.is_taken() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn named(value: u32) -> String {
+    format!("{FILE}.{value:08x}")
+}
+
+fn last_named(home: &Dir) -> Result<Option<u32>, StoreError> {
+    let mut last = None;
+    for entry in home.entries()? {
+        let entry = entry?;
+        let value = entry.name.to_str().and_then(|name| name.strip_prefix(FILE)?.strip_prefix('.'));
+        last = last.max(value.and_then(parse));
+    }
+    Ok(last)
+}
+
+fn last_written(home: &Dir) -> Result<u32, StoreError> {
+    match home.read(FILE, 1024) {
+        Ok(bytes) => Ok(parse(String::from_utf8_lossy(&bytes).trim_end()).unwrap_or_default()),
+        Err(error) if error.is_missing() => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn parse(digits: &str) -> Option<u32> {
+    let whole = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    whole.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_greater_than_all_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Dir::open(directory.path()).unwrap();
+        let first = next(&home).unwrap();
+        let second = next(&home).unwrap();
+        assert!(first < second);
+        home.unlink(FILE).unwrap();
+        let third = next(&home).unwrap();
+        assert!(second < third);
+        home.replace(FILE, b"f0000000").unwrap();
+        assert_eq!(next(&home).unwrap(), 0xf000_0001, "what was written counts too");
+        home.replace(FILE, b"nonsense").unwrap();
+        assert_eq!(next(&home).unwrap(), 0xf000_0002);
+        assert_eq!(home.entries().unwrap().count(), 2);
+    }
+
+    #[test]
+    fn threads_never_get_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Dir::open(directory.path()).unwrap();
+        let ask = || (0..20).map(|_| next(&home).unwrap()).collect::<Vec<_>>();
+        let mut all: Vec<u32> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}
