@@ -1,28 +1,196 @@
 //! A fixed pool of threads for blocking work: Maildir, the queue, hashing.
 //!
 //! Fixed, because what waits for a disk gains nothing from more threads than the disk takes, and
-//! because a flood of work then waits in line instead of eating the machine.
+//! because a flood of work then waits in line instead of eating the machine. The line needs no
+//! limit of its own: each piece of work has a session that waits for it, and sessions are counted.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-/// A fixed pool of threads.
+use tokio::sync::oneshot;
+use tracing::{Span, error};
+
+/// A fixed pool of threads. They end when the last of its clones is gone and the line is empty.
 #[derive(Debug, Clone)]
-pub struct Pool {}
+pub struct Pool {
+    entrance: Arc<Entrance>,
+}
+
+/// Held by all clones; the line closes when it goes.
+#[derive(Debug)]
+struct Entrance {
+    line: Arc<Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+    panics: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    work: VecDeque<Box<dyn FnOnce() + Send>>,
+    closed: bool,
+}
 
 impl Pool {
     /// A pool of so many threads, named `name-N`.
+    ///
+    /// # Panics
+    /// If the system gives no threads; pools are made when a daemon starts.
     #[must_use]
     pub fn new(name: &str, threads: NonZeroUsize) -> Self {
-        todo!("{name} {threads}")
+        let line = Arc::new(Line::default());
+        for number in 0..threads.get() {
+            let line = Arc::clone(&line);
+            thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(move || line.work())
+                .expect("a daemon that starts may have its threads");
+        }
+        Self { entrance: Arc::new(Entrance { line }) }
     }
 
-    /// Does blocking work on a thread of the pool. `None`: the work panicked; that was counted
-    /// and logged, and its caller has to answer as for any other trouble of ours.
+    /// Does blocking work on a thread of the pool, and logs within the caller's span. `None`: the
+    /// work panicked; that was counted and logged, and its caller has to answer as for any other
+    /// trouble of ours.
+    ///
+    /// Work that has begun, or stands in line, is done even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let _ = work;
-        todo!()
+        let (done, result) = oneshot::channel();
+        let span = Span::current();
+        self.entrance.line.push(Box::new(move || {
+            let _entered = span.entered();
+            // Nobody may be waiting any more.
+            let _ = done.send(work());
+        }));
+        result.await.ok()
+    }
+
+    /// How often work has panicked.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.entrance.line.panics.load(Ordering::Relaxed)
+    }
+}
+
+impl Line {
+    fn push(&self, work: Box<dyn FnOnce() + Send>) {
+        self.lock().work.push_back(work);
+        self.more.notify_one();
+    }
+
+    /// What each thread does.
+    fn work(&self) {
+        while let Some(work) = self.next() {
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+                error!(pool = thread::current().name(), "work of the pool panicked");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(work) = waiting.work.pop_front() {
+                return Some(work);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        self.line.lock().closed = true;
+        self.line.more.notify_all();
+    }
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Waiting({}, closed: {})", self.work.len(), self.closed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn pool(threads: usize) -> Pool {
+        Pool::new("test", NonZeroUsize::new(threads).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_the_thread_goes_on() {
+        let pool = pool(1);
+        assert_eq!(pool.run(|| 1).await, Some(1));
+        assert_eq!(pool.run(|| -> u8 { panic!("as the test wants it") }).await, None);
+        assert_eq!(pool.run(|| 2).await, Some(2));
+        assert_eq!(pool.panics(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_works_at_once_than_there_are_threads() {
+        let pool = pool(2);
+        let (sender, started) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let all: Vec<_> = (0..5)
+            .map(|_| {
+                let (pool, sender, gate) = (pool.clone(), sender.clone(), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    pool.run(move || {
+                        sender.send(()).unwrap();
+                        gate.lock().unwrap().recv().unwrap();
+                    })
+                    .await
+                })
+            })
+            .collect();
+        while pool.entrance.line.lock().work.len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        started.recv().unwrap();
+        started.recv().unwrap();
+        assert!(started.try_recv().is_err(), "two threads, two at work");
+        for _ in 0..5 {
+            open.send(()).unwrap();
+        }
+        for one in all {
+            assert_eq!(one.await.unwrap(), Some(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_last_clone() {
+        let pool = pool(3);
+        let line = Arc::downgrade(&pool.entrance.line);
+        drop(pool.clone());
+        assert_eq!(pool.run(|| 1).await, Some(1));
+        drop(pool);
+        while line.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

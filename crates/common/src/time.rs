@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
 /// Now, in microseconds since 1970.
 #[must_use]
 pub fn now_micros() -> u64 {
@@ -12,11 +15,55 @@ pub fn now_micros() -> u64 {
 /// `Sun, 22 Nov 2026 15:47:16 +0100` (RFC 5322, 3.3) in the local zone, of seconds since 1970.
 #[must_use]
 pub fn rfc5322(seconds: i64) -> String {
-    todo!("{seconds}")
+    rfc5322_in(seconds, TimeZone::system())
 }
 
-/// `22-Nov-2026 15:47:16 +0100` (RFC 3501, date-time) in the local zone.
+/// `22-Nov-2026 15:47:16 +0100` (RFC 3501, date-time) in the local zone. A day below 10 begins
+/// with a space, so that all have the same length.
 #[must_use]
 pub fn imap_date_time(seconds: i64) -> String {
-    todo!("{seconds}")
+    imap_date_time_in(seconds, TimeZone::system())
+}
+
+/// `2026-11-22T15:47:16.123456+01:00` (RFC 3339): now, in the local zone.
+pub(crate) fn rfc3339_now() -> impl std::fmt::Display {
+    Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%6f%:z").to_string()
+}
+
+fn rfc5322_in(seconds: i64, zone: TimeZone) -> String {
+    local(seconds, zone).strftime("%a, %-d %b %Y %H:%M:%S %z").to_string()
+}
+
+fn imap_date_time_in(seconds: i64, zone: TimeZone) -> String {
+    local(seconds, zone).strftime("%e-%b-%Y %H:%M:%S %z").to_string()
+}
+
+/// Dates have four digits for the year: what lies before 1 or after 9999 is 1970.
+fn local(seconds: i64, zone: TimeZone) -> Zoned {
+    let moment = Timestamp::from_second(seconds).unwrap_or_default().to_zoned(zone.clone());
+    if (1..=9999).contains(&moment.year()) { moment } else { Timestamp::UNIX_EPOCH.to_zoned(zone) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let table = [
+            (1_795_358_836, "Sun, 22 Nov 2026 15:47:16 +0100", "22-Nov-2026 15:47:16 +0100"),
+            (1_782_907_200, "Wed, 1 Jul 2026 14:00:00 +0200", " 1-Jul-2026 14:00:00 +0200"),
+            (0, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
+            (i64::MAX, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
+            (i64::MIN, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
+            (-86_400, "Wed, 31 Dec 1969 01:00:00 +0100", "31-Dec-1969 01:00:00 +0100"),
+        ];
+        for (seconds, rfc5322, imap) in table {
+            assert_eq!(rfc5322_in(seconds, berlin.clone()), rfc5322);
+            assert_eq!(imap_date_time_in(seconds, berlin.clone()), imap);
+        }
+        assert_eq!(rfc5322_in(0, TimeZone::UTC), "Thu, 1 Jan 1970 00:00:00 +0000");
+    }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Site;
+use super::layers::Layers;
+use super::{Site, extract, rules};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -31,13 +32,33 @@ pub struct Mistake {
 }
 
 /// Reads everything.
+///
+/// # Errors
+/// All mistakes, not only the first.
 pub fn load(source: &Source) -> Result<Site, Mistakes> {
-    todo!("{source:?}")
+    let layers = Layers::read(source);
+    let (site, mut mistakes) = extract::site(&layers);
+    if let Some(site) = &site {
+        mistakes.extend(rules::broken(site, &layers));
+    }
+    match site {
+        Some(site) if mistakes.is_empty() => Ok(site),
+        _ => Err(Mistakes(layers.in_order(mistakes))),
+    }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
+        self.0.iter().try_for_each(|mistake| writeln!(f, "{mistake}"))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
     }
 }

@@ -5,34 +5,42 @@
 //! live in `Default` and nowhere else. All mistakes are told at once, each with file, line and
 //! column, and an unknown key with the nearest right one.
 
+mod extract;
+mod file;
+mod layers;
 mod limits;
 mod listen;
 mod load;
+mod rules;
+mod show;
 mod span;
 mod template;
+mod text;
+mod words;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use mail_proto::address::{Address, Domain};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use limits::Limits;
 pub use listen::{
     Endpoint, ImapListen, LmtpListen, MtadListen, NextHop, Pop3Listen, Role, TlsMode,
 };
 pub use load::{Mistake, Mistakes, Source, load};
+pub(crate) use show::Shown;
 pub use span::Span;
 pub use template::PathTemplate;
 
 /// Everything a site says. The same file serves all daemons.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// The form of this file: 1.
     pub config_version: Version,
     /// The name in greetings and in `Received` fields.
-    #[serde(deserialize_with = "listen::parsed")]
+    #[serde(deserialize_with = "text::parsed", serialize_with = "text::shown")]
     pub hostname: Domain,
     /// Postfix's address classes.
     #[serde(default)]
@@ -70,21 +78,21 @@ pub struct Site {
 }
 
 /// The form of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Version;
 
 /// Postfix's address classes.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Domains {
     /// Mailboxes here.
-    #[serde(deserialize_with = "listen::parsed_list")]
+    #[serde(deserialize_with = "text::parsed_list", serialize_with = "text::shown_list")]
     pub local: Vec<Domain>,
 }
 
 /// Certificate and key, both PEM, watched for change.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The chain, leaf first.
@@ -94,7 +102,7 @@ pub struct Tls {
 }
 
 /// Where mail lives.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mail {
     /// Where a user's mail is: `%d` domain, `%n` local part, `%u` both.
@@ -106,7 +114,7 @@ pub struct Mail {
 }
 
 /// Who may log in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// A passwd-file as Dovecot has it: `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra`.
@@ -118,7 +126,7 @@ pub struct Auth {
 }
 
 /// Whether passwords are taken without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cleartext {
     /// Never.
@@ -129,7 +137,7 @@ pub enum Cleartext {
 }
 
 /// Sockets and other things that live as long as the daemons.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
     /// Their directory.
@@ -137,7 +145,7 @@ pub struct Run {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The least important lines that are still written.
@@ -145,7 +153,7 @@ pub struct Log {
 }
 
 /// The importance of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Level {
@@ -158,7 +166,7 @@ pub enum Level {
 }
 
 /// The mail transport.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mtad {
     /// Where it listens, when systemd passes no sockets.
@@ -178,12 +186,12 @@ pub struct Mtad {
     /// Deliveries at the same time.
     pub deliveries: NonZeroUsize,
     /// Who gets mail for postmaster of every local domain where no such user exists.
-    #[serde(deserialize_with = "listen::parsed_option")]
+    #[serde(deserialize_with = "text::parsed_option", serialize_with = "text::shown_option")]
     pub postmaster: Option<Address>,
 }
 
 /// Local delivery.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LmtpDeliverd {
     /// Where it listens, when systemd passes no sockets.
@@ -191,7 +199,7 @@ pub struct LmtpDeliverd {
 }
 
 /// IMAP.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Imapd {
     /// Where it listens, when systemd passes no sockets.
@@ -199,7 +207,7 @@ pub struct Imapd {
 }
 
 /// POP3.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pop3d {
     /// Where it listens, when systemd passes no sockets.
@@ -215,6 +223,12 @@ impl TryFrom<i64> for Version {
         } else {
             Err(format!("this release reads config_version 1, not {version}"))
         }
+    }
+}
+
+impl From<Version> for i64 {
+    fn from(_: Version) -> Self {
+        1
     }
 }
 

@@ -4,12 +4,18 @@
 //! A daemon is a type that implements [`Daemon`]; its `main` is [`run`]. Exit codes: 78 for a
 //! configuration that does not hold, 71 for a system that does not do what it must.
 
+mod accept;
+mod bind;
+mod connections;
+mod inherited;
+mod life;
+mod start;
+
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{Endpoint, Site, TlsMode};
 use crate::serve::{Stream, Surroundings};
@@ -28,7 +34,8 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     /// The listener that a socket passed by systemd under this name is: its role and TLS.
     fn role(socket_name: &str) -> Option<(Self::Role, TlsMode)>;
 
-    /// Opens what it needs and proves it usable. Blocking is allowed.
+    /// Opens what it needs and proves it usable. Blocking is allowed; the runtime is there for
+    /// what must be spawned.
     fn start(site: Arc<Site>) -> Result<Self, StartError>;
 
     /// Work besides connections (mtad's queue). Ends soon after `stop` is cancelled.
@@ -41,6 +48,9 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError>;
 
     /// Serves one connection to its end. TLS of an `implicit` listener already holds.
+    ///
+    /// The future is a session's memory while it sleeps: what is only needed while it works
+    /// belongs into a `Box`.
     fn connection(
         self: Arc<Self>,
         stream: Stream,
@@ -75,6 +85,5 @@ pub struct StartError {
 /// The whole `main` of a daemon.
 #[must_use]
 pub fn run<D: Daemon>() -> ExitCode {
-    let _: Option<CancellationToken> = None;
-    todo!()
+    start::run::<D>(std::env::args_os())
 }

@@ -3,16 +3,29 @@
 //! STARTTLS injection, pipelining, timeouts, shutdown and news are decided here, once. An idle
 //! session holds no buffers: input is read into a thread's buffer and handed on, output is
 //! dropped when it was sent.
+//!
+//! Before a session is parked the stream is read until it has nothing: plaintext that TLS has
+//! already decrypted makes no socket readable, and a session that parked over it would sleep for
+//! ever. What only the active phase needs (the backend's work, a handshake) is boxed, so that the
+//! future of a parked session stays small.
 
+mod socket;
 mod stream;
 
-use std::future::{Future, pending};
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mail_proto::Session;
+use mail_proto::{Ended, Session, Step};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use socket::Socket;
+use stream::Origin;
 pub use stream::Stream;
 
 use crate::tls::Acceptor;
@@ -31,13 +44,13 @@ pub trait Backend<S: Session>: Send {
 /// What a conversation needs besides its session, stream and backend.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// For STARTTLS of a server session.
+    /// For STARTTLS on connections that were accepted.
     pub tls: Option<Acceptor>,
-    /// For STARTTLS of a client session.
+    /// For STARTTLS on connections that we made.
     pub connect_tls: Option<crate::tls::Connector>,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
-    /// How long the peer may take to read what is written.
+    /// How long the peer may take to read a piece of what is written.
     pub write_patience: Duration,
 }
 
@@ -46,20 +59,204 @@ pub struct Surroundings {
 pub enum Outcome {
     /// It closed; the stream is shut down.
     Closed,
-    /// The session said `Done`: another one takes over. Output is still in the stream's buffer.
+    /// The session said `Done`: another one takes over. All output was sent.
     Done,
     /// The peer went away without a word.
     Vanished,
 }
 
+/// Output above this is sent even though the session has more to say: a FETCH of a whole mailbox
+/// must not gather in memory.
+const SEND_ABOVE: usize = 256 << 10;
+
+/// How long a TLS handshake may take.
+pub(crate) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a peer that was told goodbye may take to hang up.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Carries a conversation to its end. On an error the session is left as it was, so that its
 /// owner can ask it what was under way.
+///
+/// # Errors
+/// The peer takes no output within its patience (`TimedOut`), TLS cannot be agreed on, or the
+/// connection broke in an unusual way; a peer that just goes is [`Outcome::Vanished`].
 pub async fn converse<S: Session, B: Backend<S>>(
     session: &mut S,
     stream: &mut Stream,
     backend: &mut B,
     surroundings: &Surroundings,
 ) -> io::Result<Outcome> {
-    let _ = (session, stream, backend, surroundings);
-    todo!()
+    let mut out = Vec::new();
+    match rounds(session, stream, backend, surroundings, &mut out).await {
+        Err(error) if is_departure(&error) => Ok(Outcome::Vanished),
+        ended => ended,
+    }
+}
+
+async fn rounds<S: Session, B: Backend<S>>(
+    session: &mut S,
+    stream: &mut Stream,
+    backend: &mut B,
+    surroundings: &Surroundings,
+    out: &mut Vec<u8>,
+) -> io::Result<Outcome> {
+    let patience = surroundings.write_patience;
+    loop {
+        match session.step(out) {
+            Step::Ask(request) => {
+                if out.len() > SEND_ABOVE {
+                    send(stream, out, patience).await?;
+                }
+                let answer = Box::pin(backend.perform(request)).await;
+                session.answer(answer);
+            }
+            Step::Read => {
+                send(stream, out, patience).await?;
+                let heard = hear(session, stream, backend, &surroundings.stop, out).await?;
+                if heard == Heard::End {
+                    return Ok(Outcome::Vanished);
+                }
+            }
+            Step::StartTls => {
+                send(stream, out, patience).await?;
+                *out = Vec::new();
+                let tls = Box::pin(start_tls(stream, surroundings)).await?;
+                session.secured(tls);
+            }
+            Step::Done => {
+                send(stream, out, patience).await?;
+                return Ok(Outcome::Done);
+            }
+            Step::Close => {
+                Box::pin(close(stream, out, patience)).await?;
+                return Ok(Outcome::Closed);
+            }
+        }
+    }
+}
+
+/// Sends what has gathered, and keeps the buffer for more.
+async fn send(stream: &mut Stream, out: &mut Vec<u8>, patience: Duration) -> io::Result<()> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    // Boxed: it holds a timer, and a parked session would hold its room.
+    Box::pin(stream.write(out, patience)).await?;
+    out.clear();
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    /// The session was told something.
+    Something,
+    /// The peer says no more.
+    End,
+}
+
+/// Waits until there is something to tell the session, and tells it.
+async fn hear<S: Session, B: Backend<S>>(
+    session: &mut S,
+    stream: &mut Stream,
+    backend: &mut B,
+    stop: &CancellationToken,
+    out: &mut Vec<u8>,
+) -> io::Result<Heard> {
+    if stop.is_cancelled() {
+        session.end(Ended::Shutdown);
+        return Ok(Heard::Something);
+    }
+    let now = poll_fn(|cx| Poll::Ready(poll_receive(session, stream, cx))).await;
+    if let Poll::Ready(heard) = now {
+        return heard;
+    }
+    *out = Vec::new();
+    let (listens, patience) = (session.listens(), session.patience());
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => session.end(Ended::Shutdown),
+        news = backend.news(), if listens => session.answer(news),
+        heard = poll_fn(|cx| poll_receive(session, stream, cx)) => return heard,
+        () = sleep(patience) => session.end(Ended::Timeout),
+    }
+    Ok(Heard::Something)
+}
+
+thread_local! {
+    /// Where input is read to before a session takes it: one for all sessions of a thread.
+    static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; 256 << 10]);
+}
+
+/// Reads once, and hands what came to the session.
+fn poll_receive<S: Session>(
+    session: &mut S,
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Heard>> {
+    INPUT.with_borrow_mut(|buffer| {
+        let size = stream.read_size().min(buffer.len());
+        let mut read = ReadBuf::new(buffer.get_mut(..size).unwrap_or_default());
+        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+        if read.filled().is_empty() {
+            return Poll::Ready(Ok(Heard::End));
+        }
+        session.receive(read.filled());
+        Poll::Ready(Ok(Heard::Something))
+    })
+}
+
+async fn start_tls(
+    stream: &mut Stream,
+    surroundings: &Surroundings,
+) -> io::Result<mail_proto::Secured> {
+    let handshake = async {
+        match (stream.origin(), &surroundings.tls, &surroundings.connect_tls) {
+            (Origin::Accepted, Some(acceptor), _) => stream.accept_tls(acceptor).await,
+            (Origin::Connected(_), _, Some(connector)) => stream.connect_tls(connector).await,
+            _ => Err(io::Error::other("the session began TLS where there is none")),
+        }
+    };
+    timeout(HANDSHAKE_PATIENCE, handshake).await??;
+    stream.secured().ok_or_else(|| io::Error::other("TLS agreed on nothing"))
+}
+
+/// Says goodbye. A peer that no longer listens is no error here: both sides wanted to end.
+async fn close(stream: &mut Stream, out: &[u8], patience: Duration) -> io::Result<()> {
+    let farewell = async {
+        stream.write(out, patience).await?;
+        timeout(patience, stream.shutdown()).await??;
+        linger(stream).await;
+        Ok(())
+    };
+    match farewell.await {
+        Err(error) if is_departure(&error) => Ok(()),
+        ended => ended,
+    }
+}
+
+/// Reads on for a moment: closing a socket with unread input makes the kernel send a reset, and
+/// a reset takes the goodbye away from a peer that has not read it yet.
+async fn linger(stream: &mut Stream) {
+    if matches!(stream.origin(), Origin::Connected(_)) {
+        return;
+    }
+    let until_end = async {
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+    };
+    let _ = timeout(LINGER, until_end).await;
+}
+
+/// Whether this is how a connection looks whose peer just went away.
+fn is_departure(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::BrokenPipe
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::UnexpectedEof
+            | Kind::NotConnected
+    )
 }

@@ -1,0 +1,48 @@
+//! What must hold between keys. Each rule is told at the key that an operator would change.
+
+use figment::value::Value;
+
+use super::Site;
+use super::extract::find;
+use super::file::Aim;
+use super::layers::Layers;
+use super::load::Mistake;
+
+/// The rules that a site breaks.
+pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
+    let (mtad, mail) = (&site.mtad, &site.mail);
+    let rules = [
+        (
+            mtad.retry_first <= mtad.retry_max,
+            "mtad.retry_max",
+            format!("must not be below mtad.retry_first, which is {}", mtad.retry_first),
+        ),
+        (
+            mtad.retry_max <= mtad.lifetime,
+            "mtad.lifetime",
+            format!("must not be below mtad.retry_max, which is {}", mtad.retry_max),
+        ),
+        (
+            matches!(mail.separator, '/' | '.'),
+            "mail.separator",
+            "must be \"/\" (new sites) or \".\" (taken over from others)".to_owned(),
+        ),
+        (
+            mail.prefix.is_empty() || mail.prefix.ends_with(mail.separator),
+            "mail.prefix",
+            format!("must be empty or end in mail.separator, which is {:?}", mail.separator),
+        ),
+    ];
+    let broken = rules.into_iter().filter(|(holds, ..)| !holds);
+    broken.map(|(_, key, why)| mistake(layers, key, &why)).collect()
+}
+
+/// At the key where it is written, else at its table: its default was in the way of another key.
+fn mistake(layers: &Layers, key: &str, why: &str) -> Mistake {
+    let path: Vec<_> = key.split('.').map(str::to_owned).collect();
+    let message = format!("{key}: {why}");
+    match find(&layers.merged(), &path).map(Value::tag) {
+        Some(tag) => layers.mistake(&path, tag, Aim::Value, message),
+        None => layers.mistake_in_table(path.get(..1).unwrap_or_default(), message),
+    }
+}

@@ -1,0 +1,162 @@
+//! Accepting connections, and what each begins with.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{sleep, timeout};
+use tracing::{Instrument, debug, error, info, info_span, warn};
+
+use super::bind::{Bound, Socket};
+use super::connections::Slot;
+use super::life::Shared;
+use super::{Daemon, StartError};
+use crate::config::TlsMode;
+use crate::log::Id;
+use crate::serve::{HANDSHAKE_PATIENCE, Stream, Surroundings};
+
+/// A socket that listens, within the runtime.
+#[derive(Debug)]
+pub(super) struct Door<Role> {
+    listener: Listening,
+    role: Role,
+    tls: TlsMode,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// How long nobody is accepted after the system had no descriptor or memory for one more.
+const BREATH: Duration = Duration::from_millis(500);
+
+impl<Role: Copy + std::fmt::Debug + Send + Sync + 'static> Door<Role> {
+    /// Takes a bound socket into the runtime, and logs its real address.
+    pub(super) fn open(bound: Bound<Role>) -> Result<Self, StartError> {
+        let Bound { socket, role, tls } = bound;
+        let listener = Listening::new(socket).map_err(|error| StartError {
+            what: "a listening socket cannot be used".into(),
+            why: error.to_string(),
+            remedy: "Look at the limit for open files".into(),
+        })?;
+        let role_name = format!("{role:?}").to_lowercase();
+        info!("listening on {role_name} {}", listener.address());
+        Ok(Self { listener, role, tls })
+    }
+
+    /// Accepts until the daemon stops. Each connection is a task of its own; over the limit one
+    /// connection of each door waits here, the others in the kernel.
+    pub(super) async fn accept<D: Daemon<Role = Role>>(self, daemon: Arc<D>, shared: Arc<Shared>) {
+        let stop = shared.stop().clone();
+        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
+            let stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    breathe(&error).await;
+                    continue;
+                }
+            };
+            let Some(slot) = stop.run_until_cancelled(shared.connections.enter()).await else {
+                return;
+            };
+            let span = info_span!("session", session = %Id::new(), peer = %peer(&stream));
+            let start = Start { role: self.role, tls: self.tls, slot };
+            let session = session(Arc::clone(&daemon), stream, start, shared.surroundings());
+            shared.sessions.spawn(session.instrument(span));
+        }
+    }
+}
+
+impl Listening {
+    fn new(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Tcp(TcpListener::from_std(listener)?)
+            }
+            Socket::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Unix(UnixListener::from_std(listener)?)
+            }
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => Ok(Stream::accepted_tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Stream::accepted_unix(listener.accept().await?.0)),
+        }
+    }
+
+    fn address(&self) -> String {
+        let address = match self {
+            Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+            Self::Unix(listener) => listener.local_addr().map(|address| {
+                let path = address.as_pathname().map(|path| path.display().to_string());
+                path.unwrap_or_else(|| "a socket without a name".into())
+            }),
+        };
+        address.unwrap_or_else(|error| error.to_string())
+    }
+}
+
+/// What a connection is told when it begins.
+struct Start<Role> {
+    role: Role,
+    tls: TlsMode,
+    slot: Slot,
+}
+
+/// One connection's whole life. Its future is what a sleeping session costs.
+async fn session<D: Daemon>(
+    daemon: Arc<D>,
+    mut stream: Stream,
+    start: Start<D::Role>,
+    surroundings: Surroundings,
+) {
+    let _slot = start.slot;
+    debug!("connected");
+    if start.tls == TlsMode::Implicit
+        && let Err(error) = Box::pin(begin_tls(&mut stream, &surroundings)).await
+    {
+        info!(%error, "TLS failed");
+        return;
+    }
+    match daemon.connection(stream, start.role, surroundings).await {
+        Ok(()) => debug!("disconnected"),
+        Err(error) => info!(%error, "connection lost"),
+    }
+}
+
+async fn begin_tls(stream: &mut Stream, surroundings: &Surroundings) -> io::Result<()> {
+    let Some(acceptor) = &surroundings.tls else {
+        return Err(io::Error::other("there is no certificate: write [tls] in the configuration"));
+    };
+    timeout(HANDSHAKE_PATIENCE, stream.accept_tls(acceptor)).await?
+}
+
+fn peer(stream: &Stream) -> String {
+    match (stream.peer(), stream.peer_uid()) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(uid)) => format!("uid:{uid}"),
+        (None, None) => "unknown".into(),
+    }
+}
+
+/// A peer that hung up before it was accepted is nothing; a system that has no more descriptors
+/// needs a moment, and spinning would take it from those who might close some.
+async fn breathe(error: &io::Error) {
+    use rustix::io::Errno;
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    if code.is_some_and(|code| exhausted.contains(&code)) {
+        error!(%error, "cannot accept: raise LimitNOFILE= or lower limits.connections");
+        sleep(BREATH).await;
+    } else {
+        warn!(%error, "cannot accept a connection");
+        tokio::task::yield_now().await;
+    }
+}
