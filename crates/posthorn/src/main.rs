@@ -1,2 +1,52 @@
-//! Stub.
-fn main() {}
+//! `posthorn`: the admin's command; called as `sendmail`, the program that local programs hand
+//! their mail to.
+
+mod check;
+mod sendmail;
+mod trial;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The mail system's own command.
+#[derive(Parser)]
+#[command(name = "posthorn", version)]
+struct Posthorn {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole mail system in one directory, send a first letter through it and read it back
+    Try(trial::Arguments),
+    /// Read the configuration and show every mistake in it
+    Check {
+        /// The site's configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/posthorn/posthorn.toml")]
+        config: PathBuf,
+    },
+    /// Hand in mail as local programs do: sendmail(1)
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// Options and recipients, as sendmail(1) has them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    if Path::new(&called).file_name().is_some_and(|name| name == "sendmail") {
+        return sendmail::main(arguments.collect());
+    }
+    match Posthorn::parse().command {
+        Command::Try(arguments) => trial::main(arguments),
+        Command::Check { config } => check::main(config),
+        Command::Sendmail { arguments } => sendmail::main(arguments),
+    }
+}

@@ -1,0 +1,133 @@
+//! The options of sendmail(1) that programs use.
+
+use std::path::PathBuf;
+
+use super::Failure;
+
+/// What the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) mode: Mode,
+    /// -t: recipients stand in the header.
+    pub(super) recipients_from_header: bool,
+    /// Without -i a line with only a dot ends the message.
+    pub(super) dot_ends: bool,
+    /// -f: the sender; `<>` is nobody.
+    pub(super) sender: Option<String>,
+    /// -C: the site's configuration.
+    pub(super) config: PathBuf,
+    pub(super) recipients: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Hand in the message on standard input.
+    Message,
+    /// -bs: SMTP on standard input and output.
+    Smtp,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Message,
+            recipients_from_header: false,
+            dot_ends: true,
+            sender: None,
+            config: "/etc/posthorn/posthorn.toml".into(),
+            recipients: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut options = Self::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.strip_prefix('-') {
+                Some("-") => options.recipients.extend(arguments.by_ref()),
+                Some(option) if !option.is_empty() => options.take(option, &mut arguments)?,
+                _ => options.recipients.push(argument),
+            }
+        }
+        Ok(options)
+    }
+
+    fn take(
+        &mut self,
+        option: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), Failure> {
+        match option {
+            "t" => self.recipients_from_header = true,
+            "ti" | "it" => (self.recipients_from_header, self.dot_ends) = (true, false),
+            "i" | "oi" => self.dot_ends = false,
+            "bm" => self.mode = Mode::Message,
+            "bs" => self.mode = Mode::Smtp,
+            _ if option.starts_with('f') => self.sender = Some(value(option, rest)?),
+            _ if option.starts_with('C') => self.config = value(option, rest)?.into(),
+            // Of the many settings that Sendmail has, programs set some that mean nothing here.
+            _ if option.starts_with('o') => {}
+            _ => return Err(Failure::Usage(format!("option -{option} is not known here"))),
+        }
+        Ok(())
+    }
+}
+
+/// `-fvalue` or `-f value`.
+fn value(option: &str, rest: &mut impl Iterator<Item = String>) -> Result<String, Failure> {
+    let mut chars = option.chars();
+    let letter = chars.next().unwrap_or_default();
+    match chars.as_str() {
+        "" => rest.next().ok_or_else(|| Failure::Usage(format!("option -{letter} needs a value"))),
+        value => Ok(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, Failure> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn command_lines_that_programs_use() {
+        let ann = || vec!["ann@example.org".to_owned()];
+        let table = [
+            ("ann@example.org", Options { recipients: ann(), ..Options::default() }),
+            (
+                "-t -i",
+                Options { recipients_from_header: true, dot_ends: false, ..Options::default() },
+            ),
+            (
+                "-oi -oem -f bob@example.org -- ann@example.org",
+                Options {
+                    dot_ends: false,
+                    sender: Some("bob@example.org".into()),
+                    recipients: ann(),
+                    ..Options::default()
+                },
+            ),
+            (
+                "-f<> ann@example.org",
+                Options { sender: Some("<>".into()), recipients: ann(), ..Options::default() },
+            ),
+            ("-bs", Options { mode: Mode::Smtp, ..Options::default() }),
+            ("-C /x.toml -bm", Options { config: "/x.toml".into(), ..Options::default() }),
+        ];
+        for (line, expected) in table {
+            assert_eq!(parse(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_are_told_so() {
+        for line in ["-Z", "-f", "ann@example.org -C"] {
+            assert!(matches!(parse(line), Err(Failure::Usage(_))), "{line}");
+        }
+    }
+}
