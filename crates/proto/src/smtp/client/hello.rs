@@ -61,7 +61,7 @@ impl Client {
         self.say(command, &line, out);
     }
 
-    pub(super) fn hello_replied(&mut self, command: Command, reply: Reply) {
+    pub(super) fn hello_replied(&mut self, command: Command, reply: &Reply) {
         let good = (200..300).contains(&reply.code);
         match command {
             Command::Greeting if good => self.turn = Turn::Hello,
@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// 334 in the middle of LOGIN; PLAIN has nothing more to say.
-    fn go_on_with_login(&mut self, reply: Reply) {
+    fn go_on_with_login(&mut self, reply: &Reply) {
         match self.turn {
             Turn::Authenticate if !self.capabilities.auth_plain => self.turn = Turn::LoginName,
             Turn::LoginName => self.turn = Turn::LoginPassword,

@@ -209,7 +209,7 @@ impl Client {
         }
     }
 
-    fn replied(&mut self, command: Command, reply: Reply) {
+    fn replied(&mut self, command: Command, reply: &Reply) {
         // RFC 5321, 3.8: 421 may answer anything, and the peer hangs up.
         if reply.code == 421 && command != Command::Quit {
             return self.fail(judged(command, reply));
@@ -318,7 +318,7 @@ impl Session for Client {
                     None => return Step::Read,
                     Some(Ok(reply)) => {
                         self.awaited.pop_front();
-                        self.replied(command, reply);
+                        self.replied(command, &reply);
                     }
                     Some(Err(_)) => {
                         self.fail(Outcome::Lost(self.place("what came is no reply")));
@@ -399,7 +399,7 @@ impl Command {
 }
 
 /// What a reply means to a recipient. One that asks for more where there is no more is no answer.
-fn judged(command: Command, reply: Reply) -> Outcome {
+fn judged(command: Command, reply: &Reply) -> Outcome {
     if (300..400).contains(&reply.code) {
         return Outcome::Lost(format!("unexpected reply {} to {}", reply.code, command.name()));
     }

@@ -40,7 +40,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
 
 /// What the driver does: the envelopes to come, and how the message reads.
 struct Driver {
-    envelopes: std::vec::IntoIter<Envelope>,
+    envelopes: VecDeque<Envelope>,
     blocks: std::vec::IntoIter<Answer>,
 }
 
@@ -49,7 +49,7 @@ impl Driver {
         match request {
             Request::Next(report) => {
                 tell(report.as_ref(), heard);
-                Answer::Next(self.envelopes.next())
+                Answer::Next(self.envelopes.pop_front())
             }
             Request::Body => self.blocks.next().unwrap(),
         }
@@ -137,7 +137,7 @@ fn check(setup: &Setup, envelopes: &[Envelope], chat: &str) {
             .map(|block| Answer::Body(block.to_vec()))
             .collect();
         let driver =
-            Driver { envelopes: envelopes.to_vec().into_iter(), blocks: blocks.into_iter() };
+            Driver { envelopes: envelopes.iter().cloned().collect(), blocks: blocks.into_iter() };
         assert_eq!(play(setup.clone(), driver, chat, piece), chat, "in pieces of {piece}");
     }
 }
@@ -423,8 +423,7 @@ S: 250 injected
 -- lost: bytes in clear after the reply to STARTTLS
 -- closed
 ";
-    let driver =
-        Driver { envelopes: vec![envelope(&["ann"])].into_iter(), blocks: Vec::new().into_iter() };
+    let driver = Driver { envelopes: [envelope(&["ann"])].into(), blocks: Vec::new().into_iter() };
     let setup = setup(Dialect::Smtp, Tls::Offered, false);
     assert_eq!(play(setup, driver, chat, usize::MAX), chat);
 }
@@ -491,8 +490,7 @@ C: half
 -- closed
 ";
     let blocks = vec![Answer::Body(b"half".to_vec()), Answer::Unreadable];
-    let driver =
-        Driver { envelopes: vec![envelope(&["ann"])].into_iter(), blocks: blocks.into_iter() };
+    let driver = Driver { envelopes: [envelope(&["ann"])].into(), blocks: blocks.into_iter() };
     assert_eq!(play(smtp(), driver, chat, usize::MAX), chat);
 }
 

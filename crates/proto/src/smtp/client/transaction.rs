@@ -146,7 +146,7 @@ impl Client {
         self.awaited.extend(std::iter::repeat_n(Command::Message, replies));
     }
 
-    pub(super) fn transaction_replied(&mut self, command: Command, reply: Reply) {
+    pub(super) fn transaction_replied(&mut self, command: Command, reply: &Reply) {
         let good = (200..300).contains(&reply.code);
         if command == Command::Reset && !good {
             return self.fail(judged(command, reply));
@@ -176,7 +176,7 @@ impl Client {
         }
     }
 
-    fn data_replied(&mut self, reply: Reply) {
+    fn data_replied(&mut self, reply: &Reply) {
         let Some(transaction) = &mut self.transaction else { return };
         match reply.code {
             354 if transaction.accepted() == 0 => self.turn = Turn::EmptyMessage,
