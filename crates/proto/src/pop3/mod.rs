@@ -4,13 +4,34 @@
 //! user's maildrop. The reply to PASS or AUTH comes from the second, because a maildrop that is
 //! locked or cannot be read is refused there (RFC 1939, 4).
 
+mod auth;
+mod capa;
+mod commands;
+mod dele;
+mod list;
 mod login;
+mod noop;
+mod pass;
+mod quit;
+mod reply;
+mod retr;
+mod rset;
 mod server;
+mod stat;
+mod stls;
+mod text;
+mod top;
+mod uidl;
+mod user;
 
+use std::fmt::Arguments;
+use std::io::Write as _;
 use std::time::Duration;
 
 pub use login::Login;
 pub use server::Server;
+
+use reply::{NO_ARGUMENT_ALLOWED, Reply};
 
 use crate::mailbox::Uid;
 
@@ -81,4 +102,16 @@ pub enum Failure {
     Unavailable,
     /// The message is gone: another session removed it.
     Gone,
+}
+
+/// The SASL mechanisms that [`crate::sasl`] has.
+const MECHANISMS: [&str; 2] = ["PLAIN", "LOGIN"];
+
+fn without_argument(argument: &[u8]) -> Result<(), Reply> {
+    if argument.trim_ascii().is_empty() { Ok(()) } else { Err(NO_ARGUMENT_ALLOWED) }
+}
+
+fn write_line(out: &mut Vec<u8>, line: Arguments<'_>) {
+    out.write_fmt(line).expect("a Vec takes every byte");
+    out.extend_from_slice(b"\r\n");
 }
