@@ -115,3 +115,7 @@ fn write_line(out: &mut Vec<u8>, line: Arguments<'_>) {
     out.write_fmt(line).expect("a Vec takes every byte");
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

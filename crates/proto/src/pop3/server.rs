@@ -17,7 +17,7 @@ use crate::{Ended, Secured, Session, Step};
 #[derive(Debug)]
 pub struct Server {
     setup: Setup,
-    input: Input,
+    pub(super) input: Input,
     state: State,
     errors: u32,
     /// In the order in which they are numbered, from 1.
