@@ -1,0 +1,69 @@
+//! What can happen in a chat.
+
+use std::time::Duration;
+
+/// One thing that happens. `connection` counts from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// An empty line or a remark between the lines.
+    Remark(String),
+    /// `C:` and `C<` lines that stand together: sent together.
+    Say {
+        /// On which connection.
+        connection: usize,
+        /// What is said.
+        said: Vec<Said>,
+    },
+    /// `S:`: exactly this line.
+    Hear {
+        /// On which connection.
+        connection: usize,
+        /// The line, with its `<names>`.
+        line: String,
+    },
+    /// `S*` lines that stand together: these untagged replies in any order, none besides.
+    HearInAnyOrder {
+        /// On which connection.
+        connection: usize,
+        /// The lines, with their `* `.
+        lines: Vec<String>,
+    },
+    /// `S<`: this message, as it travels.
+    HearMail {
+        /// On which connection.
+        connection: usize,
+        /// The message's name.
+        name: String,
+    },
+    /// `-- closed`: the server has hung up.
+    Closed(usize),
+    /// `-- gone`: the client hangs up, in the middle of whatever it was saying.
+    Gone(usize),
+    /// `-- tls`: TLS is negotiated.
+    Tls(usize),
+    /// `-- 30m pass`: nobody speaks for so long.
+    Pass {
+        /// On which connection.
+        connection: usize,
+        /// How long.
+        span: Duration,
+        /// As written.
+        text: String,
+    },
+    /// `-- delivered to ann: plain`.
+    Delivered {
+        /// To whom.
+        user: String,
+        /// What.
+        name: String,
+    },
+}
+
+/// One thing a client says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// `C:`: a line.
+    Line(String),
+    /// `C<`: a message, dot-stuffed with its final dot, or as a literal and the end of its command.
+    Mail(String),
+}

@@ -1,0 +1,380 @@
+//! Playing a chat.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::pattern::{Names, written};
+use super::{Act, Chat, Connection, Heard, Protocol, Said, World, message, stuffed, without_trace};
+
+/// Says the client's lines to the world and returns the conversation that came of it: the chat's
+/// own body if all was as expected. It ends at the first line that did not come, with `-- silence`,
+/// `-- closed` or `-- broken: why` in its place; what the world said besides follows.
+pub fn play(chat: &Chat, protocol: Protocol, world: &mut dyn World) -> String {
+    let mut player = Player {
+        protocol,
+        world,
+        connections: BTreeMap::new(),
+        names: Names::default(),
+        body: String::new(),
+    };
+    for act in &chat.acts {
+        match player.act(act) {
+            Ok(()) => {}
+            Err(Stop::InTime) => break,
+            Err(Stop::At(what)) => {
+                player.note(&what);
+                break;
+            }
+        }
+    }
+    player.end();
+    player.body
+}
+
+struct Player<'a> {
+    protocol: Protocol,
+    world: &'a mut dyn World,
+    /// `None` once it is closed.
+    connections: BTreeMap<usize, Option<Box<dyn Connection>>>,
+    names: Names,
+    /// The conversation so far.
+    body: String,
+}
+
+/// Why a chat does not go on.
+enum Stop {
+    /// Time would have to pass, and cannot be hurried here: not a failure.
+    InTime,
+    /// This came instead of what was expected.
+    At(String),
+}
+
+impl Player<'_> {
+    fn act(&mut self, act: &Act) -> Result<(), Stop> {
+        match act {
+            Act::Remark(text) => self.note(text),
+            Act::Say { connection, said } => self.say(*connection, said)?,
+            Act::Hear { connection, line } => {
+                let heard = self.line(*connection)?;
+                let as_expected = self.names.matches(line, &heard);
+                let shown = if as_expected { line } else { &heard };
+                self.note_line(&format!("S{}:", number(*connection)), shown);
+            }
+            Act::HearInAnyOrder { connection, lines } => self.any_order(*connection, lines)?,
+            Act::HearMail { connection, name } => self.mail(*connection, name)?,
+            Act::Closed(connection) => {
+                match self.hear(*connection)? {
+                    Heard::Closed => self.note("-- closed"),
+                    Heard::Silence => return Err(Stop::At("-- silence".to_owned())),
+                    Heard::Line(line) => {
+                        return Err(Stop::At(format!(
+                            "S{}: {}",
+                            number(*connection),
+                            written(&line)
+                        )));
+                    }
+                }
+                self.connections.insert(*connection, None);
+            }
+            Act::Gone(connection) => {
+                self.note("-- gone");
+                self.connections.insert(*connection, None);
+            }
+            Act::Tls(connection) => {
+                self.connection(*connection)?.start_tls().map_err(broken)?;
+                self.note("-- tls");
+            }
+            Act::Pass { connection, span, text } => {
+                if !self.connection(*connection)?.pass(*span) {
+                    return Err(Stop::InTime);
+                }
+                self.note(&format!("-- {text} pass"));
+            }
+            Act::Delivered { user, name } => self.delivered(user, name),
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, connection: usize, said: &[Said]) -> Result<(), Stop> {
+        let mut bytes = Vec::new();
+        for said in said {
+            match said {
+                Said::Line(line) => {
+                    bytes.extend(self.names.fill(line));
+                    bytes.extend_from_slice(b"\r\n");
+                    self.note_line(&format!("C{}:", number(connection)), line);
+                }
+                Said::Mail(name) => {
+                    bytes.extend(match self.protocol {
+                        Protocol::Imap => [message(name).as_slice(), b"\r\n"].concat(),
+                        _ => stuffed(&message(name)),
+                    });
+                    self.note_line(&format!("C{}<", number(connection)), name);
+                }
+            }
+        }
+        self.connection(connection)?.say(&bytes).map_err(broken)
+    }
+
+    fn any_order(&mut self, connection: usize, lines: &[String]) -> Result<(), Stop> {
+        let sign = format!("S{}*", number(connection));
+        let mut missing: Vec<&String> = lines.iter().collect();
+        let mut others = Vec::new();
+        let mut stop = None;
+        for _ in lines {
+            match self.line(connection) {
+                Ok(heard) => match missing.iter().position(|l| self.names.matches(l, &heard)) {
+                    Some(at) => drop(missing.remove(at)),
+                    None => others.push(heard),
+                },
+                Err(why) => {
+                    stop = Some(why);
+                    break;
+                }
+            }
+        }
+        for line in lines {
+            if !missing.iter().any(|absent| std::ptr::eq(*absent, line)) {
+                self.note_line(&sign, line.strip_prefix("* ").unwrap_or(line));
+            }
+        }
+        for line in others {
+            self.note_line(&format!("S{}:", number(connection)), &line);
+        }
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// A message is heard line by line, so that a difference is shown where it is.
+    fn mail(&mut self, connection: usize, name: &str) -> Result<(), Stop> {
+        let mail = message(name);
+        let mail = if self.protocol == Protocol::Imap { mail } else { stuffed(&mail) };
+        let mail = mail.strip_suffix(b"\r\n").unwrap_or(&mail).to_vec();
+        let mut heard = Vec::new();
+        for expected in mail.split(|&byte| byte == b'\n') {
+            let expected = expected.strip_suffix(b"\r").unwrap_or(expected);
+            match self.hear(connection)? {
+                Heard::Line(line) if line == expected => heard.push(line),
+                other => {
+                    for line in heard {
+                        self.note_line(&format!("S{}:", number(connection)), &written(&line));
+                    }
+                    return Err(Stop::At(self.shown(connection, other)));
+                }
+            }
+        }
+        self.note_line(&format!("S{}<", number(connection)), name);
+        Ok(())
+    }
+
+    fn delivered(&mut self, user: &str, name: &str) {
+        let expected = message(name);
+        let same = |stored: &Vec<u8>| without_trace(stored) == expected;
+        match self.world.inbox(user, &mut |inbox| inbox.iter().any(same)) {
+            Some(inbox) if !inbox.iter().any(same) => {
+                self.note(&format!("-- not delivered to {user}: {name}; INBOX has:"));
+                for stored in inbox {
+                    self.note(&written(&stored));
+                }
+            }
+            Some(_) | None => self.note(&format!("-- delivered to {user}: {name}")),
+        }
+    }
+
+    /// The next line, as it would be written in a chat.
+    fn line(&mut self, connection: usize) -> Result<String, Stop> {
+        match self.hear(connection)? {
+            Heard::Line(line) => Ok(written(&line)),
+            other => Err(Stop::At(self.shown(connection, other))),
+        }
+    }
+
+    fn shown(&mut self, connection: usize, heard: Heard) -> String {
+        match heard {
+            Heard::Line(line) => format!("S{}: {}", number(connection), written(&line)),
+            Heard::Silence => "-- silence".to_owned(),
+            Heard::Closed => {
+                self.connections.insert(connection, None);
+                "-- closed".to_owned()
+            }
+        }
+    }
+
+    fn hear(&mut self, connection: usize) -> Result<Heard, Stop> {
+        self.connection(connection)?.hear().map_err(broken)
+    }
+
+    fn connection(&mut self, number: usize) -> Result<&mut Box<dyn Connection>, Stop> {
+        let world = &mut *self.world;
+        let connection = self.connections.entry(number).or_insert_with(|| Some(world.connect()));
+        connection.as_mut().ok_or_else(|| Stop::At("-- closed already".to_owned()))
+    }
+
+    /// Hears what is still said on open connections: nothing may be.
+    fn end(&mut self) {
+        for (connection, open) in std::mem::take(&mut self.connections) {
+            let Some(mut open) = open else { continue };
+            match open.hang_up() {
+                Ok(lines) => {
+                    for line in lines {
+                        self.note_line(&format!("S{}:", number(connection)), &written(&line));
+                    }
+                }
+                Err(error) => self.note(&format!("-- broken: {error}")),
+            }
+        }
+    }
+
+    fn note_line(&mut self, sign: &str, line: &str) {
+        if line.is_empty() {
+            self.note(sign);
+        } else {
+            self.note(&format!("{sign} {line}"));
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        writeln!(self.body, "{line}").expect("a string takes everything");
+    }
+}
+
+fn number(connection: usize) -> String {
+    if connection == 1 { String::new() } else { connection.to_string() }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn broken(error: std::io::Error) -> Stop {
+    Stop::At(format!("-- broken: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use mail_common::serve::Backend;
+    use mail_proto::{Ended, Secured, Session, Step};
+
+    use super::*;
+    use crate::pure::{Joined, Pure};
+
+    /// Says every line again, in what `Upper` makes of it; knows `TLS`, `BOTH` and `QUIT`.
+    #[derive(Default)]
+    struct Echo {
+        input: Vec<u8>,
+        say: Vec<String>,
+        greeted: bool,
+        over: bool,
+    }
+
+    struct Upper;
+
+    impl Backend<Echo> for Upper {
+        async fn perform(&mut self, request: String) -> String {
+            request.to_uppercase()
+        }
+    }
+
+    impl Session for Echo {
+        type Request = String;
+        type Answer = String;
+
+        fn receive(&mut self, bytes: &[u8]) {
+            self.input.extend_from_slice(bytes);
+        }
+        fn answer(&mut self, answer: String) {
+            match answer.as_str() {
+                "BOTH" => self.say.extend(["* 1 A".to_owned(), "* 2 B".to_owned()]),
+                "QUIT" => self.over = true,
+                _ => {}
+            }
+            self.say.push(answer);
+        }
+        fn step(&mut self, out: &mut Vec<u8>) -> Step<String> {
+            if !std::mem::replace(&mut self.greeted, true) {
+                out.extend_from_slice(b"hello 17\r\n");
+            }
+            for line in self.say.drain(..) {
+                out.extend_from_slice(format!("{line}\r\n").as_bytes());
+            }
+            if self.over {
+                return Step::Close;
+            }
+            let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else {
+                return Step::Read;
+            };
+            let line: Vec<u8> = self.input.drain(..end + 2).take(end).collect();
+            if line == b"tls" {
+                self.input.clear();
+                return Step::StartTls;
+            }
+            Step::Ask(String::from_utf8_lossy(&line).into_owned())
+        }
+        fn patience(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+        fn secured(&mut self, _tls: Secured) {
+            self.say.push("secured".into());
+        }
+        fn end(&mut self, _why: Ended) {
+            self.over = true;
+            self.say.push("ended".into());
+        }
+    }
+
+    struct Echoes(usize);
+
+    impl World for Echoes {
+        fn connect(&mut self) -> Box<dyn Connection> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let joined = Joined {
+                session: Echo::default(),
+                backend: Upper,
+                runtime: Rc::new(runtime.expect("a runtime")),
+                then: None,
+            };
+            Box::new(Pure::new(Box::new(joined), self.0))
+        }
+
+        fn inbox(
+            &mut self,
+            _user: &str,
+            _enough: &mut dyn FnMut(&[Vec<u8>]) -> bool,
+        ) -> Option<Vec<Vec<u8>>> {
+            None
+        }
+    }
+
+    fn played(body: &str, piece: usize) -> String {
+        let chat = Chat::parse(&format!("# A test.\n\n{body}")).expect("is a chat");
+        play(&chat, Protocol::Smtp, &mut Echoes(piece))
+    }
+
+    #[test]
+    fn what_is_as_written_comes_back_as_written() {
+        let body = "S: hello <n>\nC: both\nC: n is <n>\nS* 2 B\nS* 1 A\nS: BOTH\nS: N IS <n>\n\n\
+            # Another one.\nC2: a<3*b>\nS2: hello 17\nS2: ABBB\nC: tls\nC: lost\n-- tls\n\
+            S: secured\n-- 1s pass\n-- 5m pass\nS: ended\n-- closed\n";
+        for piece in [1, 7, usize::MAX] {
+            assert_eq!(played(body, piece), body);
+        }
+    }
+
+    #[test]
+    fn what_differs_is_shown_where_it_is() {
+        let table = [
+            ("S: hi\nC: x\nS: X\n", "S: hello 17\nC: x\nS: X\n"),
+            ("S: hello 17\nC: x\nC: y\nS: X\n", "S: hello 17\nC: x\nC: y\nS: X\nS: Y\n"),
+            ("S: hello 17\nS: more\nC: x\n", "S: hello 17\n-- silence\n"),
+            ("S: hello 17\nC: quit\nS: QUIT\nS: X\n", "S: hello 17\nC: quit\nS: QUIT\n-- closed\n"),
+            ("S: hello 17\n-- closed\n", "S: hello 17\n-- silence\n"),
+            (
+                "S: hello 17\nC: both\nS* 3 C\nS* 1 A\nS: BOTH\n",
+                "S: hello 17\nC: both\nS* 1 A\nS: * 2 B\nS: BOTH\n",
+            ),
+            ("S: hello 17\nC: x\nS* 1 A\n", "S: hello 17\nC: x\nS: X\n"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(played(body, 7), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What the tests of the whole system stand on.
+//!
+//! - [`chat`]: conversations as files, and playing them
+//! - [`pure`]: a session joined with its backend, without sockets
+//! - [`site`]: a site in a temporary directory
+//! - [`suite`]: the real daemons, started as systemd starts them
+//! - [`client`]: a blunt client that speaks in lines
+//! - [`sink`]: a foreign mail server that takes, refuses or is not there
+//! - [`source`]: the workspace's own files, for the house rules
+//!
+//! No test sleeps for a start, takes a fixed port, uses the network or a shared directory.
+
+pub mod chat;
+pub mod client;
+pub mod patience;
+pub mod pure;
+pub mod sink;
+pub mod site;
+pub mod source;
+pub mod suite;
