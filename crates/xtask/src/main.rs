@@ -1,2 +1,58 @@
-//! Stub.
-fn main() {}
+//! `cargo up`, `cargo verify`, `cargo xtask …`: what takes more than one cargo command.
+
+mod chats;
+mod letters;
+mod long;
+mod packages;
+mod step;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What takes more than one cargo command")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build every daemon and run a whole mail system in one directory
+    Up {
+        /// Given to `posthorn try`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what the tests need, build, and check everything
+    Verify,
+    /// List the commands and replies that no chat shows
+    Chats,
+    /// Fetch the real letters that the tests send
+    Letters,
+    /// Run a long test and write its figures into docs/long-runs.md
+    Long {
+        /// Which one
+        name: long::Name,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Up { arguments } => up::up(&arguments),
+        Task::Verify => verify::verify(),
+        Task::Chats => chats::list_gaps(),
+        Task::Letters => letters::fetch(),
+        Task::Long { name } => long::run(name),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
