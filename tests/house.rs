@@ -42,7 +42,15 @@ fn protocols_cannot_reach_the_world() {
     let runtime = proto.get("dependencies").and_then(toml::Value::as_table).expect("has some");
     let names: Vec<_> = runtime.keys().map(String::as_str).collect();
     assert_eq!(names, ["base64", "thiserror"], "mail-proto needs no more than these");
-    let worldly = ["std::fs", "TcpStream", "UdpSocket", "UnixStream", "std::time::Instant", "SystemTime", "std::process"];
+    let worldly = [
+        "std::fs",
+        "TcpStream",
+        "UdpSocket",
+        "UnixStream",
+        "std::time::Instant",
+        "SystemTime",
+        "std::process",
+    ];
     let found = places(|file| file.path.starts_with("crates/proto/"), &worldly);
     assert!(found.is_empty(), "mail-proto touches the world:\n{found}");
 }

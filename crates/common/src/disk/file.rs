@@ -134,6 +134,12 @@ impl AppendFile {
         Ok(metadata.len())
     }
 
+    /// The file itself, for a child process to write to.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// Cuts off what stands after `length`: the half of a record whose writing failed.
     pub fn cut(&mut self, length: u64) -> Result<()> {
         self.file.set_len(length).map_err(|error| self.dir.error(&self.name, error))

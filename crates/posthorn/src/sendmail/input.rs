@@ -91,6 +91,9 @@ mod tests {
         let (mut header, mut body) = (Vec::new(), Vec::new());
         input.header(1000, &mut header).expect("a slice can be read");
         input.block(1000, &mut body).expect("a slice can be read");
-        assert_eq!((header.as_slice(), body.as_slice()), (&b"To: a@b\r\n\r\n"[..], &b"body\r\n"[..]));
+        assert_eq!(
+            (header.as_slice(), body.as_slice()),
+            (&b"To: a@b\r\n\r\n"[..], &b"body\r\n"[..])
+        );
     }
 }

@@ -1,5 +1,78 @@
+//! `sendmail`: how local programs hand in mail, as a thin client of mtad's `inject.sock`.
+//!
+//! It exits with 0 only once mtad has said that the message is on disk; every other code is one
+//! of sysexits.h, which cron, git and monitoring know how to read.
+
+mod hand_in;
+mod input;
+mod options;
+mod recipients;
+mod smtp;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
-pub(crate) fn main(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+
+use mail_common::config::{Mistakes, Site, Source, load};
+use thiserror::Error;
+
+use options::{Mode, Options};
+
+/// Why nothing was handed in.
+#[derive(Debug, Error)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Message(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}; the message was not handed in, try again later")]
+    Temporary(String),
+    #[error("{0}")]
+    Configuration(String),
+}
+
+impl Failure {
+    /// As sysexits.h has it.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 64,
+            Self::Message(_) => 65,
+            Self::Refused(_) => 69,
+            Self::Temporary(_) => 75,
+            Self::Configuration(_) => 78,
+        }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Configuration(mistakes.to_string())
+    }
+}
+
+pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sendmail: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
+    let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
+    let options = Options::parse(arguments)?;
+    let site = load(&Source { file: options.config.clone(), flags: Vec::new() })?;
+    match options.mode {
+        Mode::Smtp => smtp::pass_on(&socket(&site)),
+        Mode::Message => hand_in::message(&site, &options),
+    }
+}
+
+/// Where mtad takes mail from local programs.
+fn socket(site: &Site) -> std::path::PathBuf {
+    site.run.directory.join("inject.sock")
 }

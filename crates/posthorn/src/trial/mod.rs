@@ -23,7 +23,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use accounts::Account;
 use children::Children;
-use ports::Ports;
 use site::TrialSite;
 
 /// What `posthorn try` can be told.
@@ -61,8 +60,10 @@ pub(crate) struct Arguments {
 /// Why a trial ends early. Each says what to do next.
 #[derive(Debug, Error)]
 enum TrialError {
-    #[error("{path}: {error}")]
+    #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Disk(#[from] mail_common::disk::DiskError),
     #[error("{0}")]
     Account(String),
     #[error("the certificate cannot be made: {0}")]

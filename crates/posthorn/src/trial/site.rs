@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mail_common::disk::Dir;
+use mail_common::disk::{AppendFile, Dir};
 use mail_proto::address::Domain;
 
 use super::accounts::{self, Account};
@@ -68,9 +68,8 @@ impl TrialSite {
 
     /// A daemon's log, to be written at its end.
     pub(super) fn log(&self, daemon: &str) -> Result<File, TrialError> {
-        let path = self.logs();
-        let logs = Dir::open(&path).map_err(at(&path))?;
-        logs.append_to(&format!("{daemon}.log")).map_err(at(&self.log_path(daemon)))
+        let logs = Dir::open(&self.logs())?;
+        Ok(logs.append(format!("{daemon}.log")).map(AppendFile::into_file)?)
     }
 
     /// A daemon's program: beside our own.
@@ -211,16 +210,16 @@ fn write_accounts(directory: &Path, arguments: &Arguments) -> Result<Vec<Account
 }
 
 fn make(path: &Path) -> Result<(), TrialError> {
-    Dir::open_or_create(path).map(drop).map_err(at(path))
+    Ok(Dir::open_or_create(path).map(drop)?)
 }
 
 fn write(directory: &Path, name: &str, content: &[u8]) -> Result<(), TrialError> {
-    let dir = Dir::open(directory).map_err(at(directory))?;
-    dir.replace(name, content).map_err(at(&directory.join(name)))
+    let dir = Dir::open(directory)?;
+    Ok(dir.replace(name, content)?)
 }
 
-fn at<E: Into<std::io::Error>>(path: &Path) -> impl Fn(E) -> TrialError {
-    move |error| TrialError::File { path: path.to_owned(), error: error.into() }
+fn at(path: &Path) -> impl Fn(std::io::Error) -> TrialError {
+    move |error| TrialError::File { path: path.to_owned(), error }
 }
 
 /// A TOML string.
