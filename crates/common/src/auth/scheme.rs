@@ -7,6 +7,10 @@ use aws_lc_rs::hmac;
 use password_hash::phc::PasswordHash;
 use password_hash::{Error, PasswordHasher, PasswordVerifier};
 use sha_crypt::ShaCrypt;
+use thiserror::Error;
+
+/// Nobody's password is longer.
+const LONGEST_PASSWORD: usize = 1024;
 
 /// A stored password.
 #[derive(Clone, PartialEq, Eq)]
@@ -91,16 +95,41 @@ impl fmt::Debug for Stored {
     }
 }
 
+/// Why a password cannot be kept.
+#[derive(Debug, Error)]
+pub enum HashError {
+    /// No login with it would ever be tried.
+    #[error("a password has 1 to {LONGEST_PASSWORD} octets and no NUL")]
+    NoPassword,
+    /// There is no salt to be had.
+    #[error("the system has no randomness")]
+    NoSalt,
+}
+
+impl HashError {
+    /// Whether the same may work later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::NoSalt)
+    }
+}
+
+/// Whether this can be a password at all. Hashing a book for a stranger is no service.
+pub(super) fn is_password(password: &[u8]) -> bool {
+    (1..=LONGEST_PASSWORD).contains(&password.len()) && !password.contains(&0)
+}
+
 /// A new password as a passwd-file keeps it: `{ARGON2ID}$argon2id$…`. Takes as long as a login.
 ///
-/// # Panics
-/// If the system has no randomness for the salt.
-#[must_use]
-pub fn hash(password: &[u8]) -> String {
-    let hash: PasswordHash = Argon2::default()
-        .hash_password(password)
-        .expect("the parameters are argon2's own, and the system's randomness does not end");
-    format!("{{ARGON2ID}}{hash}")
+/// # Errors
+/// It is no password, or the system has no randomness for the salt.
+pub fn hash(password: &[u8]) -> Result<String, HashError> {
+    if !is_password(password) {
+        return Err(HashError::NoPassword);
+    }
+    let hash: PasswordHash =
+        Argon2::default().hash_password(password).map_err(|_| HashError::NoSalt)?;
+    Ok(format!("{{ARGON2ID}}{hash}"))
 }
 
 fn verdict(result: password_hash::Result<()>) -> Result<bool, Unreadable> {
@@ -148,12 +177,15 @@ mod tests {
 
     #[test]
     fn a_new_hash_holds_and_has_its_own_salt() {
-        let (one, other) = (hash(b"apple"), hash(b"apple"));
+        let (one, other) = (hash(b"apple").unwrap(), hash(b"apple").unwrap());
         assert!(one.starts_with("{ARGON2ID}$argon2id$v=19$"), "{one}");
         assert_ne!(one, other);
         let stored = Stored::read(&one);
         assert!(stored.matches(b"apple", &secret()).unwrap());
         assert!(!stored.matches(b"banana", &secret()).unwrap());
+        for none in [&b""[..], b"a\0b", &[b'x'; 1025]] {
+            assert!(hash(none).is_err());
+        }
     }
 
     #[test]

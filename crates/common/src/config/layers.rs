@@ -36,6 +36,8 @@ impl Layers {
         }
         let environment = Env::prefixed("POSTHORN_")
             .map(|key| key.as_str().replace("LMTP_DELIVERD", "lmtp-deliverd").into())
+            // The tests tell each other things this way, and the daemons that they start inherit it.
+            .filter(|key| !key.starts_with("test_"))
             .split("__");
         layers.merge(&environment, Metadata::named(ENVIRONMENT));
         for flag in &source.flags {

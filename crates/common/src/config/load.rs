@@ -47,9 +47,14 @@ pub fn load(source: &Source) -> Result<Site, Mistakes> {
     }
 }
 
+/// One a line.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|mistake| writeln!(f, "{mistake}"))
+        let mut mistakes = self.0.iter();
+        if let Some(first) = mistakes.next() {
+            write!(f, "{first}")?;
+        }
+        mistakes.try_for_each(|mistake| write!(f, "\n{mistake}"))
     }
 }
 

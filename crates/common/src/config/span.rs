@@ -71,7 +71,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let (letter, unit) =
-            UNITS.into_iter().find(|(_, unit)| seconds % unit == 0).unwrap_or(('s', 1));
+            UNITS.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit)).unwrap_or(('s', 1));
         write!(f, "{}{letter}", seconds / unit)
     }
 }
