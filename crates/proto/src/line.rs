@@ -1,9 +1,12 @@
-//! Lines that end in CRLF, with a limit; and the dots of SMTP and POP3.
+//! Lines that end in CRLF, with a limit.
 //!
 //! RFC 5321, 2.3.8: only CRLF ends a line. A bare CR, a bare LF or a NUL makes a line bad, and it
 //! is bad as a whole: guessing where it was meant to end is what smuggling lives on.
 
 use std::ops::Range;
+
+/// Room that is not worth giving back while a line is coming piece by piece.
+const LITTLE: usize = 256;
 
 /// Bytes that came from the peer and were not read yet.
 ///
@@ -58,6 +61,13 @@ impl Input {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    /// The byte that begins the next line; `None` if it has not come, or if the line under way
+    /// has lost its beginning because it is too long.
+    #[must_use]
+    pub fn next_line_begins_with(&self) -> Option<u8> {
+        if self.skipping { None } else { self.unread().first().copied() }
+    }
+
     /// Passes over `count` bytes, or over all when there are fewer.
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
@@ -67,10 +77,12 @@ impl Input {
         }
     }
 
-    /// Makes room: forgets what was read. Call before going back to reading from the peer.
+    /// Forgets what was read and gives its memory back. Call before going back to reading from
+    /// the peer: an idle session keeps no more than the piece of a line that it holds.
     pub fn compact(&mut self) {
         self.bytes.drain(..self.start);
         self.start = 0;
+        self.bytes.shrink_to(if self.bytes.is_empty() { 0 } else { LITTLE });
     }
 
     /// Takes all that is unread, for the session that follows this one.
@@ -139,6 +151,8 @@ fn judge(line: &[u8], limit: usize, skipping: bool) -> Option<BadLine> {
 mod tests {
     use super::*;
 
+    type Found<'a> = Result<&'a str, BadLine>;
+
     fn lines(pieces: &[&[u8]], limit: usize) -> Vec<Result<String, BadLine>> {
         let mut input = Input::default();
         let mut found = Vec::new();
@@ -161,7 +175,7 @@ mod tests {
 
     #[test]
     fn only_crlf_ends_a_line() {
-        let table: [(&[u8], &[Result<&str, BadLine>]); 7] = [
+        let table: [(&[u8], &[Found<'_>]); 7] = [
             (b"a\r\nb\r\n", &[Ok("a"), Ok("b")]),
             (b"\r\n", &[Ok("")]),
             (b"a\nb\r\n", &[Err(BadLine::BareLineEnd), Ok("b")]),
@@ -190,5 +204,19 @@ mod tests {
         input.push(b"\r\nNOOP\r\n");
         assert_eq!(input.line(50), Line::Bad(BadLine::TooLong));
         assert!(matches!(input.line(50), Line::Whole(_)));
+    }
+
+    #[test]
+    fn what_was_read_holds_no_memory() {
+        let mut input = Input::default();
+        input.push(&b"NOOP\r\n".repeat(10_000));
+        while let Line::Whole(_) = input.line(50) {}
+        input.compact();
+        assert_eq!(input.bytes.capacity(), 0);
+        input.push(&b"NOOP\r\nNO".repeat(1000));
+        while let Line::Whole(_) = input.line(50) {}
+        input.compact();
+        assert_eq!(input.unread(), b"NO");
+        assert!(input.bytes.capacity() <= LITTLE);
     }
 }
