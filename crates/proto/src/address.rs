@@ -24,6 +24,15 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReversePath(pub Option<Address>);
 
+/// Where a message shall go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardPath {
+    /// To an address.
+    Address(Address),
+    /// To whoever looks after this host: `<Postmaster>` (RFC 5321, 4.1.1.3), in any case.
+    Postmaster,
+}
+
 /// What is wrong with an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AddressError {
@@ -91,11 +100,12 @@ impl Address {
     }
 
     /// Reads a path, `<ann@example.org>`, with or without a source route, which is dropped
-    /// (RFC 5321, 4.1.2 and appendix C). Returns what stands after it too.
+    /// (RFC 5321, 4.1.2 and appendix C). White space inside the brackets is dropped as well, as
+    /// Postfix does. Returns what stands after the path too.
     pub fn from_path(text: &str) -> Result<(Self, &str), AddressError> {
         let (inside, rest) = split_path(text)?;
         let mailbox = match inside.strip_prefix('@') {
-            Some(route) => route.split_once(':').ok_or(AddressError::Path)?.1,
+            Some(route) => route.split_once(':').ok_or(AddressError::Path)?.1.trim_start(),
             None => inside,
         };
         Ok((mailbox.parse()?, rest))
@@ -151,11 +161,24 @@ impl fmt::Display for Address {
 impl ReversePath {
     /// Reads a reverse-path: `<>` or a path. Returns what stands after it too.
     pub fn from_path(text: &str) -> Result<(Self, &str), AddressError> {
-        if let Some(rest) = text.strip_prefix("<>") {
+        let (inside, rest) = split_path(text)?;
+        if inside.is_empty() {
             return Ok((Self(None), rest));
         }
         let (address, rest) = Address::from_path(text)?;
         Ok((Self(Some(address)), rest))
+    }
+}
+
+impl ForwardPath {
+    /// Reads a forward-path: a path, or `<Postmaster>`. Returns what stands after it too.
+    pub fn from_path(text: &str) -> Result<(Self, &str), AddressError> {
+        let (inside, rest) = split_path(text)?;
+        if inside.eq_ignore_ascii_case("postmaster") {
+            return Ok((Self::Postmaster, rest));
+        }
+        let (address, rest) = Address::from_path(text)?;
+        Ok((Self::Address(address), rest))
     }
 }
 
@@ -169,7 +192,7 @@ impl fmt::Display for ReversePath {
     }
 }
 
-/// Splits `<...>rest`; a `>` in quotes does not count.
+/// Splits `<...>rest`; a `>` in quotes does not count. White space at both ends inside is gone.
 fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
     let inside = text.strip_prefix('<').ok_or(AddressError::Path)?;
     let (mut quoted, mut escaped) = (false, false);
@@ -180,7 +203,7 @@ fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
             '"' => quoted = !quoted,
             '>' if !quoted => {
                 let (path, rest) = inside.split_at(at);
-                return Ok((path, rest.strip_prefix('>').unwrap_or_default()));
+                return Ok((path.trim(), rest.strip_prefix('>').unwrap_or_default()));
             }
             _ => {}
         }
@@ -276,6 +299,9 @@ mod tests {
             ("<ann@a.b> SIZE=1", Ok(("ann@a.b", " SIZE=1"))),
             ("<@x.y,@z.w:ann@a.b>", Ok(("ann@a.b", ""))),
             ("<\"a>b\"@c.d> X", Ok(("\"a>b\"@c.d", " X"))),
+            ("< ann@a.b\t> X", Ok(("ann@a.b", " X"))),
+            ("<@x.y: ann@a.b>", Ok(("ann@a.b", ""))),
+            ("<\" a \"@c.d>", Ok(("\" a \"@c.d", ""))),
             ("ann@a.b", Err(AddressError::Path)),
             ("<ann@a.b", Err(AddressError::Path)),
             ("<@x.y>", Err(AddressError::Path)),
@@ -287,6 +313,19 @@ mod tests {
         }
         let (nobody, rest) = ReversePath::from_path("<> BODY=8BITMIME").expect("is a reverse-path");
         assert_eq!((nobody.to_string().as_str(), rest), ("<>", " BODY=8BITMIME"));
+        assert_eq!(ReversePath::from_path("< >"), Ok((ReversePath(None), "")));
+    }
+
+    #[test]
+    fn the_postmaster_needs_no_domain() {
+        for text in ["<Postmaster>", "<postmaster>", "< POSTMASTER >"] {
+            assert_eq!(ForwardPath::from_path(text), Ok((ForwardPath::Postmaster, "")), "{text}");
+        }
+        let with_domain = ForwardPath::from_path("<Postmaster@example.org>");
+        assert!(matches!(with_domain, Ok((ForwardPath::Address(_), ""))), "{with_domain:?}");
+        for text in ["<>", "<root>", "Postmaster"] {
+            assert!(ForwardPath::from_path(text).is_err(), "{text}");
+        }
     }
 
     proptest! {
