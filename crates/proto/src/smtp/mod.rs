@@ -1,6 +1,8 @@
 //! SMTP (RFC 5321), message submission (RFC 6409) and LMTP (RFC 2033): one server, one client.
 
+mod body;
 pub mod client;
+mod command;
 pub mod reply;
 mod server;
 
