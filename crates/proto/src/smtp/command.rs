@@ -176,7 +176,11 @@ fn mail_parameter(text: &str, envelope: &mut Envelope, setup: &Setup) -> Result<
         "SIZE" => envelope.size = Some(size(value).ok_or(Reply::BAD_PARAMETER)?),
         "BODY" => envelope.eight_bit = is_eight_bit(value).ok_or(Reply::BAD_PARAMETER)?,
         // RFC 4954, 5: nobody is trusted to name somebody else, which is as if AUTH=<> was said.
-        "AUTH" if setup.dialect == Submission && !value.is_empty() => {}
+        "AUTH" if setup.dialect == Submission => {
+            if value.is_empty() {
+                return Err(Reply::BAD_PARAMETER);
+            }
+        }
         "XDELIVERID" if setup.delivery_ids => {
             envelope.delivery_id = Some(delivery_id(value).ok_or(Reply::BAD_PARAMETER)?);
         }

@@ -54,7 +54,8 @@ pub struct Limits {
     /// Octets of a command line, CRLF included. RFC 5321, 4.5.3.1.4 wants 512 and more for
     /// extensions; Exchange needs 2,048.
     pub command_line: usize,
-    /// Replies of the 5xx kind before the session is ended.
+    /// Replies of the 5xx kind before the session is ended; a message that is taken sets the
+    /// count back.
     pub errors: u32,
     /// How long a peer may be silent between commands.
     pub patience: Duration,
@@ -127,7 +128,7 @@ pub enum Request {
     Store(Vec<u8>),
     /// The last block. Answer only once what is answered survives a power cut.
     Commit(Vec<u8>),
-    /// The message is broken or too big, or RSET came: forget it.
+    /// The message is broken or too big, or a block of it could not be stored: forget it.
     Discard,
 }
 

@@ -87,6 +87,7 @@ fn refusals() {
         ("MAIL FROM:<a@b.c> SIZE=-1", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> SIZE=999999999999999999999", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> BODY=BINARYMIME", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> AUTH=", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> SMTPUTF8", Reply::UNKNOWN_PARAMETER),
         ("MAIL FROM:<a@b.c> RET=HDRS", Reply::UNKNOWN_PARAMETER),
         ("MAIL FROM:<a@b.c> XDELIVERID=1", Reply::UNKNOWN_PARAMETER),

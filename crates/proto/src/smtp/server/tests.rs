@@ -344,6 +344,27 @@ fn who_speaks_tls_in_the_clear_is_told_at_once() {
 }
 
 #[test]
+fn a_verdict_that_is_not_known_now_is_temporary() {
+    let setup = Setup { cleartext_auth: true, ..setup(Dialect::Submission) };
+    // ann with `later`, `wrong`, `apple`.
+    let bytes = b"EHLO a.b\r\nAUTH PLAIN AGFubgBsYXRlcg==\r\nAUTH PLAIN AGFubgB3cm9uZw==\r\n\
+        AUTH PLAIN AGFubgBhcHBsZQ==\r\n";
+    let mut world = World::default();
+    let said = converse(Server::new(setup), &mut world, bytes, 10);
+    assert_eq!(codes(&said), "250 454 535 235", "{said}");
+    assert_eq!(world.asked, "verify ann\n".repeat(3));
+}
+
+#[test]
+fn local_programs_need_neither_auth_nor_tls() {
+    let setup = Setup { starttls: true, cleartext_auth: true, ..setup(Dialect::Inject) };
+    let bytes = format!("{ENVELOPE}.\r\nAUTH PLAIN\r\nSTARTTLS\r\nLHLO a\r\n");
+    let said = converse(Server::new(setup), &mut World::default(), bytes.as_bytes(), 10);
+    assert_eq!(codes(&said), "250 250 250 250 550 354 250 502 502 500", "{said}");
+    assert!(!said.contains("250-STARTTLS") && !said.contains("AUTH PLAIN"), "{said}");
+}
+
+#[test]
 fn an_auth_line_may_be_longer_than_a_command() {
     let long = format!("EHLO a.b\r\nAUTH PLAIN\r\n{}\r\nNOOP\r\n", "A".repeat(12_288 - 2));
     let longer = long.replace("\r\nNOOP", "A\r\nNOOP");
