@@ -1,3 +1,5 @@
+//! What lines are read as, and what smtp-proto reads in them.
+
 use proptest::prelude::*;
 
 use super::*;
