@@ -11,6 +11,7 @@ mod login;
 pub mod search;
 mod server;
 pub mod syntax;
+pub mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
