@@ -4,8 +4,18 @@
 //! keeps only where parts begin and end, and their headers' fields that matter. Maildir holds LF,
 //! IMAP speaks of CRLF: so every place is known as both (see [`Place`]).
 
+mod boundary;
+mod fields;
+mod parameters;
+mod scanner;
+
+pub use scanner::Scanner;
+
+/// Parameters of a field: names in lower case, values as sent but without their quotes.
+pub type Parameters = Vec<(String, Vec<u8>)>;
+
 /// A place in a message: where it is in the file, and where in the CRLF form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// Octets from the beginning, as stored.
     pub stored: u64,
@@ -20,7 +30,7 @@ pub struct Limits {
     pub depth: usize,
     /// Parts in all.
     pub parts: usize,
-    /// Octets kept of the header fields that matter.
+    /// Octets kept of the header fields that matter, all parts together.
     pub header: usize,
 }
 
@@ -45,8 +55,8 @@ pub struct Part {
     pub media_type: String,
     /// `plain`, lower case.
     pub subtype: String,
-    /// Parameters of Content-Type: names lower case, values without quotes.
-    pub parameters: Vec<(String, Vec<u8>)>,
+    /// Parameters of Content-Type.
+    pub parameters: Parameters,
     /// Content-ID.
     pub id: Option<Vec<u8>>,
     /// Content-Description.
@@ -56,7 +66,7 @@ pub struct Part {
     /// Content-MD5.
     pub md5: Option<Vec<u8>>,
     /// Content-Disposition and its parameters.
-    pub disposition: Option<(String, Vec<(String, Vec<u8>)>)>,
+    pub disposition: Option<(String, Parameters)>,
     /// Content-Language.
     pub language: Vec<Vec<u8>>,
     /// Content-Location.
@@ -65,27 +75,23 @@ pub struct Part {
     pub parts: Vec<Part>,
 }
 
-/// A scan under way.
-#[derive(Debug)]
-pub struct Scanner {
-    limits: Limits,
-}
-
-impl Scanner {
-    /// A scanner at the beginning of a message.
+impl Part {
+    /// Whether it has parts with numbers of their own. It may still hold none.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits }
+    pub fn is_multipart(&self) -> bool {
+        self.media_type == "multipart"
     }
 
-    /// Takes the next block.
-    pub fn push(&mut self, block: &[u8]) {
-        todo!("{block:?} {:?}", self.limits)
+    /// The message within, if this part is one (RFC 2046, 5.2.1; RFC 6532, 3.7).
+    #[must_use]
+    pub fn message(&self) -> Option<&Part> {
+        if self.is_multipart() { None } else { self.parts.first() }
     }
 
-    /// The message ended here.
+    /// A parameter of Content-Type, by its name in lower case.
     #[must_use]
-    pub fn finish(self) -> Part {
-        todo!()
+    pub fn parameter(&self, name: &str) -> Option<&[u8]> {
+        let (_, value) = self.parameters.iter().find(|(known, _)| known == name)?;
+        Some(value)
     }
 }
