@@ -101,9 +101,150 @@ pub fn month(name: &[u8]) -> Option<u8> {
     u8::try_from(at + 1).ok()
 }
 
+/// Reads the value of a Date field, with the obsolete forms (RFC 5322, 4.3). An unknown or
+/// missing zone counts as UTC, as the RFC wants it of the military ones.
+#[must_use]
+pub fn parse(value: &[u8]) -> Option<DateTime> {
+    let mut words = Words { rest: value };
+    let mut first = words.next()?;
+    if !first.first()?.is_ascii_digit() {
+        // The day of the week, and its comma.
+        first = words.next()?;
+    }
+    let day = u8::try_from(number(first)?).ok()?;
+    let month = month(words.next()?)?;
+    let days = days_of(year(words.next()?)?, month, day)?;
+    let (hours, minutes) = (number(words.next()?)?, number(words.time()?)?);
+    let seconds = words.time().map_or(Some(0), number)?;
+    // RFC 5322, 3.3: 60 is a leap second.
+    if hours > 23 || minutes > 59 || seconds > 60 {
+        return None;
+    }
+    let zone_minutes = words.next().and_then(zone).unwrap_or_default();
+    let local = days * DAY + hours * 3600 + minutes * 60 + seconds;
+    Some(DateTime { seconds: local - i64::from(zone_minutes) * 60, zone_minutes })
+}
+
+/// Words between white space, comments and commas. A time's colons begin words of their own.
+struct Words<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.skip_blank();
+        let end = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b',' | b'(' | b':');
+        let length = self.rest.iter().take_while(|octet| !end(octet)).count();
+        let (word, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        (length > 0).then_some(word)
+    }
+
+    /// What follows a colon.
+    fn time(&mut self) -> Option<&'a [u8]> {
+        self.skip_blank();
+        self.rest = self.rest.strip_prefix(b":")?;
+        self.next()
+    }
+
+    fn skip_blank(&mut self) {
+        let mut depth = 0_usize;
+        while let Some((&octet, rest)) = self.rest.split_first() {
+            match octet {
+                b'(' => depth += 1,
+                b')' if depth > 0 => depth -= 1,
+                _ if depth > 0 || octet == b',' || octet.is_ascii_whitespace() => {}
+                _ => return,
+            }
+            self.rest = rest;
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 4 {
+        return None;
+    }
+    digits.iter().try_fold(0, |value, digit| {
+        digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+    })
+}
+
+/// RFC 5322, 4.3: two digits below 50 are of this century, three count from 1900.
+fn year(digits: &[u8]) -> Option<i64> {
+    let year = number(digits)?;
+    Some(match digits.len() {
+        1 | 2 if year < 50 => year + 2000,
+        1..=3 => year + 1900,
+        _ => year,
+    })
+}
+
+fn zone(word: &[u8]) -> Option<i16> {
+    const NAMED: [(&str, i16); 8] = [
+        ("EDT", -4),
+        ("EST", -5),
+        ("CDT", -5),
+        ("CST", -6),
+        ("MDT", -6),
+        ("MST", -7),
+        ("PDT", -7),
+        ("PST", -8),
+    ];
+    let minutes = |digits| {
+        let value = i16::try_from(number(digits)?).ok()?;
+        Some(value / 100 * 60 + value % 100)
+    };
+    match word.split_first()? {
+        (b'+', digits) => minutes(digits),
+        (b'-', digits) => minutes(digits).map(|minutes| -minutes),
+        _ => {
+            let (_, hours) =
+                NAMED.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()))?;
+            Some(hours * 60)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn date_fields_are_read() {
+        let table = [
+            ("Sun, 22 Nov 2026 15:47:16 +0100", Some((1_795_358_836, 60))),
+            ("22 Nov 2026 15:47:16 +0100", Some((1_795_358_836, 60))),
+            ("Sun , 22 NOV 26 14 : 47 : 16 GMT", Some((1_795_358_836, 0))),
+            ("Sun, 22 Nov 2026 09:47:16 EST (comment)", Some((1_795_358_836, -300))),
+            ("(x)Sun,(y)22(z)Nov 2026 14:47:16 Z", Some((1_795_358_836, 0))),
+            ("Thu, 1 Jan 1970 00:00 -0000", Some((0, 0))),
+            ("1 Jan 70 00:00:00", Some((0, 0))),
+            ("1 Jan 100 00:00:00 +0000", Some((946_684_800, 0))),
+            ("1 Jan 1970 00:00:00 -0330", Some((12_600, -210))),
+            ("1 Jan 1970 00:00:00 PST", Some((28_800, -480))),
+            ("1 Jan 1970 00:00:00 nonsense", Some((0, 0))),
+            ("30 Jun 2015 23:59:60 +0000", Some((1_435_708_800, 0))),
+            ("31 Apr 2026 00:00:00 +0000", None),
+            ("1 Jan 1970 24:00:00 +0000", None),
+            ("1 Foo 1970 00:00:00 +0000", None),
+            ("1 Jan 1970", None),
+            ("yesterday", None),
+            ("", None),
+            ("(", None),
+        ];
+        for (value, expected) in table {
+            let expected =
+                expected.map(|(seconds, zone_minutes)| DateTime { seconds, zone_minutes });
+            assert_eq!(parse(value.as_bytes()), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn days_are_those_of_the_zone() {
+        let at = |zone_minutes| DateTime { seconds: 20_779 * DAY + 23 * 3600, zone_minutes }.day();
+        assert_eq!((at(0), at(60), at(-1440)), (20_779, 20_780, 20_778));
+    }
 
     #[test]
     fn days_and_calendar_agree() {
