@@ -203,6 +203,9 @@ pub enum Answer {
     Synced(Result<Arc<Snapshot>, Failure>),
     /// To [`Request::Fetch`].
     Fetched(Result<Box<Fetch>, Failure>),
+    /// To [`Request::Fetch`]: a literal that was announced cannot come to its end. Nothing more may
+    /// be sent, for the client would take it for the message: the connection is closed at once.
+    FetchBroken,
     /// To [`Request::Search`].
     Searched(Result<Box<Search>, Failure>),
     /// To [`Request::Copy`].

@@ -79,18 +79,13 @@ fn base64_value(octet: u8) -> Option<u8> {
 /// RFC 2045, 6.7: `=XX` is an octet, `=` at the end of a line joins it with the next. An escape
 /// that is neither stands for itself.
 fn push_quoted_printable(escape: &mut Vec<u8>, octet: u8, out: &mut Vec<u8>) {
-    if escape.is_empty() {
-        if octet == b'=' {
-            escape.push(octet)
-        } else {
-            out.push(octet)
-        }
-        return;
+    if escape.is_empty() && octet != b'=' {
+        return out.push(octet);
     }
     escape.push(octet);
     match escape.as_slice() {
         [_, b'\n'] | [_, b'\r', b'\n'] => escape.clear(),
-        [_, b'\r'] => {}
+        [_] | [_, b'\r'] => {}
         [_, first] if first.is_ascii_hexdigit() => {}
         [_, first, second] => {
             match (hex(*first), hex(*second)) {

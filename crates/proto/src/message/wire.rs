@@ -63,6 +63,17 @@ impl Cursor {
     }
 }
 
+/// How many LFs of a block have no CR before them, be it as the last octet of the block before.
+#[must_use]
+pub fn bare_line_ends(block: &[u8], after_cr: bool) -> u64 {
+    let is_lf = |octet: &u8| *octet == b'\n';
+    let all = block.iter().filter(|octet| is_lf(octet)).count();
+    let behind = block.get(1..).unwrap_or_default();
+    let crlf = block.iter().zip(behind).filter(|(a, b)| **a == b'\r' && is_lf(b)).count();
+    let split = usize::from(after_cr && block.first().is_some_and(is_lf));
+    (all - crlf - split) as u64
+}
+
 /// Appends wire octets, NULs made sendable.
 pub fn append(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();

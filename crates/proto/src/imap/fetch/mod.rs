@@ -1,0 +1,278 @@
+//! FETCH: its items, and how messages become responses.
+//!
+//! A question may be about a hundred thousand messages or one of a gigabyte; each answers as much
+//! as fits one output buffer, and [`super::Progress`] says where the next goes on, be it in the
+//! middle of a literal. Nothing is announced that is not known: the length of a literal is
+//! counted from the message itself, never believed from a file's name, and where a message
+//! nevertheless ends too soon, the connection must end too ([`Stop::in_literal`]).
+
+mod body_structure;
+mod envelope;
+mod reading;
+mod section;
+mod source;
+
+pub use reading::{HEADER_LIMIT, Reading};
+pub use source::{ReadError, Source};
+
+use self::section::Content;
+use super::{Fetch, write};
+use crate::mailbox::Entry;
+
+/// Octets of responses after which a question is answered and the next one goes on.
+const ANSWER: usize = 256 * 1024;
+
+/// One thing that FETCH asks of each message (RFC 3501, 6.4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// FLAGS
+    Flags,
+    /// UID
+    Uid,
+    /// INTERNALDATE
+    InternalDate,
+    /// RFC822.SIZE
+    Size,
+    /// ENVELOPE
+    Envelope,
+    /// BODY (without extension data)
+    Body,
+    /// BODYSTRUCTURE
+    BodyStructure,
+    /// BODY[section]<partial>, and RFC822, RFC822.HEADER, RFC822.TEXT, RFC822.PEEK by their name.
+    Section(Section),
+}
+
+/// A part of a message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// What the response calls it: `BODY[1.MIME]<0>`, `RFC822.HEADER`; header names in the
+    /// client's spelling.
+    pub name: String,
+    /// The part's number: empty for the message itself.
+    pub part: Vec<u32>,
+    /// What of the part.
+    pub text: SectionText,
+    /// `<first.count>`
+    pub partial: Option<(u64, u64)>,
+    /// Whether fetching it leaves `\Seen` alone.
+    pub peek: bool,
+}
+
+/// What of a part to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SectionText {
+    /// All of it: BODY[], BODY[1].
+    All,
+    /// HEADER
+    Header,
+    /// HEADER.FIELDS
+    Fields(Vec<String>),
+    /// HEADER.FIELDS.NOT
+    FieldsNot(Vec<String>),
+    /// TEXT
+    Text,
+    /// MIME
+    Mime,
+}
+
+/// Why FETCH cannot go on.
+#[derive(Debug)]
+pub struct Stop<E> {
+    /// What went wrong.
+    pub error: ReadError<E>,
+    /// An announced literal cannot be completed: whatever is sent now, the client takes for the
+    /// message. The connection must be closed at once. Otherwise the output holds whole responses
+    /// only, and the command is answered NO.
+    pub in_literal: bool,
+}
+
+/// Answers as much of a FETCH as fits one answer. All is done when [`super::Progress::message`] is
+/// the number of positions.
+///
+/// Messages that are gone are passed over and counted.
+pub fn respond<S: Source>(
+    fetch: &mut Fetch,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<(), Stop<S::Error>> {
+    let (positions, snapshot) = (fetch.positions.clone(), fetch.snapshot.clone());
+    while let Some(&position) = positions.get(fetch.progress.message) {
+        if fetch.out.len() >= ANSWER {
+            return Ok(());
+        }
+        let entry = usize::try_from(position).ok().and_then(|at| snapshot.messages.get(at));
+        let Some(&entry) = entry else {
+            fetch.progress.message += 1;
+            continue;
+        };
+        reading.turn_to(entry.uid);
+        if one_message(fetch, position, entry, source, reading)? == Flow::Paused {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Flow {
+    Done,
+    Paused,
+}
+
+/// Answers for one message, or goes on where its literal was left.
+fn one_message<S: Source>(
+    fetch: &mut Fetch,
+    position: u32,
+    entry: Entry,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<Flow, Stop<S::Error>> {
+    let resumed = fetch.progress.offset.is_some();
+    let start = fetch.out.len();
+    if !resumed {
+        begin(&mut fetch.out, position);
+    }
+    match items(fetch, entry, source, reading) {
+        Ok(Flow::Paused) => return Ok(Flow::Paused),
+        Ok(Flow::Done) => fetch.out.extend_from_slice(b")\r\n"),
+        Err(error) => {
+            if resumed {
+                return Err(Stop { error, in_literal: true });
+            }
+            fetch.out.truncate(start);
+            fetch.progress.offset = None;
+            fetch.progress.item = 0;
+            match &error {
+                ReadError::Source(gone) if S::is_gone(gone) => fetch.progress.missing += 1,
+                _ => return Err(Stop { error, in_literal: false }),
+            }
+        }
+    }
+    fetch.progress.item = 0;
+    fetch.progress.message += 1;
+    Ok(Flow::Done)
+}
+
+fn begin(out: &mut Vec<u8>, position: u32) {
+    out.extend_from_slice(b"* ");
+    write::number(out, u64::from(position) + 1);
+    out.extend_from_slice(b" FETCH (");
+}
+
+fn items<S: Source>(
+    fetch: &mut Fetch,
+    entry: Entry,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<Flow, ReadError<S::Error>> {
+    let items = fetch.items.clone();
+    while let Some(item) = items.get(fetch.progress.item) {
+        if fetch.progress.item > 0 && fetch.progress.offset.is_none() {
+            fetch.out.push(b' ');
+        }
+        match item {
+            Item::Section(section) => {
+                if piece(fetch, section, source, reading)? == Flow::Paused {
+                    return Ok(Flow::Paused);
+                }
+            }
+            _ => whole_item(fetch, item, entry, source, reading)?,
+        }
+        fetch.progress.item += 1;
+    }
+    Ok(Flow::Done)
+}
+
+/// An item that is written in one go.
+fn whole_item<S: Source>(
+    fetch: &mut Fetch,
+    item: &Item,
+    entry: Entry,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<(), S::Error> {
+    let out = &mut fetch.out;
+    match item {
+        Item::Flags => {
+            out.extend_from_slice(b"FLAGS ");
+            let recent = entry.uid >= fetch.recent_from;
+            write::flags(out, entry.flags, &fetch.snapshot.keywords, recent);
+        }
+        Item::Uid => {
+            out.extend_from_slice(b"UID ");
+            write::number(out, u64::from(entry.uid));
+        }
+        Item::InternalDate => {
+            out.extend_from_slice(b"INTERNALDATE ");
+            write::date_time(out, source.internal_date(entry.uid)?);
+        }
+        Item::Size => {
+            out.extend_from_slice(b"RFC822.SIZE ");
+            write::number(out, source.size(entry.uid)?);
+        }
+        Item::Envelope => {
+            out.extend_from_slice(b"ENVELOPE ");
+            envelope::write(out, &reading.header(source)?);
+        }
+        Item::Body | Item::BodyStructure => {
+            let extended = *item == Item::BodyStructure;
+            out.extend_from_slice(if extended { b"BODYSTRUCTURE " } else { b"BODY " });
+            let structure = reading.structure(source)?;
+            body_structure::write(out, &structure, extended, reading, source)?;
+        }
+        Item::Section(_) => unreachable!("a section is written piece by piece"),
+    }
+    Ok(())
+}
+
+/// A section, or as much of it as fits.
+fn piece<S: Source>(
+    fetch: &mut Fetch,
+    section: &Section,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<Flow, ReadError<S::Error>> {
+    let content = section::find(section, reading, source)?;
+    let (first, count) = clip(section.partial, content.size());
+    let written = fetch.progress.offset.unwrap_or_else(|| {
+        announce(&mut fetch.out, &section.name, count);
+        0
+    });
+    let room = ANSWER.saturating_sub(fetch.out.len()).max(1) as u64;
+    let length = room.min(count - written);
+    match content {
+        Content::Between(from, _) => {
+            reading.append(source, (from, first + written), length, &mut fetch.out)?;
+        }
+        Content::Own(octets) => {
+            let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let octets = octets.get(index(first + written)..index(first + written + length));
+            fetch.out.extend_from_slice(octets.unwrap_or_default());
+        }
+    }
+    let written = written + length;
+    fetch.progress.offset = (written < count).then_some(written);
+    Ok(if written < count { Flow::Paused } else { Flow::Done })
+}
+
+/// The first octet and the number of octets that a partial section holds; past the end there are
+/// none (RFC 3501, 6.4.5).
+fn clip(partial: Option<(u64, u64)>, size: u64) -> (u64, u64) {
+    let (first, count) = partial.unwrap_or((0, u64::MAX));
+    let first = first.min(size);
+    (first, count.min(size - first))
+}
+
+fn announce(out: &mut Vec<u8>, name: &str, count: u64) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
+    if count == 0 {
+        out.extend_from_slice(b"\"\"");
+    } else {
+        write::literal_length(out, count);
+    }
+}
+
+#[cfg(test)]
+mod tests;

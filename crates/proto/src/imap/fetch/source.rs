@@ -1,0 +1,37 @@
+//! Where messages are read from.
+
+use thiserror::Error;
+
+use crate::mailbox::Uid;
+use crate::message::date::DateTime;
+
+/// A mailbox whose messages can be read. It knows no line ends: octets are as stored.
+///
+/// One message is read at a time, often in many calls: keep it open until another UID comes.
+pub trait Source {
+    /// Why a message cannot be read.
+    type Error;
+
+    /// RFC822.SIZE: octets with CRLF line ends.
+    fn size(&mut self, uid: Uid) -> Result<u64, Self::Error>;
+
+    /// INTERNALDATE, in the zone in which it is to be told.
+    fn internal_date(&mut self, uid: Uid) -> Result<DateTime, Self::Error>;
+
+    /// Reads at most `buffer.len()` octets as stored, from `offset`; 0 at the end.
+    fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
+
+    /// Whether the error means that the message is there no more.
+    fn is_gone(error: &Self::Error) -> bool;
+}
+
+/// Why a message does not give what it should.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReadError<E> {
+    /// The source said no.
+    #[error("{0}")]
+    Source(#[from] E),
+    /// The message became shorter while it was read.
+    #[error("message {0} ends before its announced end")]
+    Short(Uid),
+}
