@@ -27,6 +27,7 @@ pub struct Reading {
     block_at: u64,
     /// Octets of `block` that count.
     filled: usize,
+    octets_read: u64,
 }
 
 impl Reading {
@@ -34,8 +35,14 @@ impl Reading {
     pub fn turn_to(&mut self, uid: Uid) {
         if self.uid != uid {
             let block = std::mem::take(&mut self.block);
-            *self = Self { uid, block, ..Self::default() };
+            *self = Self { uid, block, octets_read: self.octets_read, ..Self::default() };
         }
+    }
+
+    /// Octets read from the source so far, of all messages.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        self.octets_read
     }
 
     /// Gives buffers back, for a session that may be idle now for hours.
@@ -172,6 +179,7 @@ impl Reading {
             self.block.resize(BLOCK, 0);
             self.filled = source.read_at(self.uid, &mut self.block, offset)?;
             self.block_at = offset;
+            self.octets_read += self.filled as u64;
         }
         let within = usize::try_from(offset - self.block_at).unwrap_or(usize::MAX);
         Ok(self.block.get(within..self.filled).unwrap_or_default())
