@@ -403,14 +403,14 @@ fn messages_that_cannot_be_read() {
 
 #[test]
 fn only_quit_updates() {
-    let table: [(&str, &[(&[Uid], &[Uid])]); 7] = [
-        ("QUIT\n", &[]),
-        ("RETR 1\nDELE 2\nQUIT\n", &[(&[4], &[17])]),
-        ("RETR 1\nDELE 1\nQUIT\n", &[(&[], &[4])]),
-        ("RETR 1\nDELE 1\nRSET\nQUIT\n", &[(&[4], &[])]),
-        ("TOP 1 99\nQUIT\n", &[]),
-        ("DELE 1\n", &[]),
-        ("DELE 1\nX\nX\nX\nX\nQUIT\n", &[]),
+    let table: [(&str, Option<(&[Uid], &[Uid])>); 7] = [
+        ("QUIT\n", None),
+        ("RETR 1\nDELE 2\nQUIT\n", Some((&[4], &[17]))),
+        ("RETR 1\nDELE 1\nQUIT\n", Some((&[], &[4]))),
+        ("RETR 1\nDELE 1\nRSET\nQUIT\n", Some((&[4], &[]))),
+        ("TOP 1 99\nQUIT\n", None),
+        ("DELE 1\n", None),
+        ("DELE 1\nX\nX\nX\nX\nQUIT\n", None),
     ];
     for (said, expected) in table {
         let said = format!("{LOGIN}{said}").replace('\n', "\r\n");
