@@ -403,7 +403,8 @@ fn messages_that_cannot_be_read() {
 
 #[test]
 fn only_quit_updates() {
-    let table: [(&str, Option<(&[Uid], &[Uid])>); 7] = [
+    type Uids = &'static [Uid];
+    let table: [(&str, Option<(Uids, Uids)>); 7] = [
         ("QUIT\n", None),
         ("RETR 1\nDELE 2\nQUIT\n", Some((&[4], &[17]))),
         ("RETR 1\nDELE 1\nQUIT\n", Some((&[], &[4]))),
