@@ -1,1 +1,128 @@
-//! Stub.
+//! Local delivery: LMTP in, mailboxes out.
+//!
+//! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
+//! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
+//! outcome of its own, and a 250 only once the message survives a power cut.
+
+mod backend;
+pub mod header;
+mod incoming;
+pub mod spool;
+pub mod trace;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mail_common::auth::Auth;
+use mail_common::config::{Site, TlsMode};
+use mail_common::daemon::{Daemon, Listener, StartError};
+use mail_common::pool::Pool;
+use mail_common::serve::{Stream, Surroundings, converse};
+use mail_proto::Session as _;
+use mail_proto::smtp::{self, Dialect, Limits};
+
+pub use backend::Deliveries;
+
+/// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
+/// of its journal.
+const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
+
+/// The daemon.
+#[derive(Debug)]
+pub struct LmtpDeliverd {
+    parts: RwLock<Arc<Parts>>,
+}
+
+/// What sessions share.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) site: Arc<Site>,
+    pub(crate) auth: Auth,
+    pub(crate) pool: Pool,
+}
+
+impl LmtpDeliverd {
+    /// A session and what answers it. Only over a socket of this machine is the peer believed
+    /// what it says of a message's id.
+    #[must_use]
+    pub fn session(&self, local: bool, starttls: bool) -> (smtp::Server, Deliveries) {
+        let parts = self.parts();
+        let limits = &parts.site.limits;
+        let setup = smtp::Setup {
+            dialect: Dialect::Lmtp,
+            hostname: parts.site.hostname.clone(),
+            limits: Limits {
+                message_size: limits.message_size,
+                recipients: limits.recipients,
+                command_line: limits.smtp_command_line,
+                errors: limits.errors,
+                patience: limits.patience.duration(),
+            },
+            starttls,
+            cleartext_auth: false,
+            delivery_ids: local,
+        };
+        (smtp::Server::new(setup), Deliveries::new(parts))
+    }
+
+    fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Daemon for LmtpDeliverd {
+    const NAME: &'static str = "lmtp-deliverd";
+
+    type Role = ();
+
+    fn listeners(site: &Site) -> Vec<Listener<()>> {
+        let listener = |listen: &mail_common::config::LmtpListen| Listener {
+            endpoint: listen.address.clone(),
+            role: (),
+            tls: TlsMode::Starttls,
+        };
+        site.lmtp_deliverd.listen.iter().map(listener).collect()
+    }
+
+    fn role(socket_name: &str) -> Option<((), TlsMode)> {
+        (socket_name == "lmtp").then_some(((), TlsMode::Starttls))
+    }
+
+    fn start(site: Arc<Site>) -> Result<Self, StartError> {
+        let auth = open_auth(&site)?;
+        let pool = Pool::new(Self::NAME, THREADS);
+        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool })) })
+    }
+
+    fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
+        let auth = open_auth(&site)?;
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let pool = parts.pool.clone();
+        *parts = Arc::new(Parts { site, auth, pool });
+        Ok(())
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        mut stream: Stream,
+        _role: (),
+        surroundings: Surroundings,
+    ) -> io::Result<()> {
+        let local = stream.peer().is_none();
+        let (mut session, mut backend) = self.session(local, !local && surroundings.tls.is_some());
+        if let Some(tls) = stream.secured() {
+            session.secured(tls);
+        }
+        converse(&mut session, &mut stream, &mut backend, &surroundings).await?;
+        Ok(())
+    }
+}
+
+fn open_auth(site: &Site) -> Result<Auth, StartError> {
+    Auth::open(site).map_err(|error| StartError {
+        what: "user database".to_owned(),
+        why: error.to_string(),
+        remedy: "Set auth.passwd to a file that this daemon may read".to_owned(),
+    })
+}

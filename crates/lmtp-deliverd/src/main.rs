@@ -1,2 +1,7 @@
-//! Stub.
-fn main() {}
+//! `lmtp-deliverd`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mail_common::daemon::run::<lmtp_deliverd::LmtpDeliverd>()
+}

@@ -1,0 +1,152 @@
+//! A message under way: from DATA to an outcome for each recipient.
+
+use mail_common::auth::User;
+use mail_common::config::Site;
+use mail_common::disk::DiskError;
+use mail_common::log::Id;
+use mail_common::maildir::{Directory, NewMessage, StoreError};
+use mail_common::time;
+use mail_proto::address::Address;
+use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::header::Header;
+use crate::spool::{Spool, Unreadable};
+use crate::trace::Trace;
+
+/// Where mail arrives. Which other one would be for Sieve to say.
+const MAILBOX: &str = "INBOX";
+
+/// A message under way. All of it blocks.
+#[derive(Debug)]
+pub struct Incoming {
+    client: Client,
+    envelope: Envelope,
+    /// Whose mailboxes the recipients are, in the envelope's order.
+    users: Vec<User>,
+    id: String,
+    header: Header,
+    spool: Spool,
+    /// What stays of the block that came last.
+    passed: Vec<u8>,
+}
+
+/// Why a message did not get into a mailbox.
+#[derive(Debug, Error)]
+enum DeliveryError {
+    #[error("the message was delivered to this recipient before")]
+    Loop,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spool(#[from] Unreadable),
+}
+
+impl Incoming {
+    /// A message that is about to come. One without a delivery id gets an id of its own.
+    #[must_use]
+    pub fn new(client: Client, envelope: Envelope, users: Vec<User>, site: &Site) -> Self {
+        let id = envelope.delivery_id.clone().unwrap_or_else(|| Id::new().to_string());
+        Self {
+            client,
+            envelope,
+            users,
+            id,
+            header: Header::new(site.limits.header_size),
+            spool: Spool::new(site.mail.path.root()),
+            passed: Vec::new(),
+        }
+    }
+
+    /// How many outcomes there will be.
+    #[must_use]
+    pub fn recipients(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Takes the next block.
+    pub fn add(&mut self, block: &[u8]) -> Result<(), Failure> {
+        self.header.pass(block, &mut self.passed);
+        self.spool_passed()
+    }
+
+    /// The message is whole: delivers it. The failure of one recipient is none of another.
+    pub fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
+        self.header.finish(&mut self.passed);
+        if let Err(failure) = self.spool_passed() {
+            return self.users.iter().map(|_| Err(failure)).collect();
+        }
+        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, site)).collect()
+    }
+
+    fn spool_passed(&mut self) -> Result<(), Failure> {
+        let written = self.spool.write(&self.passed);
+        self.passed.clear();
+        written.map_err(|error| {
+            warn!(id = %self.id, %error, "cannot spool");
+            spool_failure(&error)
+        })
+    }
+
+    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Accepted, Failure> {
+        let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
+        let (id, to) = (&self.id, &recipient.address);
+        match self.deliver_to(to, user, site) {
+            Ok(()) => {
+                info!(%id, %to, mailbox = MAILBOX, dsn = "2.0.0", status = "sent");
+                Ok(Accepted::Delivered(id.clone()))
+            }
+            Err(error) => {
+                let failure = error.failure();
+                let status = if failure.is_temporary() { "deferred" } else { "bounced" };
+                warn!(%id, %to, mailbox = MAILBOX, status, %error);
+                Err(failure)
+            }
+        }
+    }
+
+    fn deliver_to(
+        &self,
+        recipient: &Address,
+        user: &User,
+        site: &Site,
+    ) -> Result<(), DeliveryError> {
+        if self.header.was_delivered_to(recipient) {
+            return Err(DeliveryError::Loop);
+        }
+        let now = i64::try_from(time::now_micros() / 1_000_000).unwrap_or(i64::MAX);
+        let trace = Trace {
+            client: &self.client,
+            sender: &self.envelope.sender,
+            recipient,
+            hostname: &site.hostname,
+            id: &self.id,
+            date: &time::rfc5322(now),
+        };
+        let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
+        let message = NewMessage {
+            delivery_id: self.envelope.delivery_id.clone(),
+            ..NewMessage::default()
+        };
+        let mut appending = inbox.append(message)?;
+        appending.write(trace.fields().as_bytes())?;
+        self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
+        Ok(appending.deliver()?)
+    }
+}
+
+impl DeliveryError {
+    /// What the peer is told. A mailbox in disorder may be put in order: never permanent.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Loop => Failure::Loop,
+            Self::Store(StoreError::Full { .. }) => Failure::DiskFull,
+            Self::Store(_) | Self::Spool(_) => Failure::Unavailable,
+        }
+    }
+}
+
+fn spool_failure(error: &DiskError) -> Failure {
+    if error.is_full() { Failure::DiskFull } else { Failure::Unavailable }
+}
