@@ -40,6 +40,21 @@ impl PathTemplate {
         }
         Some(path.into())
     }
+
+    /// The directory that all of its paths are below.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        let mut fixed = String::new();
+        let mut chars = self.0.chars();
+        while let Some(c) = chars.next() {
+            if c == '%' && chars.next() != Some('%') {
+                break;
+            }
+            fixed.push(c);
+        }
+        fixed.truncate(fixed.rfind('/').unwrap_or_default() + 1);
+        fixed.into()
+    }
 }
 
 fn is_component(text: &str) -> bool {
@@ -90,6 +105,8 @@ impl From<PathTemplate> for String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
     use mail_proto::address::Domain;
 
     use super::*;
@@ -117,6 +134,20 @@ mod tests {
         }
         let template = PathTemplate::default();
         assert_eq!(template.path(&address(&"x".repeat(250))), None, "too long for %u");
+    }
+
+    #[test]
+    fn roots() {
+        let table = [
+            ("/var/mail/%d/%n", "/var/mail/"),
+            ("/m%%/x%u/y", "/m%/"),
+            ("/%d/%n", "/"),
+            ("/%u", "/"),
+        ];
+        for (template, root) in table {
+            let template = PathTemplate::try_from(template.to_owned()).unwrap();
+            assert_eq!(template.root(), Path::new(root));
+        }
     }
 
     #[test]
