@@ -256,10 +256,16 @@ mod tests {
             ("Return-Paths: a\r\n\r\n", "Return-Paths: a\r\n\r\n"),
             ("X-Return-Path: a\r\n\r\n", "X-Return-Path: a\r\n\r\n"),
             ("just text\r\nReturn-Path: <a>\r\n", "just text\r\nReturn-Path: <a>\r\n"),
-            ("A: b\r\nno field\r\nReturn-Path: <a>\r\n", "A: b\r\nno field\r\nReturn-Path: <a>\r\n"),
+            (
+                "A: b\r\nno field\r\nReturn-Path: <a>\r\n",
+                "A: b\r\nno field\r\nReturn-Path: <a>\r\n",
+            ),
             ("From ann Mon\r\nReturn-Path: <a>\r\n\r\n", "From ann Mon\r\n\r\n"),
             (">From ann Mon\r\nReturn-Path: <a>\r\n\r\n", ">From ann Mon\r\n\r\n"),
-            ("A: b\r\nFrom ann\r\nReturn-Path: <a>\r\n", "A: b\r\nFrom ann\r\nReturn-Path: <a>\r\n"),
+            (
+                "A: b\r\nFrom ann\r\nReturn-Path: <a>\r\n",
+                "A: b\r\nFrom ann\r\nReturn-Path: <a>\r\n",
+            ),
             (" folded\r\nReturn-Path: <a>\r\n", "\r\n folded\r\nReturn-Path: <a>\r\n"),
             (": x\r\nReturn-Path: <a>\r\n", ": x\r\nReturn-Path: <a>\r\n"),
             ("\rA\r\nReturn-Path: <a>\r\n", "\rA\r\nReturn-Path: <a>\r\n"),

@@ -20,7 +20,7 @@ const MAILBOX: &str = "INBOX";
 
 /// A message under way. All of it blocks.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     client: Client,
     envelope: Envelope,
     /// Whose mailboxes the recipients are, in the envelope's order.
@@ -46,7 +46,7 @@ enum DeliveryError {
 impl Incoming {
     /// A message that is about to come. One without a delivery id gets an id of its own.
     #[must_use]
-    pub fn new(client: Client, envelope: Envelope, users: Vec<User>, site: &Site) -> Self {
+    pub(crate) fn new(client: Client, envelope: Envelope, users: Vec<User>, site: &Site) -> Self {
         let id = envelope.delivery_id.clone().unwrap_or_else(|| Id::new().to_string());
         Self {
             client,
@@ -54,25 +54,25 @@ impl Incoming {
             users,
             id,
             header: Header::new(site.limits.header_size),
-            spool: Spool::new(site.mail.path.root()),
+            spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
         }
     }
 
     /// How many outcomes there will be.
     #[must_use]
-    pub fn recipients(&self) -> usize {
+    pub(crate) fn recipients(&self) -> usize {
         self.users.len()
     }
 
     /// Takes the next block.
-    pub fn add(&mut self, block: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn add(&mut self, block: &[u8]) -> Result<(), Failure> {
         self.header.pass(block, &mut self.passed);
         self.spool_passed()
     }
 
     /// The message is whole: delivers it. The failure of one recipient is none of another.
-    pub fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
+    pub(crate) fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
             return self.users.iter().map(|_| Err(failure)).collect();
@@ -125,10 +125,8 @@ impl Incoming {
             date: &time::rfc5322(now),
         };
         let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
-        let message = NewMessage {
-            delivery_id: self.envelope.delivery_id.clone(),
-            ..NewMessage::default()
-        };
+        let message =
+            NewMessage { delivery_id: self.envelope.delivery_id.clone(), ..NewMessage::default() };
         let mut appending = inbox.append(message)?;
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
