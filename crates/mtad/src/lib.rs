@@ -1,1 +1,2 @@
-//! Stub.
+//! The mail transport.
+pub mod queue;
