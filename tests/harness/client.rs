@@ -35,11 +35,19 @@ impl Client {
     /// # Errors
     /// Of the connection.
     pub fn tcp(address: SocketAddr, site: &Site) -> io::Result<Self> {
+        Self::plain(address, &site.client_tls())
+    }
+
+    /// [`tcp`](Self::tcp) for those who have no site at hand.
+    ///
+    /// # Errors
+    /// Of the connection.
+    pub fn plain(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { carrier: Carrier::Tcp(stream), tls: site.client_tls(), unread: Vec::new() })
+        Ok(Self { carrier: Carrier::Tcp(stream), tls: Arc::clone(tls), unread: Vec::new() })
     }
 
     /// Over TCP, TLS before the first word.
@@ -92,7 +100,7 @@ impl Client {
     /// protocols where the last line is known by its beginning.
     ///
     /// # Errors
-    /// Of the connection; a line that begins with one of `refusals` is one too.
+    /// Of the connection.
     pub fn ask(&mut self, line: &str, until: &str) -> io::Result<Vec<String>> {
         self.say(line.as_bytes())?;
         self.say(b"\r\n")?;

@@ -5,6 +5,7 @@
 //! - [`site`]: a site in a temporary directory
 //! - [`suite`]: the real daemons, started as systemd starts them
 //! - [`client`]: a blunt client that speaks in lines
+//! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
 //! - [`source`]: the workspace's own files, for the house rules
 //!
@@ -12,6 +13,7 @@
 
 pub mod chat;
 pub mod client;
+pub mod mail;
 pub mod patience;
 pub mod pure;
 pub mod sink;

@@ -19,7 +19,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
-use crate::patience::PATIENCE;
+use crate::patience::{self, PATIENCE};
 use crate::site::Site;
 
 /// Every daemon with the names of its sockets; a name ending in `.sock` is a Unix socket in `run/`.
@@ -145,14 +145,12 @@ impl Suite {
     pub fn stop(&mut self, daemon: &str) -> ExitStatus {
         let mut child = self.running.remove(daemon).expect("runs");
         kill_process(Pid::from_child(&child), Signal::TERM).expect("is our child");
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            if let Some(status) = child.try_wait().expect("is our child") {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let ended = patience::until(|| child.try_wait().expect("is our child"));
+        if let Some(status) = ended {
+            return status;
         }
         child.kill().expect("is our child");
+        child.wait().expect("is our child");
         panic!("{daemon} did not stop\n{}", self.logs());
     }
 

@@ -1,0 +1,161 @@
+//! The chats, played to the real daemons: in clear, and over TLS from the first word.
+
+use std::path::Path;
+
+use mail_tests::chat::{Act, Chat, Connection, Protocol, Said, World, play};
+use mail_tests::site::Site;
+use mail_tests::suite::Suite;
+
+/// A suite made for one chat.
+struct Real {
+    suite: Suite,
+    socket: &'static str,
+}
+
+impl World for Real {
+    fn connect(&mut self) -> Box<dyn Connection> {
+        Box::new(self.suite.connect(self.socket))
+    }
+
+    fn inbox(
+        &mut self,
+        user: &str,
+        enough: &mut dyn FnMut(&[Vec<u8>]) -> bool,
+    ) -> Option<Vec<Vec<u8>>> {
+        Some(self.suite.site.inbox_when(user, enough))
+    }
+}
+
+#[test]
+fn smtp() {
+    in_clear(Protocol::Smtp);
+}
+
+#[test]
+fn submission() {
+    in_clear(Protocol::Submission);
+}
+
+#[test]
+fn submission_over_tls() {
+    over_tls(Protocol::Submission, "submissions");
+}
+
+#[test]
+fn lmtp() {
+    in_clear(Protocol::Lmtp);
+}
+
+#[test]
+fn pop3() {
+    in_clear(Protocol::Pop3);
+}
+
+#[test]
+fn pop3_over_tls() {
+    over_tls(Protocol::Pop3, "pop3s");
+}
+
+#[test]
+fn imap() {
+    in_clear(Protocol::Imap);
+}
+
+#[test]
+fn imap_over_tls() {
+    over_tls(Protocol::Imap, "imaps");
+}
+
+fn in_clear(protocol: Protocol) {
+    let socket = match protocol {
+        Protocol::Smtp => "mx",
+        other => other.folder(),
+    };
+    play_all(protocol, socket, |chat| Some(chat.clone()));
+}
+
+fn over_tls(protocol: Protocol, socket: &'static str) {
+    play_all(protocol, socket, tls_holds_already);
+}
+
+fn play_all(protocol: Protocol, socket: &'static str, change: fn(&Chat) -> Option<Chat>) {
+    let mut played = 0;
+    let mut failures = Vec::new();
+    for path in protocol.chats() {
+        let chat = Chat::read(&path).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let Some(chat) = change(&chat) else { continue };
+        played += 1;
+        if let Err(failure) = play_one(&path, &chat, protocol, socket) {
+            failures.push(failure);
+        }
+    }
+    assert!(played > 0, "no chats in tests/chats/{}", protocol.folder());
+    assert!(failures.is_empty(), "{} of {played} failed\n{}", failures.len(), failures.join("\n"));
+}
+
+fn play_one(
+    path: &Path,
+    chat: &Chat,
+    protocol: Protocol,
+    socket: &'static str,
+) -> Result<(), String> {
+    let daemons: &[&str] = match protocol {
+        Protocol::Smtp | Protocol::Submission => &["lmtp-deliverd", "mtad"],
+        Protocol::Lmtp => &["lmtp-deliverd"],
+        Protocol::Pop3 => &["pop3d"],
+        Protocol::Imap => &["imapd"],
+    };
+    let mut world = Real { suite: Suite::of(Site::of(&chat.heading), daemons), socket };
+    let came = play(chat, protocol, &mut world);
+    // Time cannot be hurried here: a chat in which it passes ends there.
+    let expected = until_time_passes(chat);
+    if came == expected {
+        return Ok(());
+    }
+    let name = path.display();
+    let logs = world.suite.logs();
+    Err(format!("--- {name}, as written\n{expected}--- as it came\n{came}--- logs\n{logs}"))
+}
+
+fn until_time_passes(chat: &Chat) -> String {
+    let lines = chat.body.lines();
+    let lines = lines.take_while(|line| !(line.starts_with("-- ") && line.ends_with(" pass")));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The same chat where TLS came first: what offers TLS is not said. `None` where the chat is
+/// about what is different then.
+fn tls_holds_already(chat: &Chat) -> Option<Chat> {
+    let about_tls = chat.heading.config.iter().any(|line| line.contains("cleartext"))
+        || chat.acts.iter().any(|act| match act {
+            Act::Tls(_) => true,
+            Act::Say { said, .. } => said.iter().any(|said| match said {
+                Said::Line(line) => line.contains("STARTTLS") || line.contains("STLS"),
+                Said::Mail(_) => false,
+            }),
+            _ => false,
+        });
+    if about_tls {
+        return None;
+    }
+    let mut text = String::from("# The same over TLS.\n");
+    for line in &chat.heading.config {
+        text += &format!("config: {line}\n");
+    }
+    for (user, names) in &chat.heading.with {
+        text += &format!("with: {user} has {}\n", names.join(", "));
+    }
+    text.push('\n');
+    for line in chat.body.lines().filter(|line| !is_offer(line)) {
+        let heard = line.starts_with('S');
+        text += &if heard { line.replace(" STARTTLS", "") } else { line.to_owned() };
+        text.push('\n');
+    }
+    Some(Chat::parse(&text).expect("was a chat before"))
+}
+
+/// A line that does nothing but offer TLS.
+fn is_offer(line: &str) -> bool {
+    let said = line.split_once(": ").filter(|_| line.starts_with('S')).map(|(_, said)| said);
+    matches!(said, Some("250-STARTTLS" | "STLS"))
+}

@@ -1,0 +1,191 @@
+//! kill -9 of each daemon in turn while letters are under way.
+//!
+//! The law: a letter that was answered 250 is in its mailbox afterwards, whole. A second copy may
+//! be there only where mtad was killed between lmtp-deliverd's 250 and its own record of it;
+//! those are counted and printed. A letter that was not answered may be there or not, but never
+//! half.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use mail_tests::chat::without_trace;
+use mail_tests::client::Client;
+use mail_tests::mail::{Imap, Pop3, Smtp};
+use mail_tests::patience;
+use mail_tests::suite::Suite;
+
+const SENDERS: usize = 4;
+
+#[test]
+fn killing_lmtp_deliverd_loses_and_doubles_nothing() {
+    let copies = kill_while_letters_are_under_way("lmtp-deliverd");
+    println!("figure: lmtp-deliverd killed: {copies} second copies");
+}
+
+#[test]
+fn killing_mtad_loses_nothing() {
+    let copies = kill_while_letters_are_under_way("mtad");
+    println!("figure: mtad killed: {copies} second copies");
+}
+
+#[test]
+fn killing_imapd_loses_and_doubles_nothing() {
+    let copies = kill_while_letters_are_under_way("imapd");
+    assert_eq!(copies, 0, "imapd delivers nothing");
+    println!("figure: imapd killed: no second copies");
+}
+
+#[test]
+fn killing_pop3d_loses_and_doubles_nothing() {
+    let copies = kill_while_letters_are_under_way("pop3d");
+    assert_eq!(copies, 0, "pop3d delivers nothing");
+    println!("figure: pop3d killed: no second copies");
+}
+
+/// Which letters were answered 250, by number.
+type Ledger = Mutex<BTreeMap<usize, bool>>;
+
+/// Returns how many letters are there a second time.
+fn kill_while_letters_are_under_way(daemon: &str) -> usize {
+    let letters = letters();
+    let mut suite = Suite::start();
+    let ledger = Ledger::default();
+    let next = AtomicUsize::new(0);
+    let done = AtomicBool::new(false);
+    let mx = suite.address("mx");
+    let imap = suite.address("imap");
+    let pop3 = suite.address("pop3");
+    let tls = suite.site.client_tls();
+    let kills = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| scope.spawn(|| send_all(|| Client::plain(mx, &tls), &next, letters, &ledger)))
+            .collect();
+        scope.spawn(|| read_on(|| Client::plain(imap, &tls), || Client::plain(pop3, &tls), &done));
+        let mut kills = 0;
+        // A kill whenever another tenth of the letters was answered.
+        for tenth in 1..10 {
+            let so_far = || ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
+            patience::until(|| (so_far() >= letters * tenth / 10).then_some(()))
+                .unwrap_or_else(|| panic!("only {} letters went\n{}", so_far(), suite.logs()));
+            suite.kill(daemon);
+            suite.restart(daemon);
+            kills += 1;
+        }
+        for sender in senders {
+            sender.join().expect("does not panic");
+        }
+        done.store(true, Ordering::Relaxed);
+        kills
+    });
+    let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let answered = ledger.values().filter(|answered| **answered).count();
+    let copies = audit(&suite, &ledger);
+    println!("figure: {daemon} killed {kills} times: {answered} of {letters} letters answered 250");
+    copies
+}
+
+/// Sends letters until none is left, over a new connection whenever the old one broke.
+fn send_all(
+    connect: impl Fn() -> std::io::Result<Client>,
+    next: &AtomicUsize,
+    letters: usize,
+    ledger: &Ledger,
+) {
+    let mut smtp = None;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= letters {
+            return;
+        }
+        let sent = speak(&mut smtp, &connect).and_then(|smtp| {
+            let sender = format!("letter-{number}@example.net");
+            smtp.send(&sender, &["ann@example.org"], &letter(number))
+        });
+        if sent.is_err() {
+            smtp = None;
+        }
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sent.is_ok());
+    }
+}
+
+fn speak<'a>(
+    smtp: &'a mut Option<Smtp>,
+    connect: &impl Fn() -> std::io::Result<Client>,
+) -> std::io::Result<&'a mut Smtp> {
+    if smtp.is_none() {
+        *smtp = Some(Smtp::hello(connect()?, "EHLO")?);
+    }
+    Ok(smtp.as_mut().expect("was just made"))
+}
+
+/// Reads the mailbox over and over, so that imapd and pop3d have work to be killed in.
+fn read_on(
+    imap: impl Fn() -> std::io::Result<Client>,
+    pop3: impl Fn() -> std::io::Result<Client>,
+    done: &AtomicBool,
+) {
+    while !done.load(Ordering::Relaxed) {
+        // Whatever breaks here breaks because of the kill: what counts is the audit.
+        let _ = imap().and_then(|client| Imap::login(client, "ann")?.inbox(0));
+        let _ = pop3().and_then(|client| Pop3::login(client, "ann")?.inbox());
+    }
+}
+
+/// Checks the law; returns how many letters are there a second time.
+fn audit(suite: &Suite, ledger: &BTreeMap<usize, bool>) -> usize {
+    let promised: Vec<usize> =
+        ledger.iter().filter(|(_, answered)| **answered).map(|(number, _)| *number).collect();
+    let complete = |inbox: &[Vec<u8>]| {
+        if inbox.len() < promised.len() {
+            return false;
+        }
+        let counts = counts(inbox);
+        promised.iter().all(|number| counts.contains_key(number))
+    };
+    let stored = suite.site.inbox_when("ann", complete);
+    let there = counts(&stored);
+    let lost: Vec<_> = promised.iter().filter(|number| !there.contains_key(number)).collect();
+    assert!(lost.is_empty(), "answered 250 and lost: {lost:?}\n{}", suite.logs());
+    // What a client reads is what is stored.
+    let mut imap = Imap::login(suite.connect("imaps"), "ann").expect("may log in");
+    let read = imap.inbox(promised.len()).expect("can be read");
+    let copies: usize = counts(&read).values().map(|count| count - 1).sum();
+    println!("figure: {} letters read back whole", read.len());
+    copies
+}
+
+/// How often each letter is there. Every message must be one of ours, whole.
+fn counts(inbox: &[Vec<u8>]) -> BTreeMap<usize, usize> {
+    let mut counts = BTreeMap::new();
+    for stored in inbox {
+        let message = without_trace(stored);
+        let number = number(&message).unwrap_or_else(|| panic!("half a letter:\n{}", show(stored)));
+        assert!(message == letter(number), "letter {number} is not whole:\n{}", show(stored));
+        *counts.entry(number).or_default() += 1;
+    }
+    counts
+}
+
+fn letter(number: usize) -> Vec<u8> {
+    // Of many sizes, some larger than any buffer.
+    let lines = if number.is_multiple_of(50) { 3000 } else { 1 + number * 37 % 400 };
+    let body = "All work and no play makes Jack a dull boy.\r\n".repeat(lines);
+    format!("Subject: letter {number}\r\nX-Number: {number}\r\n\r\n{body}end of {number}\r\n")
+        .into_bytes()
+}
+
+fn number(message: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(message).ok()?;
+    text.split_once("X-Number: ")?.1.split_once("\r\n")?.0.parse().ok()
+}
+
+fn show(message: &[u8]) -> String {
+    String::from_utf8_lossy(message.get(..500).unwrap_or(message)).into_owned()
+}
+
+/// 200, or more for `cargo xtask long faults`.
+fn letters() -> usize {
+    let wanted = std::env::var("POSTHORN_TEST_LETTERS").ok();
+    wanted.map_or(200, |count| count.parse().expect("POSTHORN_TEST_LETTERS is a number"))
+}
