@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use mail_tests::source::{Source, crates, files, workspace};
+use mail_tests::source::{self, Source, crates, files, workspace};
+use mail_tests::suite::DAEMONS as DAEMON_SOCKETS;
 use toml::Table;
 
 /// Every crate but `xtask` and the tests, with those of our crates that it may know.
@@ -77,7 +78,7 @@ fn functions_fit_a_screen_and_files_a_sitting() {
         if count > 400 {
             long.push(format!("{}: {count} lines, 400 are allowed", file.path));
         }
-        long.extend(long_functions(&file));
+        long.extend(file.functions_longer_than(70));
     }
     assert!(long.is_empty(), "\n{}", long.join("\n"));
 }
@@ -90,7 +91,7 @@ fn protocol_code_cannot_panic_on_input() {
     let mut indexed = String::new();
     for file in crates().iter().filter(|file| file.path.starts_with("crates/proto/")) {
         for (number, line) in file.code_lines() {
-            if indexes(line) {
+            if source::indexes(line) {
                 indexed += &format!("{}:{number}: {}\n", file.path, line.trim());
             }
         }
@@ -149,8 +150,8 @@ fn no_name_is_empty_of_meaning() {
             found.push(format!("{}: a module called {stem}", file.path));
         }
         for (number, line) in file.code_lines() {
-            let Some(name) = defined_name(line) else { continue };
-            let parts = name_parts(name);
+            let Some(name) = source::defined_name(line) else { continue };
+            let parts = source::name_parts(name);
             if parts.iter().any(|part| words.contains(&part.as_str())) || name.starts_with("get_") {
                 found.push(format!("{}:{number}: {name}", file.path));
             }
@@ -181,14 +182,30 @@ fn dependencies_have_a_line_that_says_why() {
     let root: Table = read("Cargo.toml").parse().expect("is TOML");
     let table = root.get("workspace").and_then(|w| w.get("dependencies"));
     let decisions = read("docs/decisions/dependencies.md");
+    let explained: BTreeSet<&str> = decisions
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .flat_map(|(crates, _)| crates.split(", "))
+        .collect();
     let silent: Vec<_> = table
         .and_then(toml::Value::as_table)
         .expect("the workspace has dependencies")
         .keys()
-        .filter(|name| !name.starts_with("mail-") || !workspace_member(name))
-        .filter(|name| !decisions.contains(&format!("`{name}`")))
+        .filter(|name| !workspace_member(name) && !explained.contains(name.as_str()))
         .collect();
     assert!(silent.is_empty(), "docs/decisions/dependencies.md has no line for {silent:?}");
+}
+
+#[test]
+fn no_dependency_is_listed_in_vain() {
+    let root: Table = read("Cargo.toml").parse().expect("is TOML");
+    let manifests = manifests();
+    let used: BTreeSet<&str> =
+        manifests.iter().flat_map(|(_, manifest)| dependencies(manifest)).collect();
+    let table = root.get("workspace").and_then(|w| w.get("dependencies"));
+    let table = table.and_then(toml::Value::as_table).expect("the workspace has dependencies");
+    let idle: Vec<_> = table.keys().filter(|name| !used.contains(name.as_str())).collect();
+    assert!(idle.is_empty(), "no crate uses {idle:?}");
 }
 
 #[test]
@@ -226,6 +243,22 @@ fn every_daemon_has_its_units() {
         });
         assert!(sockets.count() > 0, "no systemd/*.socket starts {daemon}");
     }
+}
+
+#[test]
+fn sockets_have_the_names_that_daemons_are_tested_with() {
+    let mut in_units = BTreeSet::new();
+    for (name, text) in unit_files().into_iter().filter(|(name, _)| name.ends_with(".socket")) {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+        let service = value("Service=").map(|service| service.trim_end_matches(".service"));
+        let daemon = service.unwrap_or(name.trim_end_matches(".socket")).to_owned();
+        let socket = value("FileDescriptorName=").unwrap_or_else(|| panic!("{name}: no name"));
+        in_units.insert((daemon, socket.to_owned()));
+    }
+    let tested = DAEMON_SOCKETS.iter().flat_map(|(daemon, sockets)| {
+        sockets.iter().map(|(socket, _)| ((*daemon).to_owned(), (*socket).to_owned()))
+    });
+    assert_eq!(in_units, tested.collect());
 }
 
 #[test]
@@ -330,118 +363,4 @@ fn places(of: impl Fn(&Source) -> bool, words: &[&str]) -> String {
         }
     }
     found
-}
-
-/// `name[0]`, `call()[..2]`; not types, attributes, macros or literals.
-fn indexes(line: &str) -> bool {
-    let line = line.split("//").next().unwrap_or_default();
-    if line.trim_start().starts_with('#') {
-        return false;
-    }
-    let mut quoted = false;
-    let mut last = ' ';
-    for c in line.chars() {
-        match c {
-            '"' if last != '\\' && last != '\'' => quoted = !quoted,
-            '[' if !quoted && (last.is_alphanumeric() || matches!(last, '_' | ')' | ']')) => {
-                return true;
-            }
-            _ => {}
-        }
-        last = c;
-    }
-    false
-}
-
-/// The name that a line defines.
-fn defined_name(line: &str) -> Option<&str> {
-    let mut words =
-        line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
-    let keywords = ["mod", "struct", "enum", "trait", "fn", "type"];
-    let line = line.trim_start();
-    let begins = ["pub", "mod", "struct", "enum", "trait", "fn", "type", "async", "const"];
-    if !begins.iter().any(|word| line.starts_with(word)) {
-        return None;
-    }
-    words.find(|word| keywords.contains(word))?;
-    words.next()
-}
-
-/// `MailHandler` and `mail_handler` are both mail, handler.
-fn name_parts(name: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    for c in name.chars() {
-        if c == '_' || c.is_uppercase() {
-            parts.push(String::new());
-        }
-        if let Some(part) = parts.last_mut().filter(|_| c != '_') {
-            part.extend(c.to_lowercase());
-        }
-    }
-    parts
-}
-
-fn long_functions(file: &Source) -> Vec<String> {
-    let lines: Vec<&str> = file.code().lines().collect();
-    let mut long = Vec::new();
-    let mut at = 0;
-    while let Some(line) = lines.get(at) {
-        if is_function(line) {
-            let count = function_length(lines.get(at..).unwrap_or_default());
-            if count > 70 {
-                long.push(format!("{}:{}: {count} lines, 70 are allowed", file.path, at + 1));
-            }
-            at += count;
-        } else {
-            at += 1;
-        }
-    }
-    long
-}
-
-fn is_function(line: &str) -> bool {
-    let mut line = line.trim_start();
-    if let Some(rest) = line.strip_prefix("pub") {
-        line = rest.strip_prefix('(').and_then(|r| r.split_once(')')).map_or(rest, |(_, r)| r);
-        line = line.trim_start();
-    }
-    for word in ["const ", "async "] {
-        line = line.strip_prefix(word).unwrap_or(line);
-    }
-    line.starts_with("fn ")
-}
-
-/// From its `fn` to the brace that closes it, or to the `;` of one without a body.
-fn function_length(lines: &[&str]) -> usize {
-    let mut depth = 0_i64;
-    let mut seen = false;
-    for (at, line) in lines.iter().enumerate() {
-        for c in line.chars() {
-            depth += i64::from(c == '{') - i64::from(c == '}');
-            seen |= c == '{';
-        }
-        if (seen && depth <= 0) || (!seen && line.trim_end().ends_with(';')) {
-            return at + 1;
-        }
-    }
-    lines.len().max(1)
-}
-
-#[test]
-fn the_rules_find_what_they_forbid() {
-    for line in ["let x = bytes[0];", "f(a)[..2]", "&self.lines[i..]", "a[0][1]"] {
-        assert!(indexes(line), "{line}");
-    }
-    for line in ["let x: [u8; 4];", "#[test]", "vec![1]", "&[1, 2]", "\"a[0]\"", "x // a[0]"] {
-        assert!(!indexes(line), "{line}");
-    }
-    assert_eq!(defined_name("pub(crate) struct MailHandler {"), Some("MailHandler"));
-    assert_eq!(defined_name("    pub async fn get_x(&self)"), Some("get_x"));
-    assert_eq!(defined_name("    let helper = 1;"), None);
-    assert_eq!(name_parts("MailHandler"), ["", "mail", "handler"]);
-    assert_eq!(name_parts("mail_util"), ["mail", "util"]);
-    let body = "fn a() {\n    {\n    }\n}\nfn b();";
-    assert_eq!(function_length(&body.lines().collect::<Vec<_>>()), 4);
-    assert!(is_function("    pub(super) const fn a("));
-    assert!(!is_function("    // fn a("));
 }

@@ -166,8 +166,8 @@ fn programs_send_mail_with_sendmail() {
     let sendmail = folder.path().join("sendmail");
     std::os::unix::fs::symlink(binary("posthorn"), &sendmail).expect("an empty directory");
     let mut child = Command::new(&sendmail)
-        .args(["-t", "-i", "-f", "bob@example.org"])
-        .env("POSTHORN_CONFIG", suite.site.file())
+        .args(["-t", "-i", "-f", "bob@example.org", "-C"])
+        .arg(suite.site.file())
         .stdin(Stdio::piped())
         .spawn()
         .expect("is a program");

@@ -48,9 +48,13 @@ pub fn crates() -> Vec<Source> {
 }
 
 impl Source {
-    /// The code: what stands before `#[cfg(test)] mod tests`, which is last in a file.
+    /// The code: what stands before `#[cfg(test)] mod tests`, which is last in a file. A file of
+    /// tests has none.
     #[must_use]
     pub fn code(&self) -> &str {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
+            return "";
+        }
         let end = self.text.find("\n#[cfg(test)]\nmod ");
         end.and_then(|end| self.text.get(..end)).unwrap_or(&self.text)
     }
@@ -63,6 +67,106 @@ impl Source {
             .map(|(at, line)| (at + 1, line))
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
+
+    /// The functions of the code that have more lines than this, each with its place.
+    #[must_use]
+    pub fn functions_longer_than(&self, limit: usize) -> Vec<String> {
+        let lines: Vec<&str> = self.code().lines().collect();
+        let mut long = Vec::new();
+        let mut at = 0;
+        while let Some(line) = lines.get(at) {
+            if is_function(line) {
+                let count = function_length(lines.get(at..).unwrap_or_default());
+                if count > limit {
+                    long.push(format!("{}:{}: {count} lines", self.path, at + 1));
+                }
+                at += count;
+            } else {
+                at += 1;
+            }
+        }
+        long
+    }
+}
+
+/// `name[0]`, `call()[..2]`; not types, attributes, macros or literals.
+#[must_use]
+pub fn indexes(line: &str) -> bool {
+    let line = line.split("//").next().unwrap_or_default();
+    if line.trim_start().starts_with('#') {
+        return false;
+    }
+    let mut quoted = false;
+    let mut last = ' ';
+    for c in line.chars() {
+        match c {
+            '"' if last != '\\' && last != '\'' => quoted = !quoted,
+            '[' if !quoted && (last.is_alphanumeric() || matches!(last, '_' | ')' | ']')) => {
+                return true;
+            }
+            _ => {}
+        }
+        last = c;
+    }
+    false
+}
+
+/// The name that a line defines.
+#[must_use]
+pub fn defined_name(line: &str) -> Option<&str> {
+    let mut words =
+        line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+    let keywords = ["mod", "struct", "enum", "trait", "fn", "type"];
+    let line = line.trim_start();
+    let begins = ["pub", "mod", "struct", "enum", "trait", "fn", "type", "async", "const"];
+    if !begins.iter().any(|word| line.starts_with(word)) {
+        return None;
+    }
+    words.find(|word| keywords.contains(word))?;
+    words.next()
+}
+
+/// `MailHandler` and `mail_handler` are both mail, handler.
+#[must_use]
+pub fn name_parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for c in name.chars() {
+        if c == '_' || c.is_uppercase() {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut().filter(|_| c != '_') {
+            part.extend(c.to_lowercase());
+        }
+    }
+    parts
+}
+
+fn is_function(line: &str) -> bool {
+    let mut line = line.trim_start();
+    if let Some(rest) = line.strip_prefix("pub") {
+        line = rest.strip_prefix('(').and_then(|r| r.split_once(')')).map_or(rest, |(_, r)| r);
+        line = line.trim_start();
+    }
+    for word in ["const ", "async "] {
+        line = line.strip_prefix(word).unwrap_or(line);
+    }
+    line.starts_with("fn ")
+}
+
+/// From its `fn` to the brace that closes it, or to the `;` of one without a body.
+fn function_length(lines: &[&str]) -> usize {
+    let mut depth = 0_i64;
+    let mut seen = false;
+    for (at, line) in lines.iter().enumerate() {
+        for c in line.chars() {
+            depth += i64::from(c == '{') - i64::from(c == '}');
+            seen |= c == '{';
+        }
+        if (seen && depth <= 0) || (!seen && line.trim_end().ends_with(';')) {
+            return at + 1;
+        }
+    }
+    lines.len().max(1)
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -75,5 +179,29 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         } else if kind.is_file() && name != ".git" && name != "Cargo.lock" {
             found.push(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_find_what_they_forbid() {
+        for line in ["let x = bytes[0];", "f(a)[..2]", "&self.lines[i..]", "a[0][1]"] {
+            assert!(indexes(line), "{line}");
+        }
+        for line in ["let x: [u8; 4];", "#[test]", "vec![1]", "&[1, 2]", "\"a[0]\"", "x // a[0]"] {
+            assert!(!indexes(line), "{line}");
+        }
+        assert_eq!(defined_name("pub(crate) struct MailHandler {"), Some("MailHandler"));
+        assert_eq!(defined_name("    pub async fn get_x(&self)"), Some("get_x"));
+        assert_eq!(defined_name("    let helper = 1;"), None);
+        assert_eq!(name_parts("MailHandler"), ["", "mail", "handler"]);
+        assert_eq!(name_parts("mail_util"), ["mail", "util"]);
+        let body = "fn a() {\n    {\n    }\n}\nfn b();";
+        assert_eq!(function_length(&body.lines().collect::<Vec<_>>()), 4);
+        assert!(is_function("    pub(super) const fn a("));
+        assert!(!is_function("    // fn a("));
     }
 }
