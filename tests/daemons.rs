@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mail_tests::chat::{Act, Chat, Connection, Protocol, Said, World, play};
+use mail_tests::chat::{self, Act, Chat, Connection, Protocol, Said, World, play};
 use mail_tests::site::Site;
 use mail_tests::suite::Suite;
 
@@ -112,7 +112,7 @@ fn play_one(
     if came == expected {
         return Ok(());
     }
-    let name = path.display();
+    let name = path.strip_prefix(chat::folder()).unwrap_or(path).display();
     let logs = world.suite.logs();
     Err(format!("--- {name}, as written\n{expected}--- as it came\n{came}--- logs\n{logs}"))
 }

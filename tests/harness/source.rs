@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What comes before tests.
+const TESTS: &str = "\n#[cfg(test)]\n";
+
 /// A file of the workspace.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -55,8 +58,15 @@ impl Source {
         if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return "";
         }
-        let end = self.text.find("\n#[cfg(test)]\nmod ");
-        end.and_then(|end| self.text.get(..end)).unwrap_or(&self.text)
+        let mut from = 0;
+        while let Some((before, after)) = self.text.get(from..).and_then(|t| t.split_once(TESTS)) {
+            let item = after.lines().find(|line| !line.starts_with("#["));
+            if item.is_some_and(|line| line.starts_with("mod ")) {
+                return self.text.get(..from + before.len()).unwrap_or_default();
+            }
+            from += before.len() + TESTS.len();
+        }
+        &self.text
     }
 
     /// The lines of the code that are not comments, each with its number.
@@ -199,6 +209,10 @@ mod tests {
         assert_eq!(defined_name("    let helper = 1;"), None);
         assert_eq!(name_parts("MailHandler"), ["", "mail", "handler"]);
         assert_eq!(name_parts("mail_util"), ["mail", "util"]);
+        let text = "//! A.\n\n#[cfg(test)]\nuse b;\nfn c() {}\n\n#[cfg(test)]\n#[allow(d)]\nmod tests {}\n";
+        let file = |path: &str| Source { path: path.into(), text: text.into() };
+        assert!(file("crates/x/src/a.rs").code().ends_with("fn c() {}\n"));
+        assert_eq!(file("crates/x/src/tests.rs").code(), "");
         let body = "fn a() {\n    {\n    }\n}\nfn b();";
         assert_eq!(function_length(&body.lines().collect::<Vec<_>>()), 4);
         assert!(is_function("    pub(super) const fn a("));
