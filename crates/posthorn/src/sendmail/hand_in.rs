@@ -21,7 +21,7 @@ const BLOCK: usize = 64 << 10;
 pub(super) fn message(site: &Site, options: &Options) -> Result<(), Failure> {
     let mut input = Input::new(BufReader::new(io::stdin()), options.dot_ends);
     let mut header = Vec::new();
-    input.header(site.limits.header_size, &mut header).map_err(unreadable)?;
+    input.header(site.limits.header_size, &mut header).map_err(|error| unreadable(&error))?;
     let mut wanted = options.recipients.clone();
     if options.recipients_from_header {
         wanted.extend(recipients::of_header(&header));
@@ -93,7 +93,7 @@ impl<R: BufRead> Transfer<R> {
         match self.input.block(BLOCK, &mut block) {
             Ok(()) => Answer::Body(block),
             Err(error) => {
-                self.failure = Some(unreadable(error));
+                self.failure = Some(unreadable(&error));
                 Answer::Unreadable
             }
         }
@@ -171,7 +171,7 @@ fn user_name() -> String {
     users.lines().find_map(of_uid).or_else(|| std::env::var("LOGNAME").ok()).unwrap_or(uid)
 }
 
-fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: &io::Error) -> Failure {
     Failure::Message(format!("the message cannot be read: {error}"))
 }
 

@@ -1,6 +1,6 @@
 //! `-bs`: the program speaks SMTP itself, on standard input and output; mtad answers.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
