@@ -38,6 +38,11 @@ pub struct User {
 }
 
 impl User {
+    #[cfg(test)]
+    pub(crate) fn new(address: Address, home: PathBuf) -> Self {
+        Self { address, home }
+    }
+
     /// Their address, as the user database spells it.
     #[must_use]
     pub fn address(&self) -> &Address {

@@ -221,7 +221,7 @@ mod tests {
             ('/', "", "\\2e", Some(".\\5c2e")),
             ('/', "", "Entwürfe", Some(".Entw&APw-rfe")),
             ('/', "", "R&D", Some(".R&-D")),
-            ('/', "", "📮", Some(".&2D3crg-")),
+            ('/', "", "📮", Some(".&2D3c7g-")),
             ('/', "", ".hidden", Some(".\\2ehidden")),
             ('.', "", "A.B", Some(".A.B")),
             ('.', "", "a/b", Some(".a\\2fb")),

@@ -49,14 +49,19 @@ impl Mailbox {
         if all.len() >= all.capacity() {
             all.retain(|_, mailbox| mailbox.strong_count() > 0);
         }
-        let mailbox = Arc::new(Self {
+        let mailbox = Self::apart(name, path, home);
+        all.insert(path.to_owned(), Arc::downgrade(&mailbox));
+        mailbox
+    }
+
+    /// The mailbox of a directory, shared with nobody, as if in another process.
+    pub(super) fn apart(name: &str, path: &Path, home: &Path) -> Arc<Self> {
+        Arc::new(Self {
             name: name.to_owned(),
             path: path.to_owned(),
             home: home.to_owned(),
             known: Mutex::default(),
-        });
-        all.insert(path.to_owned(), Arc::downgrade(&mailbox));
-        mailbox
+        })
     }
 
     /// Where it is.

@@ -108,3 +108,7 @@ impl From<DiskError> for StoreError {
         Self::System { path, error }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

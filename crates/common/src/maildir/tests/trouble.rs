@@ -1,0 +1,321 @@
+//! What dying programs, damage, and many at once do to a mailbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use mail_proto::mailbox::{Change, FlagChange, Flags};
+use proptest::prelude::*;
+
+use super::super::mailbox::Mailbox;
+use super::*;
+
+impl Ann {
+    /// INBOX as another process knows it: nothing is shared with [`inbox`](Self::inbox).
+    fn stranger(&self) -> Store {
+        Store::new(Mailbox::apart("INBOX", &self.home(), &self.home()))
+    }
+}
+
+#[test]
+fn a_lost_list_is_written_from_memory_without_reusing_a_uid() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    let validity = inbox.sync().unwrap().uid_validity;
+    fs::remove_file(ann.home().join("dovecot-uidlist")).unwrap();
+    assert_eq!(uids(&inbox), [1]);
+    assert_eq!(inbox.sync().unwrap().uid_validity, validity);
+    assert!(append(&inbox, "b", 0, &[]) > 1000);
+    assert_eq!(uids(&ann.stranger()), uids(&inbox));
+}
+
+#[test]
+fn without_memory_a_lost_list_means_a_greater_uidvalidity() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    let validity = ann.stranger().sync().unwrap().uid_validity;
+    ann.put("dovecot-uidlist", "nonsense\n");
+    let stranger = ann.stranger();
+    assert!(stranger.sync().unwrap().uid_validity > validity);
+    assert_eq!(uids(&stranger), [1]);
+    let kept: Vec<String> =
+        ann.names("").into_iter().filter(|name| name.contains("damaged")).collect();
+    assert_eq!(ann.read(&kept[0]), "nonsense\n");
+}
+
+#[test]
+fn a_damaged_line_costs_one_uid_and_no_other() {
+    let ann = Ann::new();
+    ann.open();
+    for name in ["1.a", "2.a", "3.a"] {
+        ann.put(&format!("cur/{name}:2,S"), name);
+    }
+    ann.put("dovecot-uidlist", "3 V7 N1 Gx\n1 :1.a\n\u{0}garbage\n3 :3.a\n");
+    let inbox = ann.inbox();
+    assert_eq!(uids(&inbox), [1, 3, 1004]);
+    assert_eq!(text(&inbox, 1004), "2.a");
+    assert_eq!(inbox.sync().unwrap().uid_validity, 7);
+    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N1004 Gx\n1 :1.a\n3 :3.a\n1004 :2.a\n");
+}
+
+#[test]
+fn half_a_line_is_as_none() {
+    let ann = Ann::new();
+    ann.open();
+    ann.put("cur/1.a:2,", "a");
+    ann.put("new/2.a", "b");
+    ann.put("dovecot-uidlist", "3 V7 N1 Gx\n1 :1.a\n2 :2.");
+    let inbox = ann.inbox();
+    assert_eq!(uids(&inbox), [1, 2]);
+    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N2 Gx\n1 :1.a\n2 :2.a\n");
+}
+
+#[test]
+fn uids_that_are_used_up_begin_again() {
+    let ann = Ann::new();
+    ann.open();
+    ann.put("cur/1.a:2,", "a");
+    ann.put("dovecot-uidlist", "3 V7 N4294967293 Gx\n1 :1.a\n");
+    let inbox = ann.inbox();
+    assert_eq!(inbox.sync().unwrap().uid_next, 4_294_967_293);
+    assert_eq!(append(&inbox, "b", 0, &[]), 2);
+    assert!(inbox.sync().unwrap().uid_validity > 7);
+    assert_eq!(uids(&inbox), [1, 2]);
+}
+
+#[test]
+fn locks_of_the_dead_do_not_hold() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let dead = child.id();
+    child.wait().unwrap();
+    ann.put("dovecot-uidlist.lock", &format!("{dead}:{host}"));
+    append(&inbox, "a", 0, &[]);
+    ann.put("dovecot-uidlist.lock", "1:elsewhere");
+    let old = SystemTime::now() - Duration::from_secs(121);
+    for file in ["dovecot-uidlist.lock", "dovecot-uidlist"] {
+        fs::File::options()
+            .write(true)
+            .open(ann.home().join(file))
+            .and_then(|file| file.set_modified(old))
+            .unwrap();
+    }
+    append(&inbox, "b", 0, &[]);
+    assert!(!ann.home().join("dovecot-uidlist.lock").exists());
+}
+
+#[test]
+fn what_a_dead_program_left_does_no_harm() {
+    let ann = Ann::new();
+    ann.open();
+    ann.put("tmp/1.half", "half a mess");
+    ann.put("new/2.a", "both");
+    fs::hard_link(ann.home().join("new/2.a"), ann.home().join("cur/2.a:2,S")).unwrap();
+    ann.put("new/3.a", "one");
+    ann.put("cur/3.a:2,S", "another");
+    let inbox = ann.inbox();
+    assert_eq!(uids(&inbox).len(), 3, "one file with two names, and two messages");
+    assert_eq!(ann.names("new").len() + ann.names("cur").len(), 3);
+    assert_eq!(ann.names("tmp"), ["1.half"], "it is not old yet");
+}
+
+#[test]
+fn lines_of_the_gone_are_dropped_at_a_quarter() {
+    let ann = Ann::new();
+    ann.open();
+    let mut list = "3 V7 N1 Gx\n".to_owned();
+    for uid in 1..=100 {
+        list.push_str(&format!("{uid} :{uid}.a\n"));
+        ann.put(&format!("cur/{uid}.a:2,S"), "x");
+    }
+    ann.put("dovecot-uidlist", &list);
+    let inbox = ann.inbox();
+    let all: Vec<u32> = (1..=100).collect();
+    inbox.expunge(&all[80..]).unwrap();
+    inbox.sync().unwrap();
+    assert_eq!(ann.read("dovecot-uidlist").lines().count(), 101);
+    inbox.expunge(&all[70..]).unwrap();
+    deliver(&inbox, "x");
+    inbox.sync().unwrap();
+    assert_eq!(ann.read("dovecot-uidlist").lines().count(), 72);
+    assert_eq!(*uids(&inbox).last().unwrap(), 101);
+}
+
+#[test]
+fn many_at_once_never_share_a_uid() {
+    let ann = Ann::new();
+    ann.open();
+    let stores: Vec<Store> = (0..3).map(|_| ann.stranger()).collect();
+    let work = |number: usize, store: &Store| {
+        let mut mine = BTreeMap::new();
+        for n in 0..12 {
+            let content = format!("{number}-{n}");
+            if n % 3 == 0 {
+                deliver(store, &content);
+            } else {
+                mine.insert(append(store, &content, Flags::SEEN, &[]), content);
+            }
+            let snapshot = store.sync().unwrap();
+            for entry in &snapshot.messages {
+                let added = Change::Add;
+                let flags = NamedFlags { system: Flags::FLAGGED, ..NamedFlags::default() };
+                if entry.uid % 5 == 0 {
+                    store.store_flags(&[entry.uid], &FlagChange { how: added, flags }).unwrap();
+                }
+            }
+        }
+        mine
+    };
+    let work = &work;
+    let told: Vec<BTreeMap<Uid, String>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = stores
+            .iter()
+            .enumerate()
+            .map(|(n, store)| scope.spawn(move || work(n, store)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let all = ann.stranger();
+    assert_eq!(uids(&all), (1..=36).collect::<Vec<_>>());
+    for (uid, content) in told.into_iter().flatten() {
+        assert_eq!(text(&all, uid), content, "{uid}");
+    }
+    for store in &stores {
+        assert_eq!(uids(store), uids(&all));
+    }
+}
+
+/// What may happen to a mailbox.
+#[derive(Debug, Clone)]
+enum Event {
+    /// By one of two processes.
+    Append(usize),
+    Deliver(usize),
+    Sync(usize),
+    Expunge(usize, usize),
+    Flag(usize, usize),
+    /// By another program.
+    Put,
+    Remove(usize),
+    Mark(usize),
+    /// A process dies and another begins.
+    Restart(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let which = 0usize..2;
+    prop_oneof![
+        which.clone().prop_map(Event::Append),
+        which.clone().prop_map(Event::Deliver),
+        which.clone().prop_map(Event::Sync),
+        (which.clone(), any::<usize>()).prop_map(|(w, n)| Event::Expunge(w, n)),
+        (which.clone(), any::<usize>()).prop_map(|(w, n)| Event::Flag(w, n)),
+        Just(Event::Put),
+        any::<usize>().prop_map(Event::Remove),
+        any::<usize>().prop_map(Event::Mark),
+        which.prop_map(Event::Restart),
+    ]
+}
+
+/// Two processes, and what sessions were shown so far.
+struct World {
+    ann: Ann,
+    stores: Vec<Store>,
+    shown: BTreeMap<Uid, String>,
+    validity: u32,
+    count: usize,
+    removed: BTreeSet<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let ann = Ann::new();
+        ann.open();
+        let stores = vec![ann.stranger(), ann.stranger()];
+        let validity = stores[0].sync().unwrap().uid_validity;
+        let (shown, removed) = (BTreeMap::new(), BTreeSet::new());
+        Self { ann, stores, shown, validity, count: 0, removed }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        self.count += 1;
+        let content = format!("message {}", self.count);
+        match event {
+            Event::Append(which) => _ = append(&self.stores[*which], &content, Flags::SEEN, &[]),
+            Event::Deliver(which) => deliver(&self.stores[*which], &content),
+            Event::Sync(which) => self.look(*which),
+            Event::Expunge(which, n) => {
+                let uids = uids(&self.stores[*which]);
+                if let Some(uid) = uids.get(n % uids.len().max(1)) {
+                    self.stores[*which].expunge(&[*uid]).unwrap();
+                }
+            }
+            Event::Flag(which, n) => {
+                let uids = uids(&self.stores[*which]);
+                let flags = NamedFlags { system: Flags::FLAGGED, keywords: vec!["k".to_owned()] };
+                let change = FlagChange { how: Change::Add, flags };
+                let some = &uids[..n % (uids.len() + 1)];
+                self.stores[*which].store_flags(some, &change).unwrap();
+            }
+            Event::Put => self.ann.put(&format!("new/{}.foreign", self.count), &content),
+            Event::Remove(n) => {
+                if let Some(path) = self.some_file(*n) {
+                    self.removed.insert(fs::read_to_string(&path).unwrap());
+                    fs::remove_file(path).unwrap();
+                }
+            }
+            Event::Mark(n) => {
+                if let Some(path) = self.some_file(*n) {
+                    let name = path.file_name().unwrap().to_str().unwrap();
+                    let base = name.split(':').next().unwrap();
+                    let target = self.ann.home().join("cur").join(format!("{base}:2,RS"));
+                    fs::rename(path, target).unwrap();
+                }
+            }
+            Event::Restart(which) => self.stores[*which] = self.ann.stranger(),
+        }
+        self.look(self.count % 2);
+    }
+
+    fn some_file(&self, n: usize) -> Option<PathBuf> {
+        let paths = ["new", "cur"].map(|dir| {
+            let path = self.ann.home().join(dir);
+            names(&path).into_iter().map(move |name| path.join(name))
+        });
+        let paths: Vec<PathBuf> = paths.into_iter().flatten().collect();
+        paths.get(n % paths.len().max(1)).cloned()
+    }
+
+    /// A UID shown once never names another message, and UIDVALIDITY stays.
+    fn look(&mut self, which: usize) {
+        let store = &self.stores[which];
+        let snapshot = store.sync().unwrap();
+        assert_eq!(snapshot.uid_validity, self.validity);
+        assert!(snapshot.messages.is_sorted_by(|a, b| a.uid < b.uid));
+        for entry in &snapshot.messages {
+            assert!(entry.uid < snapshot.uid_next);
+            let content = text(store, entry.uid);
+            assert!(!self.removed.contains(&content));
+            let known = self.shown.entry(entry.uid).or_insert_with(|| content.clone());
+            assert_eq!(*known, content, "UID {}", entry.uid);
+        }
+        let files = self.ann.names("new").len() + self.ann.names("cur").len();
+        assert_eq!(snapshot.messages.len(), files, "all are shown");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn uids_name_one_message_whatever_happens(
+        events in prop::collection::vec(event(), 1..25),
+    ) {
+        let mut world = World::new();
+        for event in &events {
+            world.happen(event);
+        }
+    }
+}
