@@ -19,8 +19,9 @@ use super::{StoreError, leftovers, uid_validity};
 pub(super) struct Held<'mailbox> {
     mailbox: &'mailbox Mailbox,
     pub(super) folders: Folders,
-    known: MutexGuard<'mailbox, Known>,
+    // Dropped before the mutex: who waits for that finds this free.
     lock: Lock,
+    known: MutexGuard<'mailbox, Known>,
 }
 
 /// Whether the list that was read is still the one on the disk.
@@ -41,7 +42,7 @@ impl<'mailbox> Held<'mailbox> {
         folders: Folders,
     ) -> Result<Self, StoreError> {
         let lock = Lock::take(&folders.dir)?;
-        let mut held = Self { mailbox, folders, known, lock };
+        let mut held = Self { mailbox, folders, lock, known };
         held.refresh()?;
         Ok(held)
     }

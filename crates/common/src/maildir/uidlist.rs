@@ -285,8 +285,10 @@ fn guid() -> String {
 mod tests {
     use super::*;
 
-    /// UID, keys and name of each message, and the next UID.
-    fn seen(bytes: &[u8]) -> Option<(Vec<(Uid, String, String)>, Uid, Form)> {
+    /// UID, keys and name.
+    type Row = (Uid, String, String);
+
+    fn seen(bytes: &[u8]) -> Option<(Vec<Row>, Uid, Form)> {
         let list = UidList::parse(bytes)?;
         let row = |r: &Record| (r.uid, r.keys.to_string(), r.base.to_string());
         Some((list.records.iter().map(row).collect(), list.uid_next, list.form))
@@ -295,7 +297,7 @@ mod tests {
     #[test]
     fn reads_both_versions() {
         let row = |uid, keys: &str, base: &str| (uid, keys.to_owned(), base.to_owned());
-        let table: [(&str, Vec<(Uid, String, String)>, Uid, Form); 8] = [
+        let table: [(&str, Vec<Row>, Uid, Form); 8] = [
             ("3 V7 N1 Gabc\n", vec![], 1, Form::Current),
             ("3 V7 N1 Gabc\n4 :a.b\n", vec![row(4, "", "a.b")], 5, Form::Current),
             ("3 V7 N9 Gabc X1\n4 W12 S3 :a.b\n", vec![row(4, "W12 S3", "a.b")], 9, Form::Current),

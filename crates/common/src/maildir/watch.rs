@@ -44,8 +44,11 @@ struct Watcher {
 #[derive(Debug, Default)]
 struct Interests {
     last: u64,
-    by_descriptor: HashMap<i32, Vec<(u64, Arc<watch::Sender<()>>)>>,
+    by_descriptor: HashMap<i32, Vec<Interest>>,
 }
+
+/// The number of a subscription, and how to reach it.
+type Interest = (u64, Arc<watch::Sender<()>>);
 
 /// Without inotify, this often.
 const POLL: Duration = Duration::from_secs(15);
