@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use mail_common::auth::{Auth, User};
-use mail_common::config::{self, Source};
+use mail_common::config::{self, Mistakes, Source};
 use mail_common::maildir::Directory;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -92,11 +92,15 @@ impl Site {
     /// If it does not hold.
     #[must_use]
     pub fn config(&self) -> Arc<config::Site> {
-        let source = Source { file: self.file(), flags: Vec::new() };
-        match config::load(&source) {
-            Ok(site) => Arc::new(site),
-            Err(mistakes) => panic!("{mistakes}"),
-        }
+        Arc::new(self.try_config().unwrap_or_else(|mistakes| panic!("{mistakes}")))
+    }
+
+    /// The configuration, as a daemon reads it.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn try_config(&self) -> Result<config::Site, Mistakes> {
+        config::load(&Source { file: self.file(), flags: Vec::new() })
     }
 
     /// A user, as lmtp-deliverd knows them.
