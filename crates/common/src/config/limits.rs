@@ -12,8 +12,9 @@ pub struct Limits {
     /// Octets of a message.
     #[serde(deserialize_with = "at_least::<1024, _, _>")]
     pub message_size: u64,
-    /// Recipients of a message. At least 100 (RFC 5321, 4.5.3.1.8).
-    #[serde(deserialize_with = "at_least::<100, _, _>")]
+    /// Recipients of a message. A server that takes mail from others needs 100 (RFC 5321,
+    /// 4.5.3.1.8).
+    #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub recipients: usize,
     /// Octets of a message's header that are looked at.
     #[serde(deserialize_with = "at_least::<1024, _, _>")]
