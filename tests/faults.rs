@@ -13,6 +13,8 @@ use mail_tests::chat::without_trace;
 use mail_tests::client::Client;
 use mail_tests::mail::{Imap, Pop3, Smtp};
 use mail_tests::patience;
+use mail_tests::proxy::{Fault, Proxy};
+use mail_tests::site::Site;
 use mail_tests::suite::Suite;
 
 const SENDERS: usize = 4;
@@ -41,6 +43,32 @@ fn killing_pop3d_loses_and_doubles_nothing() {
     let copies = kill_while_letters_are_under_way("pop3d");
     assert_eq!(copies, 0, "pop3d delivers nothing");
     println!("figure: pop3d killed: no second copies");
+}
+
+/// The connection to lmtp-deliverd breaks at one place after the other: every letter arrives.
+#[test]
+fn a_local_delivery_that_breaks_off_is_tried_again() {
+    let cuts = [0, 1, 30, 60, 90, 130, 200, 1000, 20_000];
+    let mut faults: Vec<Fault> = cuts.into_iter().map(Fault::CutRequest).collect();
+    faults.extend([0, 1, 20, 100, 180, 250, 300, 350].map(Fault::CutReply));
+    faults.push(Fault::Dribble);
+    let site = Site::new(&[]);
+    let proxied = format!("mtad.lmtp = {:?}", site.path("run/proxy.sock"));
+    std::fs::write(site.path("conf.d/proxy.toml"), proxied).expect("the directory is ours");
+    let suite = Suite::of(site, &["lmtp-deliverd", "mtad", "imapd"]);
+    let (at, to) = (suite.site.path("run/proxy.sock"), suite.socket_path("lmtp"));
+    let proxy = Proxy::start(&at, &to, &faults).expect("the path is short enough");
+    let mut smtp = Smtp::hello(suite.connect("mx"), "EHLO").expect("is greeted");
+    let mut ledger = BTreeMap::new();
+    for number in 0..20 {
+        let sender = format!("letter-{number}@example.net");
+        smtp.send(&sender, &["ann@example.org"], &letter(number)).expect("is taken");
+        ledger.insert(number, true);
+    }
+    let copies = audit(&suite, &ledger);
+    let befell = faults.len() - proxy.left();
+    assert!(befell > 1, "nothing broke");
+    println!("figure: {befell} broken connections: {copies} second copies");
 }
 
 /// Which letters were answered 250, by number.

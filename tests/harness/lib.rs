@@ -1,6 +1,7 @@
 //! What the tests of the whole system stand on.
 //!
 //! - [`chat`]: conversations as files, and playing them
+//! - [`proxy`]: what stands between two daemons and breaks what goes through
 //! - [`pure`]: a session joined with its backend, without sockets
 //! - [`site`]: a site in a temporary directory
 //! - [`suite`]: the real daemons, started as systemd starts them
@@ -15,6 +16,7 @@ pub mod chat;
 pub mod client;
 pub mod mail;
 pub mod patience;
+pub mod proxy;
 pub mod pure;
 pub mod sink;
 pub mod site;
