@@ -73,7 +73,8 @@ pub enum Request {
         /// From this octet on.
         offset: u64,
     },
-    /// QUIT: mark these as read, remove those, durably.
+    /// QUIT: mark these as read, remove those, durably, and unlock the maildrop. Nothing more is
+    /// asked after it.
     Update {
         /// What was retrieved and is kept.
         seen: Vec<Uid>,

@@ -18,10 +18,11 @@ impl Login {
 }
 
 impl Server {
+    /// Asks even if nothing is to be changed: the maildrop is given back so.
     pub(super) fn quit(
         &mut self,
         argument: &[u8],
-        out: &mut Vec<u8>,
+        _out: &mut Vec<u8>,
     ) -> Result<server::Next, Reply> {
         without_argument(argument)?;
         let uids = |wanted: fn(&server::Held) -> bool| -> Vec<_> {
@@ -29,10 +30,6 @@ impl Server {
         };
         let seen = uids(|held| held.retrieved && !held.deleted);
         let deleted = uids(|held| held.deleted);
-        if seen.is_empty() && deleted.is_empty() {
-            BYE.write(out);
-            return Ok(server::Next::Close);
-        }
         Ok(server::Next::Ask(Request::Update { seen, deleted }))
     }
 

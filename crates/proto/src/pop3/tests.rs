@@ -405,11 +405,11 @@ fn messages_that_cannot_be_read() {
 fn only_quit_updates() {
     type Uids = &'static [Uid];
     let table: [(&str, Option<(Uids, Uids)>); 7] = [
-        ("QUIT\n", None),
+        ("QUIT\n", Some((&[], &[]))),
         ("RETR 1\nDELE 2\nQUIT\n", Some((&[4], &[17]))),
         ("RETR 1\nDELE 1\nQUIT\n", Some((&[], &[4]))),
         ("RETR 1\nDELE 1\nRSET\nQUIT\n", Some((&[4], &[]))),
-        ("TOP 1 99\nQUIT\n", None),
+        ("TOP 1 99\nQUIT\n", Some((&[], &[]))),
         ("DELE 1\n", None),
         ("DELE 1\nX\nX\nX\nX\nQUIT\n", None),
     ];
