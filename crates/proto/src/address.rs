@@ -105,7 +105,7 @@ impl Address {
     pub fn from_path(text: &str) -> Result<(Self, &str), AddressError> {
         let (inside, rest) = split_path(text)?;
         let mailbox = match inside.strip_prefix('@') {
-            Some(route) => route.split_once(':').ok_or(AddressError::Path)?.1.trim_start(),
+            Some(route) => route.split_once(':').ok_or(AddressError::Path)?.1.trim_ascii_start(),
             None => inside,
         };
         Ok((mailbox.parse()?, rest))
@@ -203,7 +203,7 @@ fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
             '"' => quoted = !quoted,
             '>' if !quoted => {
                 let (path, rest) = inside.split_at(at);
-                return Ok((path.trim(), rest.strip_prefix('>').unwrap_or_default()));
+                return Ok((path.trim_ascii(), rest.strip_prefix('>').unwrap_or_default()));
             }
             _ => {}
         }
@@ -302,6 +302,7 @@ mod tests {
             ("< ann@a.b\t> X", Ok(("ann@a.b", " X"))),
             ("<@x.y: ann@a.b>", Ok(("ann@a.b", ""))),
             ("<\" a \"@c.d>", Ok(("\" a \"@c.d", ""))),
+            ("<\u{a0}@c.d>", Ok(("\u{a0}@c.d", ""))),
             ("ann@a.b", Err(AddressError::Path)),
             ("<ann@a.b", Err(AddressError::Path)),
             ("<@x.y>", Err(AddressError::Path)),

@@ -99,7 +99,7 @@ pub(super) fn parse(line: &[u8], setup: &Setup) -> Result<(Place, Command), Repl
     }
     // Hosts with a name in some old encoding still want to send mail: it is shown as `?`.
     let arguments = String::from_utf8_lossy(arguments);
-    Ok((row.place, (row.read)(arguments.trim(), setup)?))
+    Ok((row.place, (row.read)(arguments.trim_ascii(), setup)?))
 }
 
 fn unknown(word: &[u8]) -> Reply {
@@ -208,7 +208,7 @@ fn rcpt(arguments: &str, _: &Setup) -> Result<Command, Reply> {
 /// What stands after `FROM:` or `TO:`; a space there is against the rules, and common.
 fn after_keyword<'a>(arguments: &'a str, keyword: &str) -> Option<&'a str> {
     let (found, rest) = arguments.split_at_checked(keyword.len())?;
-    found.eq_ignore_ascii_case(keyword).then(|| rest.trim_start())
+    found.eq_ignore_ascii_case(keyword).then(|| rest.trim_ascii_start())
 }
 
 /// What stands after a path: nothing, or a space and parameters.
