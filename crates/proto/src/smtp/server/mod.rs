@@ -11,8 +11,6 @@ mod hello;
 mod mail;
 mod rcpt;
 mod starttls;
-#[cfg(test)]
-pub(super) mod tests;
 
 use std::time::Duration;
 
@@ -297,3 +295,6 @@ impl Session for Server {
         self.ended = Some(why);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;
