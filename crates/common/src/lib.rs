@@ -14,3 +14,10 @@ pub mod pool;
 pub mod serve;
 pub mod time;
 pub mod tls;
+
+#[cfg(test)]
+extern crate self as mail_common;
+
+#[cfg(test)]
+#[path = "../tests/echo/mod.rs"]
+mod echo;

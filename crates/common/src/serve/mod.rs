@@ -87,64 +87,91 @@ pub async fn converse<S: Session, B: Backend<S>>(
     backend: &mut B,
     surroundings: &Surroundings,
 ) -> io::Result<Outcome> {
-    let mut out = Vec::new();
-    match rounds(session, stream, backend, surroundings, &mut out).await {
+    let mut conversation = Conversation { session, stream, backend, surroundings, out: Vec::new() };
+    match conversation.rounds().await {
         Err(error) if is_departure(&error) => Ok(Outcome::Vanished),
         ended => ended,
     }
 }
 
-async fn rounds<S: Session, B: Backend<S>>(
-    session: &mut S,
-    stream: &mut Stream,
-    backend: &mut B,
-    surroundings: &Surroundings,
-    out: &mut Vec<u8>,
-) -> io::Result<Outcome> {
-    let patience = surroundings.write_patience;
-    loop {
-        match session.step(out) {
-            Step::Ask(request) => {
-                if out.len() > SEND_ABOVE {
-                    send(stream, out, patience).await?;
+/// All of a conversation, in one place: what is lent to each of its futures is one reference.
+struct Conversation<'a, S, B> {
+    session: &'a mut S,
+    stream: &'a mut Stream,
+    backend: &'a mut B,
+    surroundings: &'a Surroundings,
+    /// What the peer shall read; without memory while the session is parked.
+    out: Vec<u8>,
+}
+
+impl<S: Session, B: Backend<S>> Conversation<'_, S, B> {
+    async fn rounds(&mut self) -> io::Result<Outcome> {
+        loop {
+            match self.session.step(&mut self.out) {
+                Step::Ask(request) => {
+                    if self.out.len() > SEND_ABOVE {
+                        self.send().await?;
+                    }
+                    let answer = Box::pin(self.backend.perform(request)).await;
+                    self.session.answer(answer);
                 }
-                let answer = Box::pin(backend.perform(request)).await;
-                session.answer(answer);
-            }
-            Step::Read => {
-                send(stream, out, patience).await?;
-                let heard = hear(session, stream, backend, &surroundings.stop, out).await?;
-                if heard == Heard::End {
-                    return Ok(Outcome::Vanished);
+                Step::Read => {
+                    self.send().await?;
+                    if self.hear().await? == Heard::End {
+                        return Ok(Outcome::Vanished);
+                    }
                 }
-            }
-            Step::StartTls => {
-                send(stream, out, patience).await?;
-                *out = Vec::new();
-                let tls = Box::pin(start_tls(stream, surroundings)).await?;
-                session.secured(tls);
-            }
-            Step::Done => {
-                send(stream, out, patience).await?;
-                return Ok(Outcome::Done);
-            }
-            Step::Close => {
-                Box::pin(close(stream, out, patience)).await?;
-                return Ok(Outcome::Closed);
+                Step::StartTls => {
+                    self.send().await?;
+                    self.out = Vec::new();
+                    let tls = Box::pin(start_tls(self.stream, self.surroundings)).await?;
+                    self.session.secured(tls);
+                }
+                Step::Done => {
+                    self.send().await?;
+                    return Ok(Outcome::Done);
+                }
+                Step::Close => {
+                    let patience = self.surroundings.write_patience;
+                    Box::pin(close(self.stream, &self.out, patience)).await?;
+                    return Ok(Outcome::Closed);
+                }
             }
         }
     }
-}
 
-/// Sends what has gathered, and keeps the buffer for more.
-async fn send(stream: &mut Stream, out: &mut Vec<u8>, patience: Duration) -> io::Result<()> {
-    if out.is_empty() {
-        return Ok(());
+    /// Sends what has gathered, and keeps the buffer for more.
+    async fn send(&mut self) -> io::Result<()> {
+        if !self.out.is_empty() {
+            // Boxed: it holds a timer, and a parked session would hold its room.
+            Box::pin(self.stream.write(&self.out, self.surroundings.write_patience)).await?;
+            self.out.clear();
+        }
+        Ok(())
     }
-    // Boxed: it holds a timer, and a parked session would hold its room.
-    Box::pin(stream.write(out, patience)).await?;
-    out.clear();
-    Ok(())
+
+    /// Waits until there is something to tell the session, and tells it.
+    async fn hear(&mut self) -> io::Result<Heard> {
+        let Self { session, stream, backend, surroundings, out } = self;
+        if surroundings.stop.is_cancelled() {
+            session.end(Ended::Shutdown);
+            return Ok(Heard::Something);
+        }
+        let now = poll_fn(|cx| Poll::Ready(poll_receive(*session, stream, cx))).await;
+        if let Poll::Ready(heard) = now {
+            return heard;
+        }
+        *out = Vec::new();
+        let (listens, patience) = (session.listens(), session.patience());
+        tokio::select! {
+            biased;
+            () = surroundings.stop.cancelled() => session.end(Ended::Shutdown),
+            news = backend.news(), if listens => session.answer(news),
+            heard = poll_fn(|cx| poll_receive(*session, stream, cx)) => return heard,
+            () = sleep(patience) => session.end(Ended::Timeout),
+        }
+        Ok(Heard::Something)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -153,34 +180,6 @@ enum Heard {
     Something,
     /// The peer says no more.
     End,
-}
-
-/// Waits until there is something to tell the session, and tells it.
-async fn hear<S: Session, B: Backend<S>>(
-    session: &mut S,
-    stream: &mut Stream,
-    backend: &mut B,
-    stop: &CancellationToken,
-    out: &mut Vec<u8>,
-) -> io::Result<Heard> {
-    if stop.is_cancelled() {
-        session.end(Ended::Shutdown);
-        return Ok(Heard::Something);
-    }
-    let now = poll_fn(|cx| Poll::Ready(poll_receive(session, stream, cx))).await;
-    if let Poll::Ready(heard) = now {
-        return heard;
-    }
-    *out = Vec::new();
-    let (listens, patience) = (session.listens(), session.patience());
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => session.end(Ended::Shutdown),
-        news = backend.news(), if listens => session.answer(news),
-        heard = poll_fn(|cx| poll_receive(session, stream, cx)) => return heard,
-        () = sleep(patience) => session.end(Ended::Timeout),
-    }
-    Ok(Heard::Something)
 }
 
 thread_local! {
@@ -260,3 +259,7 @@ fn is_departure(error: &io::Error) -> bool {
             | Kind::NotConnected
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
