@@ -316,3 +316,7 @@ impl Default for Pop3d {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -38,7 +38,7 @@ pub fn start(daemon: &'static str, level: Level) {
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let message = panic.payload_as_str().unwrap_or("of an unknown kind");
-            error!(place, message, "panic");
+            error!(place, "panic: {message}");
         }));
     }
 }
