@@ -6,11 +6,14 @@
 //! user's mailboxes. [`syntax`] turns bytes into commands, [`fetch`] turns messages into
 //! responses; both are used without a session too (imapd writes FETCH responses with the latter).
 
+mod capability;
 pub mod fetch;
 mod login;
+mod reply;
 pub mod search;
 mod server;
 pub mod syntax;
+mod view;
 pub mod write;
 
 use std::sync::Arc;

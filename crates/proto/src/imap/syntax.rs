@@ -1,1 +1,0 @@
-//! Commands as bytes: framing with literals, then the grammar.
