@@ -289,3 +289,28 @@ pub enum Failure {
     /// `[UNAVAILABLE]`: the disk or another part of ours does not work now.
     Unavailable,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A site as the chats have it, but less patient with mistakes.
+    pub(super) fn setup() -> Setup {
+        Setup {
+            hostname: "mx.example.org".parse().expect("a host name"),
+            starttls: true,
+            cleartext_auth: true,
+            separator: '/',
+            prefix: String::new(),
+            limits: Limits {
+                command_before_login: 8 << 10,
+                command: 1 << 20,
+                message_size: 50 << 20,
+                nesting: 100,
+                errors: 5,
+                patience_before_login: Duration::from_secs(60),
+                patience: Duration::from_secs(1800),
+            },
+        }
+    }
+}

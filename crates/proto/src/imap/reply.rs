@@ -1,6 +1,8 @@
 //! Replies, and how many mistakes a client may make.
 
+use super::Failure;
 use super::syntax::Refusal;
+use crate::Ended;
 
 /// A tagged reply.
 pub(super) fn tagged(out: &mut Vec<u8>, tag: &str, text: &str) {
@@ -23,6 +25,49 @@ pub(super) fn refusal(out: &mut Vec<u8>, tag: &str, refusal: Refusal) {
     for part in [tag, " ", kind, text, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
+}
+
+/// RFC 2971, 3.2.
+pub(super) fn id(out: &mut Vec<u8>, tag: &str) {
+    untagged(out, "ID (\"name\" \"Posthorn\")");
+    tagged(out, tag, "OK ID completed.");
+}
+
+/// RFC 3501, 6.1.3: BYE comes before the tagged OK.
+pub(super) fn logout(out: &mut Vec<u8>, tag: &str) {
+    untagged(out, "BYE Logging out");
+    tagged(out, tag, "OK Logout completed.");
+}
+
+/// What a failure is to the client, with the code of RFC 5530.
+pub(super) fn failure(failure: Failure) -> &'static str {
+    match failure {
+        Failure::NoSuchMailbox => "NO [NONEXISTENT] Mailbox doesn't exist",
+        Failure::AlreadyExists => "NO [ALREADYEXISTS] Mailbox already exists",
+        Failure::Cannot => "NO [CANNOT] Mailbox name not allowed",
+        Failure::Limit => "NO [LIMIT] Too many keywords or levels",
+        Failure::OverQuota => "NO [OVERQUOTA] Quota exceeded",
+        Failure::Unavailable => "NO [UNAVAILABLE] Temporary internal error, try again later",
+    }
+}
+
+/// Likewise, where the mailbox is one to put a message in (RFC 3501, 6.3.11 and 6.4.7).
+pub(super) fn failure_of_target(it: Failure) -> &'static str {
+    match it {
+        Failure::NoSuchMailbox => "NO [TRYCREATE] Mailbox doesn't exist",
+        other => failure(other),
+    }
+}
+
+/// The end that the client did not ask for.
+pub(super) fn goodbye(out: &mut Vec<u8>, why: Ended) {
+    untagged(
+        out,
+        match why {
+            Ended::Timeout => "BYE Disconnected for inactivity.",
+            Ended::Shutdown => "BYE Server shutting down.",
+        },
+    );
 }
 
 /// Counts BAD replies in a row.

@@ -1,21 +1,466 @@
 //! The authenticated and selected states: over a user's mailboxes.
+//!
+//! Each command has its file: one function that begins it, and one for each answer that it waits
+//! for. [`Server::run`] and [`Server::resume`] list them all.
+
+mod append;
+mod close;
+mod copy;
+mod create;
+mod delete;
+mod expunge;
+mod fetch;
+mod idle;
+mod list;
+mod lsub;
+mod namespace;
+mod noop;
+mod pattern;
+mod rename;
+mod search;
+mod select;
+mod status;
+mod store;
+mod subscribe;
 
 use std::time::Duration;
 
-use super::{Answer, Request, Setup};
+use append::Appending;
+
+use super::reply::{self, Mistakes};
+use super::syntax::framing::{Commands, Framed};
+use super::syntax::{self, Command, List, Refusal, State, StatusItem};
+use super::view::{Telling, View};
+use super::{Answer, Failure, Progress, Request, Setup, capability};
+use crate::mailbox::{FlagChange, Snapshot};
 use crate::{Ended, Secured, Session, Step};
 
 /// A connection that has logged in.
 #[derive(Debug)]
 pub struct Server {
     setup: Setup,
+    commands: Commands,
+    mistakes: Mistakes,
+    /// The selected mailbox.
+    view: Option<Box<View>>,
+    phase: Phase,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Commands are read.
+    Commands,
+    /// The message of an APPEND is read.
+    Appending(Box<Appending>),
+    /// DONE is awaited.
+    Idling { tag: String },
+    /// An answer is awaited, and this goes on with it.
+    Waiting(Box<Waiting>),
+    /// Goodbye must be said.
+    Ending(Ended),
+    /// All was said.
+    Closed,
+}
+
+/// What an answer is for.
+#[derive(Debug)]
+enum Waiting {
+    /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE: what is said when it went well.
+    Change {
+        tag: String,
+        done: &'static str,
+    },
+    /// DELETE of the selected mailbox: it must be let go first.
+    Delete {
+        tag: String,
+        mailbox: String,
+    },
+    List {
+        tag: String,
+        list: List,
+    },
+    Lsub {
+        tag: String,
+        list: List,
+    },
+    Status {
+        tag: String,
+        items: Vec<StatusItem>,
+        mailbox: String,
+    },
+    Select {
+        tag: String,
+        mailbox: String,
+        read_only: bool,
+    },
+    /// CLOSE: what had `\Deleted` is being removed.
+    Close {
+        tag: String,
+    },
+    /// CLOSE, UNSELECT: the mailbox is let go.
+    Unselect {
+        tag: String,
+        done: &'static str,
+    },
+    Append {
+        tag: String,
+        size: u64,
+        synchronizing: bool,
+    },
+    AppendBlock(Box<Appending>),
+    AppendCommit {
+        tag: String,
+    },
+    /// APPEND went wrong: how it is refused, and how much of the message is still to come.
+    AppendDiscard {
+        tag: String,
+        why: Refusal,
+        left: Option<u64>,
+    },
+    /// FETCH: `\Seen` is being set.
+    FetchSeen(Box<fetch::Asked>),
+    /// FETCH: responses are being written; `progress` is that of the question.
+    Fetch {
+        tag: String,
+        uids: bool,
+        progress: Progress,
+    },
+    Search {
+        tag: String,
+        uids: bool,
+    },
+    Store {
+        tag: String,
+        uids: bool,
+        silent: bool,
+        positions: Vec<u32>,
+        change: FlagChange,
+    },
+    Copy {
+        tag: String,
+        moving: bool,
+    },
+    Expunge {
+        tag: String,
+        uids: bool,
+    },
+    /// IDLE: what happened before or meanwhile.
+    Idle {
+        tag: String,
+    },
+    /// NOOP and CHECK: news are all that was wanted.
+    Noop {
+        tag: String,
+        done: &'static str,
+    },
+    /// Another command is done; news are told before its tagged reply.
+    Finish {
+        tag: String,
+        done: String,
+        telling: Telling<'static>,
+    },
+}
+
+/// What comes next.
+enum Turn {
+    Ask(Request),
+    Read,
+    Again,
 }
 
 impl Server {
     /// Goes on where [`super::Login`] ended, with what the client sent besides.
     #[must_use]
     pub fn new(setup: Setup, unread: &[u8]) -> Self {
-        todo!("{setup:?} {unread:?}")
+        Self {
+            setup,
+            commands: Commands::new(unread),
+            mistakes: Mistakes::default(),
+            view: None,
+            phase: Phase::Commands,
+            answer: None,
+        }
+    }
+
+    fn turn(&mut self, out: &mut Vec<u8>) -> Turn {
+        if let Some(answer) = self.answer.take() {
+            return self.answered(answer, out);
+        }
+        match std::mem::replace(&mut self.phase, Phase::Commands) {
+            Phase::Commands => self.command(out),
+            Phase::Appending(appending) => self.append_octets(appending),
+            Phase::Idling { tag } => self.idling(tag, out),
+            phase @ (Phase::Waiting(_) | Phase::Ending(_) | Phase::Closed) => {
+                self.phase = phase;
+                Turn::Read
+            }
+        }
+    }
+
+    /// Reads one command.
+    fn command(&mut self, out: &mut Vec<u8>) -> Turn {
+        match self.commands.next(self.setup.limits.command) {
+            Framed::Partial => Turn::Read,
+            Framed::Announced(literal) => {
+                if syntax::announces_message(self.commands.bytes()) {
+                    return self.announced(literal);
+                }
+                let fits = self.commands.gather(literal, self.setup.limits.command);
+                if fits && literal.synchronizing {
+                    out.extend_from_slice(b"+ OK\r\n");
+                }
+                Turn::Again
+            }
+            Framed::Refused(refused) => {
+                let turn = self.refuse(&refused.tag, refused.why, 0, out);
+                self.mistakes.forgive(refused.unasked.min(self.setup.limits.message_size));
+                turn
+            }
+            Framed::Command => {
+                let octets = self.commands.bytes().len() + 2;
+                let (tag, command) = self.parse();
+                self.commands.done();
+                match command {
+                    Ok(command) => {
+                        self.mistakes.end_row();
+                        self.run(tag, command, out)
+                    }
+                    Err(refusal) => self.refuse(&tag, refusal, octets, out),
+                }
+            }
+        }
+    }
+
+    fn parse(&self) -> syntax::Tagged {
+        let state = match &self.view {
+            Some(view) => State::Selected(&view.shown),
+            None => State::Authenticated,
+        };
+        syntax::parse(self.commands.bytes(), state, &self.setup)
+    }
+
+    fn refuse(&mut self, tag: &str, why: Refusal, octets: usize, out: &mut Vec<u8>) -> Turn {
+        reply::refusal(out, tag, why);
+        if matches!(why, Refusal::Bad(_)) && self.mistakes.count(octets, self.setup.limits.errors) {
+            return self.bye("BYE Too many errors", out);
+        }
+        Turn::Again
+    }
+
+    fn run(&mut self, tag: String, command: Command, out: &mut Vec<u8>) -> Turn {
+        match command {
+            Command::Capability => self.capability(tag, out),
+            Command::Noop => self.noop(tag, "OK NOOP completed.", out),
+            Command::Check => self.noop(tag, "OK Check completed.", out),
+            Command::Logout => self.logout(&tag, out),
+            Command::Id => {
+                reply::id(out, &tag);
+                Turn::Again
+            }
+            Command::Enable => {
+                // RFC 5161, 3.1: nothing that we have needs to be enabled.
+                reply::untagged(out, "ENABLED");
+                self.finish(tag, "OK Enabled.", Telling::ALL, out)
+            }
+            Command::Namespace => self.namespace(tag, out),
+            Command::Select { mailbox, read_only } => self.select(tag, mailbox, read_only),
+            Command::Create(mailbox) => self.create(tag, mailbox),
+            Command::Delete(mailbox) => self.delete(tag, mailbox),
+            Command::Rename { from, to } => self.rename(tag, from, to),
+            Command::Subscribe { mailbox, subscribed } => self.subscribe(tag, mailbox, subscribed),
+            Command::List(list) => self.list(tag, list, out),
+            Command::Lsub(list) => self.lsub(tag, list),
+            Command::Status { mailbox, items } => self.status(tag, mailbox, items),
+            Command::Idle => self.idle(tag, out),
+            Command::Close => self.close(tag),
+            Command::Unselect => self.unselect(tag),
+            Command::Expunge(positions) => self.expunge(tag, positions, out),
+            Command::Search { numbering, key } => self.search(tag, numbering, key),
+            Command::Fetch { numbering, positions, items } => {
+                self.fetch(tag, numbering, positions, items, out)
+            }
+            Command::Store { numbering, positions, change, silent } => {
+                self.store(tag, numbering, positions, change, silent, out)
+            }
+            Command::Copy { positions, mailbox, moving } => {
+                self.copy(tag, &positions, mailbox, moving, out)
+            }
+            // An APPEND without a literal never becomes a command, and the rest is Login's.
+            Command::Append(_)
+            | Command::StartTls
+            | Command::Login(_)
+            | Command::Authenticate { .. } => {
+                self.refuse(&tag, Refusal::Bad("Not allowed now"), 0, out)
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, out: &mut Vec<u8>) -> Turn {
+        match std::mem::replace(&mut self.phase, Phase::Commands) {
+            Phase::Waiting(waiting) => self.resume(*waiting, answer, out),
+            Phase::Idling { tag } => self.ask(Waiting::Idle { tag }, Request::Sync),
+            phase => {
+                self.phase = phase;
+                Turn::Again
+            }
+        }
+    }
+
+    fn resume(&mut self, waiting: Waiting, answer: Answer, out: &mut Vec<u8>) -> Turn {
+        match (waiting, answer) {
+            (Waiting::Change { tag, done }, Answer::Changed(result)) => {
+                self.changed(tag, done, result, out)
+            }
+            (Waiting::Delete { tag, mailbox }, Answer::Unselected) => self.delete(tag, mailbox),
+            (Waiting::List { tag, list }, Answer::Folders(folders)) => {
+                self.listed(tag, &list, folders, out)
+            }
+            (Waiting::Lsub { tag, list }, Answer::Folders(folders)) => {
+                self.lsubbed(tag, &list, folders, out)
+            }
+            (Waiting::Status { tag, items, mailbox }, Answer::Status(status)) => {
+                self.status_told(tag, &mailbox, &items, status, out)
+            }
+            (Waiting::Select { tag, mailbox, read_only }, Answer::Selected(selected)) => {
+                self.selected(&tag, mailbox, read_only, selected, out)
+            }
+            (Waiting::Close { tag }, Answer::Expunged(result)) => self.emptied(tag, result, out),
+            (Waiting::Unselect { tag, done }, Answer::Unselected) => {
+                self.unselected(&tag, done, out)
+            }
+            (Waiting::Append { tag, size, synchronizing }, Answer::AppendReady(result)) => {
+                self.append_ready(tag, size, synchronizing, result, out)
+            }
+            (Waiting::AppendBlock(appending), Answer::AppendStored(result)) => {
+                self.append_stored(appending, result)
+            }
+            (Waiting::AppendCommit { tag }, Answer::Appended(result)) => {
+                self.appended(tag, result, out)
+            }
+            (Waiting::AppendDiscard { tag, why, left }, Answer::AppendDiscarded) => {
+                self.append_discarded(tag, why, left, out)
+            }
+            (waiting, answer) => self.resume_selected(waiting, answer, out),
+        }
+    }
+
+    /// What is only asked with a mailbox selected.
+    fn resume_selected(&mut self, waiting: Waiting, answer: Answer, out: &mut Vec<u8>) -> Turn {
+        match (waiting, answer) {
+            (Waiting::FetchSeen(asked), Answer::Synced(result)) => self.seen(*asked, result, out),
+            (Waiting::Fetch { tag, uids, progress }, Answer::Fetched(fetch)) => {
+                self.fetched(tag, uids, progress, fetch, out)
+            }
+            (Waiting::Search { tag, uids }, Answer::Searched(search)) => {
+                self.searched(tag, uids, search, out)
+            }
+            (Waiting::Store { tag, uids, silent, positions, change }, Answer::Synced(result)) => {
+                self.stored(&tag, uids, silent, &positions, &change, result, out)
+            }
+            (Waiting::Copy { tag, moving }, Answer::Copied(result)) => {
+                self.copied(&tag, moving, result, out)
+            }
+            (Waiting::Expunge { tag, uids }, Answer::Expunged(result)) => {
+                self.expunged(&tag, uids, result, out)
+            }
+            (Waiting::Idle { tag }, Answer::Synced(result)) => self.idle_news(tag, result, out),
+            (Waiting::Noop { tag, done }, Answer::Synced(result)) => {
+                self.noop_news(&tag, done, result, out)
+            }
+            (Waiting::Finish { tag, done, telling }, Answer::Synced(result)) => {
+                self.finished(&tag, &done, telling, result, out)
+            }
+            (waiting, answer) => unreachable!("{waiting:?} was answered with {answer:?}"),
+        }
+    }
+
+    fn ask(&mut self, waiting: Waiting, request: Request) -> Turn {
+        self.phase = Phase::Waiting(Box::new(waiting));
+        Turn::Ask(request)
+    }
+
+    /// The command is done: tells what happened meanwhile, then `done` as its tagged reply. Some
+    /// clients miss what is only told to NOOP.
+    fn finish(
+        &mut self,
+        tag: String,
+        done: impl Into<String>,
+        telling: Telling<'static>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let done = done.into();
+        if self.view.is_none() {
+            reply::tagged(out, &tag, &done);
+            return Turn::Again;
+        }
+        self.ask(Waiting::Finish { tag, done, telling }, Request::Sync)
+    }
+
+    fn finished(
+        &mut self,
+        tag: &str,
+        done: &str,
+        telling: Telling<'_>,
+        now: Result<std::sync::Arc<Snapshot>, Failure>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        // The command itself went well: that there are no news now does not change it.
+        if let Err(turn) = self.tell(&now, telling, out) {
+            return turn;
+        }
+        reply::tagged(out, tag, done);
+        Turn::Again
+    }
+
+    /// Tells the client how the selected mailbox is now. `Err`: there is no such mailbox any more,
+    /// and the client was sent away.
+    fn tell(
+        &mut self,
+        now: &Result<std::sync::Arc<Snapshot>, Failure>,
+        telling: Telling<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Turn> {
+        let Some(view) = self.view.as_deref_mut() else {
+            return Ok(());
+        };
+        match now {
+            Ok(now) => view
+                .report(now, telling, out)
+                .map_err(|_| self.bye("BYE Selected mailbox was replaced", out)),
+            // RFC 2180, 3.3: nothing better can be said of a mailbox that somebody else deleted.
+            Err(Failure::NoSuchMailbox) => Err(self.bye("BYE Selected mailbox was deleted", out)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// To CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
+    fn changed(
+        &mut self,
+        tag: String,
+        done: &'static str,
+        result: Result<(), Failure>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let done = result.map_or_else(reply::failure, |()| done);
+        self.finish(tag, done, Telling::ALL, out)
+    }
+
+    fn capability(&mut self, tag: String, out: &mut Vec<u8>) -> Turn {
+        reply::untagged(out, &format!("CAPABILITY {}", capability::after_login()));
+        self.finish(tag, "OK Capability completed.", Telling::ALL, out)
+    }
+
+    fn logout(&mut self, tag: &str, out: &mut Vec<u8>) -> Turn {
+        reply::logout(out, tag);
+        self.phase = Phase::Closed;
+        Turn::Again
+    }
+
+    fn bye(&mut self, text: &str, out: &mut Vec<u8>) -> Turn {
+        reply::untagged(out, text);
+        self.phase = Phase::Closed;
+        Turn::Again
     }
 }
 
@@ -23,25 +468,49 @@ impl Session for Server {
     type Request = Request;
     type Answer = Answer;
 
-    fn receive(&mut self, _bytes: &[u8]) {
-        todo!()
+    fn receive(&mut self, bytes: &[u8]) {
+        self.commands.receive(bytes);
     }
-    fn answer(&mut self, _answer: Answer) {
-        todo!()
+
+    fn answer(&mut self, answer: Answer) {
+        self.answer = Some(answer);
     }
-    fn step(&mut self, _out: &mut Vec<u8>) -> Step<Request> {
-        todo!()
+
+    fn step(&mut self, out: &mut Vec<u8>) -> Step<Request> {
+        loop {
+            match self.phase {
+                Phase::Closed => return Step::Close,
+                Phase::Ending(why) => {
+                    reply::goodbye(out, why);
+                    self.phase = Phase::Closed;
+                    continue;
+                }
+                _ => {}
+            }
+            match self.turn(out) {
+                Turn::Ask(request) => return Step::Ask(request),
+                Turn::Again => {}
+                Turn::Read => {
+                    self.commands.compact();
+                    return Step::Read;
+                }
+            }
+        }
     }
+
     fn patience(&self) -> Duration {
         self.setup.limits.patience
     }
+
     fn listens(&self) -> bool {
-        todo!()
+        self.view.is_some() && matches!(self.phase, Phase::Idling { .. })
     }
+
     fn secured(&mut self, _tls: Secured) {
         unreachable!("STARTTLS is refused after login")
     }
-    fn end(&mut self, _why: Ended) {
-        todo!()
+
+    fn end(&mut self, why: Ended) {
+        self.phase = Phase::Ending(why);
     }
 }

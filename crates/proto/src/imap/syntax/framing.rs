@@ -349,7 +349,8 @@ fn last(bytes: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn tag(command: &[u8]) -> String {
     let end = command.iter().take(TAG + 1).position(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
-    let tag = command.get(..end.unwrap_or(0)).unwrap_or_default();
+    let end = end.unwrap_or(if command.len() > TAG { 0 } else { command.len() });
+    let tag = command.get(..end).unwrap_or_default();
     let valid = !tag.is_empty() && tag.iter().all(|&byte| super::is_tag_char(byte));
     let text = std::str::from_utf8(tag).ok().filter(|_| valid);
     text.unwrap_or("*").to_owned()

@@ -6,6 +6,9 @@ use super::{List, Refusal, mailbox};
 /// Options that change nothing: what they ask for is always told.
 const ALWAYS: [&str; 2] = ["SPECIAL-USE", "CHILDREN"];
 
+/// A longer pattern names nothing, and every mailbox is held against it.
+const PATTERN: usize = 1024;
+
 /// `[options] reference pattern [RETURN options]`
 pub(super) fn list(cursor: &mut Cursor<'_>) -> Result<List, Refusal> {
     let special_only = cursor.peek() == Some(b'(') && !options(cursor, &["SPECIAL-USE"])?;
@@ -29,6 +32,9 @@ pub(super) fn plain(cursor: &mut Cursor<'_>) -> Result<List, Refusal> {
     let reference = mailbox::decode(&cursor.astring()?)?;
     cursor.space()?;
     let pattern = mailbox::decode(&cursor.list_mailbox()?)?;
+    if reference.len() + pattern.len() > PATTERN {
+        return Err(Refusal::Bad("Mailbox pattern too long"));
+    }
     Ok(List { reference, pattern, special_only: false })
 }
 

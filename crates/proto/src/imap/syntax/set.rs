@@ -123,7 +123,7 @@ fn merge(mut ranges: Vec<Range<u32>>) -> Vec<Range<u32>> {
 pub fn write_uids(out: &mut Vec<u8>, uids: impl Iterator<Item = Uid>) {
     use crate::imap::write::number;
     let mut run: Option<(Uid, Uid)> = None;
-    let mut flush = |out: &mut Vec<u8>, (first, last): (Uid, Uid), more: bool| {
+    let flush = |out: &mut Vec<u8>, (first, last): (Uid, Uid), more: bool| {
         number(out, u64::from(first));
         if last > first {
             out.push(b':');

@@ -1,0 +1,135 @@
+//! FETCH (RFC 3501, 6.4.5).
+//!
+//! What sets `\Seen` sets it first, and the client is told of it in responses of their own; then
+//! the backend writes responses, as much as it likes at a time. Two buffers take turns: while the
+//! loop sends one, the backend fills the other.
+
+use std::sync::Arc;
+
+use super::{Failure, Progress, Request, Server, Telling, Turn, Waiting, reply};
+use crate::imap::Fetch;
+use crate::imap::fetch::Item;
+use crate::imap::syntax::Numbering;
+use crate::mailbox::{Change, FlagChange, Flags, NamedFlags, Snapshot};
+
+/// A FETCH that waits until `\Seen` is set.
+#[derive(Debug)]
+pub(super) struct Asked {
+    tag: String,
+    uids: bool,
+    positions: Vec<u32>,
+    items: Arc<[Item]>,
+}
+
+impl Server {
+    pub(super) fn fetch(
+        &mut self,
+        tag: String,
+        numbering: Numbering,
+        positions: Vec<u32>,
+        items: Arc<[Item]>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let asked = Asked { tag, uids: numbering == Numbering::Uid, positions, items };
+        let Some(view) = self.view.as_deref() else {
+            return self.nothing_selected(&asked.tag, out);
+        };
+        if view.read_only || !sets_seen(&asked.items) {
+            return self.begin_fetch(asked, out);
+        }
+        let is_unseen = |at: &&u32| {
+            let entry = view.shown.messages.get(**at as usize);
+            entry.is_some_and(|entry| !entry.flags.has(Flags::SEEN))
+        };
+        let unseen: Vec<u32> = asked.positions.iter().filter(is_unseen).copied().collect();
+        if unseen.is_empty() {
+            return self.begin_fetch(asked, out);
+        }
+        let flags = NamedFlags { system: Flags::SEEN, keywords: Vec::new() };
+        let change = FlagChange { how: Change::Add, flags };
+        let request = Request::StoreFlags { uids: view.uids(&unseen), change };
+        self.ask(Waiting::FetchSeen(Box::new(asked)), request)
+    }
+
+    /// Mail can be read even where a flag cannot be written. The positions stay as they are:
+    /// nothing is expunged before the end.
+    pub(super) fn seen(
+        &mut self,
+        asked: Asked,
+        result: Result<Arc<Snapshot>, Failure>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let telling = Telling { uids: asked.uids, ..Telling::NO_EXPUNGE };
+        if let Err(turn) = self.tell(&result, telling, out) {
+            return turn;
+        }
+        self.begin_fetch(asked, out)
+    }
+
+    fn begin_fetch(&mut self, asked: Asked, out: &mut Vec<u8>) -> Turn {
+        let Asked { tag, uids, positions, items } = asked;
+        let Some(view) = self.view.as_deref() else {
+            return self.nothing_selected(&tag, out);
+        };
+        if positions.is_empty() {
+            return self.end_fetch(tag, uids, 0, out);
+        }
+        let progress = Progress::default();
+        let fetch = Fetch {
+            positions: positions.into(),
+            snapshot: Arc::clone(&view.shown),
+            recent_from: view.recent_from,
+            items,
+            // What stands in `out` stays there: it must not be lost with a FETCH that fails.
+            out: if out.is_empty() { std::mem::take(out) } else { Vec::new() },
+            progress,
+        };
+        self.ask(Waiting::Fetch { tag, uids, progress }, Request::Fetch(Box::new(fetch)))
+    }
+
+    pub(super) fn fetched(
+        &mut self,
+        tag: String,
+        uids: bool,
+        before: Progress,
+        fetch: Result<Box<Fetch>, Failure>,
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let mut fetch = match fetch {
+            Ok(fetch) => fetch,
+            // Nothing but the end can follow half a response.
+            Err(_) if before.item > 0 || before.offset.is_some() => {
+                return self.bye("BYE Temporary internal error, try again later", out);
+            }
+            Err(failure) => {
+                let telling = Telling { expunges: uids, uids, ..Telling::ALL };
+                return self.finish(tag, reply::failure(failure), telling, out);
+            }
+        };
+        if out.is_empty() {
+            std::mem::swap(out, &mut fetch.out);
+        } else {
+            out.append(&mut fetch.out);
+        }
+        let progress = fetch.progress;
+        if progress.message < fetch.positions.len() {
+            return self.ask(Waiting::Fetch { tag, uids, progress }, Request::Fetch(fetch));
+        }
+        self.end_fetch(tag, uids, progress.missing, out)
+    }
+
+    /// RFC 3501, 7.4.1: no EXPUNGE while FETCH is answered; UID FETCH is another command, and
+    /// UIDs that are gone are no mistake of the client's.
+    fn end_fetch(&mut self, tag: String, uids: bool, missing: u32, out: &mut Vec<u8>) -> Turn {
+        let done = match (missing, uids) {
+            (0, _) => "OK Fetch completed.",
+            (_, true) => "OK [EXPUNGEISSUED] Some messages were already expunged.",
+            (_, false) => "NO [EXPUNGEISSUED] Some messages were already expunged.",
+        };
+        self.finish(tag, done, Telling { expunges: uids, uids, ..Telling::ALL }, out)
+    }
+}
+
+fn sets_seen(items: &[Item]) -> bool {
+    items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek))
+}
