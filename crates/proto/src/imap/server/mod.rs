@@ -514,3 +514,7 @@ impl Session for Server {
         self.phase = Phase::Ending(why);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
