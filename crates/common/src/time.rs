@@ -25,6 +25,12 @@ pub fn imap_date_time(seconds: i64) -> String {
     imap_date_time_in(seconds, TimeZone::system())
 }
 
+/// How many minutes the local zone's clock is ahead of UTC, `seconds` after 1970.
+#[must_use]
+pub fn zone_minutes(seconds: i64) -> i16 {
+    zone_minutes_in(seconds, TimeZone::system())
+}
+
 /// `2026-11-22T15:47:16.123456+01:00` (RFC 3339): now, in the local zone.
 pub(crate) fn rfc3339_now() -> impl std::fmt::Display {
     Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%6f%:z").to_string()
@@ -36,6 +42,11 @@ fn rfc5322_in(seconds: i64, zone: TimeZone) -> String {
 
 fn imap_date_time_in(seconds: i64, zone: TimeZone) -> String {
     local(seconds, zone).strftime("%e-%b-%Y %H:%M:%S %z").to_string()
+}
+
+fn zone_minutes_in(seconds: i64, zone: TimeZone) -> i16 {
+    // No zone is more than 26 hours from UTC.
+    i16::try_from(local(seconds, zone).offset().seconds() / 60).unwrap_or_default()
 }
 
 /// Dates have four digits for the year: what lies before 1 or after 9999 is 1970.
@@ -64,6 +75,8 @@ mod tests {
             assert_eq!(rfc5322_in(seconds, berlin.clone()), rfc5322);
             assert_eq!(imap_date_time_in(seconds, berlin.clone()), imap);
         }
+        assert_eq!(zone_minutes_in(1_782_907_200, berlin.clone()), 120);
+        assert_eq!(zone_minutes_in(i64::MIN, berlin), 60);
         assert_eq!(rfc5322_in(0, TimeZone::UTC), "Thu, 1 Jan 1970 00:00:00 +0000");
     }
 }

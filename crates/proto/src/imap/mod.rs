@@ -170,7 +170,7 @@ pub struct Progress {
     pub item: usize,
     /// Octets of that item's literal that are already written; `None` before its first octet.
     pub offset: Option<u64>,
-    /// Messages that were gone when they were to be read: the tagged reply tells of it.
+    /// Messages that were gone, or could not be read: the tagged reply tells of it.
     pub missing: u32,
 }
 

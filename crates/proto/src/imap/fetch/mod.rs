@@ -4,7 +4,7 @@
 //! as fits one output buffer, and [`super::Progress`] says where the next goes on, be it in the
 //! middle of a literal. Nothing is announced that is not known: the length of a literal is
 //! counted from the message itself, never believed from a file's name, and where a message
-//! nevertheless ends too soon, the connection must end too ([`Stop::in_literal`]).
+//! nevertheless ends too soon, the connection must end too.
 
 mod body_structure;
 mod envelope;
@@ -76,26 +76,19 @@ pub enum SectionText {
     Mime,
 }
 
-/// Why FETCH cannot go on.
-#[derive(Debug)]
-pub struct Stop<E> {
-    /// What went wrong.
-    pub error: ReadError<E>,
-    /// An announced literal cannot be completed: whatever is sent now, the client takes for the
-    /// message. The connection must be closed at once. Otherwise the output holds whole responses
-    /// only, and the command is answered NO.
-    pub in_literal: bool,
-}
-
 /// Answers as much of a FETCH as fits one answer. All is done when [`super::Progress::message`] is
 /// the number of positions.
 ///
-/// Messages that are gone are passed over and counted.
+/// Messages that are gone or cannot be read are passed over and counted.
+///
+/// # Errors
+/// A literal that was announced in an earlier answer cannot be completed. Whatever is sent now, the
+/// client takes for the message: the connection must be closed at once.
 pub fn respond<S: Source>(
     fetch: &mut Fetch,
     source: &mut S,
     reading: &mut Reading,
-) -> Result<(), Stop<S::Error>> {
+) -> Result<(), ReadError<S::Error>> {
     let (positions, snapshot) = (fetch.positions.clone(), fetch.snapshot.clone());
     while let Some(&position) = positions.get(fetch.progress.message) {
         if fetch.out.len() >= ANSWER {
@@ -127,7 +120,7 @@ fn one_message<S: Source>(
     entry: Entry,
     source: &mut S,
     reading: &mut Reading,
-) -> Result<Flow, Stop<S::Error>> {
+) -> Result<Flow, ReadError<S::Error>> {
     let resumed = fetch.progress.offset.is_some();
     let start = fetch.out.len();
     if !resumed {
@@ -136,17 +129,12 @@ fn one_message<S: Source>(
     match items(fetch, entry, source, reading) {
         Ok(Flow::Paused) => return Ok(Flow::Paused),
         Ok(Flow::Done) => fetch.out.extend_from_slice(b")\r\n"),
+        Err(error) if resumed => return Err(error),
         Err(error) => {
-            if resumed {
-                return Err(Stop { error, in_literal: true });
-            }
+            source.passed_over(entry.uid, &error);
             fetch.out.truncate(start);
             fetch.progress.offset = None;
-            fetch.progress.item = 0;
-            match &error {
-                ReadError::Source(gone) if S::is_gone(gone) => fetch.progress.missing += 1,
-                _ => return Err(Stop { error, in_literal: false }),
-            }
+            fetch.progress.missing += 1;
         }
     }
     fetch.progress.item = 0;

@@ -11,9 +11,10 @@ use crate::message::date::DateTime;
 struct Memory {
     messages: Vec<(Uid, Vec<u8>)>,
     readable: u64,
+    lost: Vec<(Uid, ReadError<Lost>)>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Lost {
     Gone,
 }
@@ -21,7 +22,7 @@ enum Lost {
 impl Memory {
     fn of(messages: &[&[u8]]) -> Self {
         let messages = (1..).zip(messages).map(|(uid, text)| (uid, text.to_vec())).collect();
-        Self { messages, readable: u64::MAX }
+        Self { messages, readable: u64::MAX, lost: Vec::new() }
     }
 
     fn text(&self, uid: Uid) -> Result<&[u8], Lost> {
@@ -51,8 +52,8 @@ impl Source for Memory {
         Ok(count)
     }
 
-    fn is_gone(error: &Lost) -> bool {
-        *error == Lost::Gone
+    fn passed_over(&mut self, uid: Uid, error: &ReadError<Lost>) {
+        self.lost.push((uid, error.clone()));
     }
 }
 
@@ -303,12 +304,15 @@ fn big_messages_come_in_many_answers_and_pieces() {
 }
 
 #[test]
-fn messages_that_are_gone_are_passed_over() {
+fn messages_that_cannot_be_read_are_passed_over() {
     let items = [Item::Uid, section("BODY[]", &[], SectionText::All, None)];
-    let mut source = Memory { messages: vec![(2, b"x".to_vec())], readable: u64::MAX };
+    let mut source =
+        Memory { messages: vec![(2, b"x".to_vec())], readable: u64::MAX, lost: Vec::new() };
     let (out, progress) = answered(&mut source, &[1, 2, 3], &items);
     assert_eq!(String::from_utf8_lossy(&out), "* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\n");
     assert_eq!(progress.missing, 2);
+    let gone = |uid| (uid, ReadError::Source(Lost::Gone));
+    assert_eq!(source.lost, [gone(1), gone(3)]);
 }
 
 #[test]
@@ -322,7 +326,6 @@ fn a_message_that_shrinks_ends_the_connection() {
     source.readable = 10;
     reading.rest();
     fetch.out.clear();
-    let stop = respond(&mut fetch, &mut source, &mut reading).expect_err("it is short");
-    assert!(stop.in_literal);
-    assert_eq!(stop.error, ReadError::Short(1));
+    let broken = respond(&mut fetch, &mut source, &mut reading);
+    assert_eq!(broken, Err(ReadError::Short(1)));
 }

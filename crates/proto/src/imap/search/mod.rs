@@ -61,13 +61,13 @@ pub enum Key {
 }
 
 /// Looks at as many messages as one question may. All is done when [`Search::next`] is the number
-/// of messages. Messages that are gone are not found.
+/// of messages. Messages that are gone or cannot be read are passed over.
 pub fn advance<S: Source>(
     search: &mut Search,
     source: &mut S,
     reading: &mut Reading,
     charsets: &dyn Charsets,
-) -> Result<(), S::Error> {
+) {
     if search.next == 0 {
         prepare(&mut search.key);
     }
@@ -83,12 +83,10 @@ pub fn advance<S: Source>(
         match matching.holds(&search.key) {
             Ok(true) => search.found.push(search.next),
             Ok(false) => {}
-            Err(error) if S::is_gone(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => source.passed_over(entry.uid, &error.into()),
         }
         search.next += 1;
     }
-    Ok(())
 }
 
 /// Puts cheap keys before dear ones, and texts into the form in which they are compared.
