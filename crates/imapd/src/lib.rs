@@ -1,1 +1,169 @@
-//! Stub.
+//! IMAP over mailboxes.
+//!
+//! Two sessions one after the other: [`Login`], answered by [`Gate`], and [`Server`], answered by
+//! [`Mailboxes`]. Between them stands [`LoggedIn`], a value: who came through the gate can be
+//! served here or elsewhere.
+
+mod backend;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mail_common::auth::{Auth, User};
+use mail_common::config::{Cleartext, ImapListen, Site, TlsMode};
+use mail_common::daemon::{Daemon, Listener, StartError};
+use mail_common::pool::Pool;
+use mail_common::serve::{Outcome, Stream, Surroundings, converse};
+use mail_proto::Session as _;
+use mail_proto::imap::{Limits, Login, Server, Setup};
+
+pub use backend::{Gate, Mailboxes};
+
+/// Threads that work on mailboxes.
+const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Imapd {
+    parts: RwLock<Arc<Parts>>,
+}
+
+/// What sessions share.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) site: Arc<Site>,
+    pub(crate) auth: Auth,
+    pub(crate) pool: Pool,
+}
+
+/// A connection whose user is known.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Whose mailboxes it is about.
+    pub user: User,
+    /// What the client sent behind its login.
+    pub unread: Vec<u8>,
+    /// The connection.
+    pub stream: Stream,
+}
+
+impl Imapd {
+    /// The first session of a connection and what answers it.
+    #[must_use]
+    pub fn login(&self, loopback: bool, starttls: bool) -> (Login, Gate) {
+        let parts = self.parts();
+        let cleartext = loopback && parts.site.auth.cleartext == Cleartext::Loopback;
+        let setup = Setup { starttls, cleartext_auth: cleartext, ..setup(&parts.site) };
+        (Login::new(setup), Gate::new(parts))
+    }
+
+    /// The session after the login and what answers it.
+    #[must_use]
+    pub fn mailboxes(&self, user: User, unread: &[u8]) -> (Server, Mailboxes) {
+        let parts = self.parts();
+        (Server::new(setup(&parts.site), unread), Mailboxes::new(parts, user))
+    }
+
+    /// Serves somebody who has logged in, to the end.
+    ///
+    /// # Errors
+    /// Those of [`converse`].
+    pub async fn serve(&self, client: LoggedIn, surroundings: &Surroundings) -> io::Result<()> {
+        let LoggedIn { user, unread, mut stream } = client;
+        let (server, mailboxes) = self.mailboxes(user, &unread);
+        let (mut server, mut mailboxes) = (Box::new(server), Box::new(mailboxes));
+        converse(&mut *server, &mut stream, &mut *mailboxes, surroundings).await?;
+        Ok(())
+    }
+
+    fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Daemon for Imapd {
+    const NAME: &'static str = "imapd";
+
+    type Role = ();
+
+    fn listeners(site: &Site) -> Vec<Listener<()>> {
+        let listener = |listen: &ImapListen| Listener {
+            endpoint: listen.address.clone(),
+            role: (),
+            tls: listen.tls,
+        };
+        site.imapd.listen.iter().map(listener).collect()
+    }
+
+    fn role(socket_name: &str) -> Option<((), TlsMode)> {
+        match socket_name {
+            "imap" => Some(((), TlsMode::Starttls)),
+            "imaps" => Some(((), TlsMode::Implicit)),
+            _ => None,
+        }
+    }
+
+    fn start(site: Arc<Site>) -> Result<Self, StartError> {
+        let auth = open_auth(&site)?;
+        let pool = Pool::new(Self::NAME, THREADS);
+        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool })) })
+    }
+
+    fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
+        let auth = open_auth(&site)?;
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let pool = parts.pool.clone();
+        *parts = Arc::new(Parts { site, auth, pool });
+        Ok(())
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        mut stream: Stream,
+        _role: (),
+        surroundings: Surroundings,
+    ) -> io::Result<()> {
+        // A Unix socket is nearer still.
+        let loopback = stream.peer().is_none_or(|peer| peer.is_loopback());
+        let (login, gate) = self.login(loopback, surroundings.tls.is_some());
+        let (mut login, mut gate) = (Box::new(login), Box::new(gate));
+        if let Some(tls) = stream.secured() {
+            login.secured(tls);
+        }
+        if converse(&mut *login, &mut stream, &mut *gate, &surroundings).await? != Outcome::Done {
+            return Ok(());
+        }
+        let client = LoggedIn { user: gate.into_user(), unread: login.into_unread(), stream };
+        self.serve(client, &surroundings).await
+    }
+}
+
+/// What holds for every session of a site.
+fn setup(site: &Site) -> Setup {
+    let limits = &site.limits;
+    Setup {
+        hostname: site.hostname.clone(),
+        starttls: false,
+        cleartext_auth: false,
+        separator: site.mail.separator,
+        prefix: site.mail.prefix.clone(),
+        limits: Limits {
+            command_before_login: limits.imap_command_before_login,
+            command: limits.imap_command,
+            message_size: limits.message_size,
+            nesting: limits.imap_nesting,
+            errors: limits.errors,
+            patience_before_login: limits.patience.duration(),
+            patience: limits.patience_logged_in.duration(),
+        },
+    }
+}
+
+fn open_auth(site: &Site) -> Result<Auth, StartError> {
+    Auth::open(site).map_err(|error| StartError {
+        what: "user database".to_owned(),
+        why: error.to_string(),
+        remedy: "Set auth.passwd to a file that this daemon may read".to_owned(),
+    })
+}

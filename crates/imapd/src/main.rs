@@ -1,2 +1,5 @@
-//! Stub.
-fn main() {}
+//! IMAP over mailboxes.
+
+fn main() -> std::process::ExitCode {
+    mail_common::daemon::run::<imapd::Imapd>()
+}

@@ -1,0 +1,12 @@
+//! What answers the sessions: users from `auth`, mailboxes from `maildir`.
+
+mod charsets;
+mod failure;
+mod gate;
+mod mailboxes;
+mod selected;
+mod source;
+mod work;
+
+pub use gate::Gate;
+pub use mailboxes::Mailboxes;

@@ -1,0 +1,136 @@
+//! The selected mailbox.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mail_common::maildir::{Directory, Store, StoreError, Watch};
+use mail_proto::imap::fetch::{self, Item, Reading};
+use mail_proto::imap::{Answer, Copied, Fetch, Request, Search, Selected, search};
+use mail_proto::mailbox::{Flags, Snapshot, Uid};
+use tracing::warn;
+
+use super::charsets::Encodings;
+use super::source::Messages;
+use super::work::tell;
+
+/// The selected mailbox, and the message at hand in it.
+#[derive(Debug)]
+pub(super) struct Selection {
+    store: Store,
+    watch: Watch,
+    messages: Messages,
+    reading: Reading,
+}
+
+impl Selection {
+    /// Opens a mailbox for a session.
+    pub(super) fn open(
+        directory: &Directory,
+        name: &str,
+        read_only: bool,
+    ) -> Result<(Self, Selected), StoreError> {
+        let store = directory.mailbox(name)?;
+        // Before the first look, so that no change falls between the two.
+        let watch = store.watch();
+        let recent_from = store.recent_from(!read_only)?;
+        let snapshot = store.sync()?;
+        let selection = Self {
+            messages: Messages::new(store.clone()),
+            store,
+            watch,
+            reading: Reading::default(),
+        };
+        Ok((selection, Selected { snapshot, recent_from, new_keywords: !read_only }))
+    }
+
+    pub(super) fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    /// Answers a question about this mailbox.
+    pub(super) fn answer(&mut self, request: Request, directory: &Directory) -> Answer {
+        match request {
+            Request::Sync => Answer::Synced(tell(self.store.sync())),
+            Request::Fetch(fetch) => self.fetch(fetch),
+            Request::Search(search) => self.search(search),
+            Request::StoreFlags { uids, change } => {
+                Answer::Synced(tell(self.store.store_flags(&uids, &change)))
+            }
+            Request::Copy { uids, mailbox, moving } => {
+                Answer::Copied(tell(self.copy(directory, &uids, &mailbox, moving)))
+            }
+            Request::Expunge(uids) => Answer::Expunged(tell(self.expunge(uids))),
+            request => unreachable!("{request:?} is not about the selected mailbox"),
+        }
+    }
+
+    fn fetch(&mut self, mut fetch: Box<Fetch>) -> Answer {
+        let done = fetch::respond(&mut fetch, &mut self.messages, &mut self.reading);
+        if let Err(error) = done {
+            warn!(%error, "a message ended while it was sent");
+            return Answer::FetchBroken;
+        }
+        if fetch.progress.message == fetch.positions.len() {
+            self.rest(fetch.items.iter().any(is_piece));
+        }
+        Answer::Fetched(Ok(fetch))
+    }
+
+    fn search(&mut self, mut search: Box<Search>) -> Answer {
+        search::advance(&mut search, &mut self.messages, &mut self.reading, &Encodings);
+        if search.next as usize == search.snapshot.messages.len() {
+            self.rest(false);
+        }
+        Answer::Searched(Ok(search))
+    }
+
+    /// A command is done, and the session may sleep now. A client that fetches a message in
+    /// pieces comes back for the next one.
+    fn rest(&mut self, in_pieces: bool) {
+        self.messages.close();
+        if in_pieces {
+            self.reading.rest();
+        } else {
+            self.reading = Reading::default();
+        }
+    }
+
+    fn copy(
+        &self,
+        directory: &Directory,
+        uids: &[Uid],
+        mailbox: &str,
+        moving: bool,
+    ) -> Result<Copied, StoreError> {
+        let target = directory.mailbox(mailbox)?;
+        let (uid_validity, pairs) = self.store.copy(uids, &target)?;
+        let snapshot = if moving {
+            // Killed before this, a message is in both mailboxes: never in none.
+            let copied: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
+            self.store.expunge(&copied)?
+        } else {
+            self.store.sync()?
+        };
+        Ok(Copied { uid_validity, uids: pairs, snapshot })
+    }
+
+    fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Arc<Snapshot>, StoreError> {
+        let snapshot = self.store.sync()?;
+        let named: Option<HashSet<Uid>> = uids.map(|uids| uids.into_iter().collect());
+        let deleted: Vec<Uid> = snapshot
+            .messages
+            .iter()
+            .filter(|entry| entry.flags.has(Flags::DELETED))
+            .map(|entry| entry.uid)
+            .filter(|uid| named.as_ref().is_none_or(|named| named.contains(uid)))
+            .collect();
+        if deleted.is_empty() {
+            return Ok(snapshot);
+        }
+        self.store.expunge(&deleted)
+    }
+}
+
+fn is_piece(item: &Item) -> bool {
+    matches!(item, Item::Section(section) if section.partial.is_some())
+}

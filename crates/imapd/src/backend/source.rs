@@ -1,0 +1,59 @@
+//! Messages of a mailbox, for FETCH and SEARCH.
+
+use mail_common::maildir::{Message, Store, StoreError};
+use mail_common::time::zone_minutes;
+use mail_proto::imap::fetch::{ReadError, Source};
+use mail_proto::mailbox::Uid;
+use mail_proto::message::date::DateTime;
+use tracing::warn;
+
+/// The messages of a mailbox. The one that was last read stays open between questions.
+#[derive(Debug)]
+pub(super) struct Messages {
+    store: Store,
+    open: Option<(Uid, Message)>,
+}
+
+impl Messages {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, open: None }
+    }
+
+    /// Keeps no message open.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn message(&mut self, uid: Uid) -> Result<&Message, StoreError> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != uid) {
+            self.open = None;
+            self.open = Some((uid, self.store.message(uid)?));
+        }
+        let (_, message) = self.open.as_ref().expect("it was opened above");
+        Ok(message)
+    }
+}
+
+impl Source for Messages {
+    type Error = StoreError;
+
+    fn size(&mut self, uid: Uid) -> Result<u64, StoreError> {
+        self.store.size(uid)
+    }
+
+    fn internal_date(&mut self, uid: Uid) -> Result<DateTime, StoreError> {
+        let seconds = self.store.internal_date(uid)?;
+        Ok(DateTime { seconds, zone_minutes: zone_minutes(seconds) })
+    }
+
+    fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
+        self.message(uid)?.read_at(buffer, offset)
+    }
+
+    fn passed_over(&mut self, uid: Uid, error: &ReadError<StoreError>) {
+        // Another session expunged it: nothing is wrong.
+        if !matches!(error, ReadError::Source(StoreError::Gone(_))) {
+            warn!(uid, %error, "cannot read a message");
+        }
+    }
+}
