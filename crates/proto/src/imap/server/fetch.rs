@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Progress, Request, Server, Telling, Turn, Waiting, reply};
+use super::{Failure, Phase, Progress, Request, Server, Telling, Turn, Waiting, reply};
 use crate::imap::Fetch;
 use crate::imap::fetch::Item;
 use crate::imap::syntax::Numbering;
@@ -116,6 +116,13 @@ impl Server {
             return self.ask(Waiting::Fetch { tag, uids, progress }, Request::Fetch(fetch));
         }
         self.end_fetch(tag, uids, progress.missing, out)
+    }
+
+    /// Within a literal, a BYE would be taken for the message.
+    pub(super) fn fetch_broken(&mut self, out: &mut Vec<u8>) -> Turn {
+        out.clear();
+        self.phase = Phase::Closed;
+        Turn::Again
     }
 
     /// RFC 3501, 7.4.1: no EXPUNGE while FETCH is answered; UID FETCH is another command, and

@@ -352,6 +352,7 @@ impl Server {
             (Waiting::Fetch { tag, uids, progress }, Answer::Fetched(fetch)) => {
                 self.fetched(tag, uids, progress, fetch, out)
             }
+            (Waiting::Fetch { .. }, Answer::FetchBroken) => self.fetch_broken(out),
             (Waiting::Search { tag, uids }, Answer::Searched(search)) => {
                 self.searched(tag, uids, search, out)
             }
