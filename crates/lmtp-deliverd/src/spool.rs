@@ -93,3 +93,50 @@ fn nameless(directory: &Path) -> Result<(NewFile, File), DiskError> {
     directory.unlink(&name)?;
     Ok((writer, reader))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(spool: &Spool) -> Vec<u8> {
+        let mut all = Vec::new();
+        let read = spool.read(|block| {
+            all.extend_from_slice(block);
+            Ok::<_, Unreadable>(())
+        });
+        read.expect("what was written can be read");
+        all
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_as_often_as_needed() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let block: Vec<u8> = (0..100_000u32).map(|n| n.to_le_bytes()[0]).collect();
+        for (blocks, on_disk) in [(0, false), (1, false), (10, false), (11, true), (40, true)] {
+            let mut spool = Spool::new(directory.path());
+            for _ in 0..blocks {
+                spool.write(&block).expect("there is room");
+            }
+            assert_eq!(matches!(spool.place, Place::Disk { .. }), on_disk);
+            for _ in 0..2 {
+                assert_eq!(read(&spool), block.repeat(blocks), "{blocks} blocks");
+            }
+            let names = std::fs::read_dir(directory.path()).expect("is a directory").count();
+            assert_eq!(names, 0, "the file has no name");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_reader_ends_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut spool = Spool::new(directory.path());
+        spool.write(&vec![b'x'; 3 * IN_MEMORY]).expect("there is room");
+        let mut blocks = 0;
+        let read = spool.read(|_| {
+            blocks += 1;
+            Err(Unreadable(io::ErrorKind::Other.into()))
+        });
+        assert!(read.is_err());
+        assert_eq!(blocks, 1);
+    }
+}
