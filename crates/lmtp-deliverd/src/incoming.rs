@@ -94,13 +94,13 @@ impl Incoming {
         let (id, to) = (&self.id, &recipient.address);
         match self.deliver_to(to, user, site) {
             Ok(()) => {
-                info!(%id, %to, mailbox = MAILBOX, dsn = "2.0.0", status = "sent");
+                info!(%id, %to, mailbox = MAILBOX, status = "sent", "delivered");
                 Ok(Accepted::Delivered(id.clone()))
             }
             Err(error) => {
                 let failure = error.failure();
                 let status = if failure.is_temporary() { "deferred" } else { "bounced" };
-                warn!(%id, %to, mailbox = MAILBOX, status, %error);
+                warn!(%id, %to, mailbox = MAILBOX, status, %error, "not delivered");
                 Err(failure)
             }
         }

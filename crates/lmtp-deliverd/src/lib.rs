@@ -34,6 +34,10 @@ pub struct LmtpDeliverd {
     parts: RwLock<Arc<Parts>>,
 }
 
+/// What all its listeners are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lmtp;
+
 /// What sessions share.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -74,19 +78,19 @@ impl LmtpDeliverd {
 impl Daemon for LmtpDeliverd {
     const NAME: &'static str = "lmtp-deliverd";
 
-    type Role = ();
+    type Role = Lmtp;
 
-    fn listeners(site: &Site) -> Vec<Listener<()>> {
+    fn listeners(site: &Site) -> Vec<Listener<Lmtp>> {
         let listener = |listen: &mail_common::config::LmtpListen| Listener {
             endpoint: listen.address.clone(),
-            role: (),
+            role: Lmtp,
             tls: TlsMode::Starttls,
         };
         site.lmtp_deliverd.listen.iter().map(listener).collect()
     }
 
-    fn role(socket_name: &str) -> Option<((), TlsMode)> {
-        (socket_name == "lmtp").then_some(((), TlsMode::Starttls))
+    fn role(socket_name: &str) -> Option<(Lmtp, TlsMode)> {
+        (socket_name == "lmtp").then_some((Lmtp, TlsMode::Starttls))
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
@@ -106,7 +110,7 @@ impl Daemon for LmtpDeliverd {
     async fn connection(
         self: Arc<Self>,
         mut stream: Stream,
-        _role: (),
+        _role: Lmtp,
         surroundings: Surroundings,
     ) -> io::Result<()> {
         let local = stream.peer().is_none();

@@ -31,6 +31,10 @@ pub struct Pop3d {
     parts: RwLock<Arc<Parts>>,
 }
 
+/// What all its listeners are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pop3;
+
 /// What sessions share.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -62,21 +66,21 @@ impl Pop3d {
 impl Daemon for Pop3d {
     const NAME: &'static str = "pop3d";
 
-    type Role = ();
+    type Role = Pop3;
 
-    fn listeners(site: &Site) -> Vec<Listener<()>> {
+    fn listeners(site: &Site) -> Vec<Listener<Pop3>> {
         let listener = |listen: &Pop3Listen| Listener {
             endpoint: listen.address.clone(),
-            role: (),
+            role: Pop3,
             tls: listen.tls,
         };
         site.pop3d.listen.iter().map(listener).collect()
     }
 
-    fn role(socket_name: &str) -> Option<((), TlsMode)> {
+    fn role(socket_name: &str) -> Option<(Pop3, TlsMode)> {
         match socket_name {
-            "pop3" => Some(((), TlsMode::Starttls)),
-            "pop3s" => Some(((), TlsMode::Implicit)),
+            "pop3" => Some((Pop3, TlsMode::Starttls)),
+            "pop3s" => Some((Pop3, TlsMode::Implicit)),
             _ => None,
         }
     }
@@ -98,7 +102,7 @@ impl Daemon for Pop3d {
     async fn connection(
         self: Arc<Self>,
         mut stream: Stream,
-        _role: (),
+        _role: Pop3,
         surroundings: Surroundings,
     ) -> io::Result<()> {
         // A Unix socket is nearer still.
