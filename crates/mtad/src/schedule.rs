@@ -84,7 +84,8 @@ pub(crate) fn defer(entry: &mut Entry, cause: Cause, now: u64, settings: &Mtad) 
 /// a clock that jumps must not bounce the queue.
 pub(crate) fn is_expired(entry: &Entry, now: u64, settings: &Mtad) -> bool {
     let age = now.saturating_sub(entry.letter.arrived);
-    age >= micros(settings.lifetime.duration()) && entry.progress.attempts > 0
+    let tried = entry.progress.attempts > 0 || entry.progress.outages > 0;
+    tried && age >= micros(settings.lifetime.duration())
 }
 
 /// `first`, doubled with each further time, up to `max`.

@@ -1,0 +1,328 @@
+//! One attempt to bring a message to all who still wait for it.
+//!
+//! The order of things is what keeps the law of the queue: a success is recorded when it is
+//! heard, so that a second copy is only possible if we die in between; a failure is recorded only
+//! once the notification of it is in the queue itself; and the message is removed last.
+
+use std::sync::Arc;
+
+use mail_common::time;
+use mail_proto::address::Address;
+use mail_proto::dsn::FailedRecipient;
+use mail_proto::smtp::client::Outcome;
+use mail_proto::smtp::{Envelope, Recipient as To};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::Mtad;
+use crate::bounce;
+use crate::deliver::{Done, Job, Lane, Target};
+use crate::lanes::Lanes;
+use crate::queue::{Damage, Entry, Queue, Recipient, State};
+use crate::route::{Destination, Routes};
+use crate::schedule::{self, Cause};
+use crate::verdict::{Verdict, judge};
+
+/// Recipients of a transaction with the next hop: RFC 5321, 4.5.3.1.8 lets it refuse more.
+const TRANSACTION: usize = 100;
+/// Characters of a reason that are kept.
+const REASON: usize = 500;
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    mtad: Arc<Mtad>,
+    routes: Arc<Routes>,
+    lanes: Arc<Lanes>,
+    entry: Entry,
+    failures: Vec<Failure>,
+    /// Why recipients go on waiting, if any do.
+    cause: Option<Cause>,
+    damage: Option<Damage>,
+}
+
+/// A recipient that is to be given up.
+#[derive(Debug)]
+struct Failure {
+    number: usize,
+    told: FailedRecipient,
+}
+
+/// Recipients of one transaction, and where they are carried.
+#[derive(Debug)]
+struct Transaction {
+    lane: Arc<Lane>,
+    recipients: Vec<(Recipient, Address)>,
+    delivery_id: Option<String>,
+}
+
+impl Attempt {
+    pub(crate) fn new(mtad: Arc<Mtad>, lanes: Arc<Lanes>, entry: Entry) -> Self {
+        let routes = mtad.routes();
+        Self { mtad, routes, lanes, entry, failures: Vec::new(), cause: None, damage: None }
+    }
+
+    /// Carries it out. Returns the entry if it has to wait for another one.
+    pub(crate) async fn run(mut self) -> Option<Entry> {
+        let mut under_way = JoinSet::new();
+        for transaction in self.transactions().await {
+            let (id, envelope) = (self.entry.id.clone(), self.envelope(&transaction));
+            let (done, told) = oneshot::channel();
+            Lane::deliver(&transaction.lane, Job { id, envelope, done, again: false });
+            under_way.spawn(async { (transaction, told.await.unwrap_or(Done::Stopping)) });
+        }
+        while let Some(joined) = under_way.join_next().await {
+            let Ok((transaction, done)) = joined else { continue };
+            let delivered = self.note(&transaction, done);
+            if delivered && !under_way.is_empty() {
+                self.record().await;
+            }
+        }
+        match self.damage.take() {
+            Some(damage) => {
+                self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
+                None
+            }
+            None => self.conclude().await,
+        }
+    }
+
+    /// Who is carried where. A local recipient has a transaction of its own, because its
+    /// XDELIVERID is its own.
+    async fn transactions(&mut self) -> Vec<Transaction> {
+        let mut transactions = Vec::new();
+        let mut foreign = Vec::new();
+        for recipient in self.entry.waiting() {
+            match self.routes.find(&recipient.address).await {
+                Ok(Destination::Local(to)) => transactions.push(Transaction {
+                    lane: Arc::clone(&self.lanes.local),
+                    delivery_id: Some(format!("{}.{}", self.entry.id, recipient.number)),
+                    recipients: vec![(recipient, to)],
+                }),
+                Ok(Destination::Foreign(to)) => foreign.push((recipient, to)),
+                Ok(Destination::NoPostmaster) => {
+                    let why = "nobody reads postmaster's mail (mtad.postmaster)";
+                    self.put_off(&recipient, why, Cause::Peer);
+                }
+                Err(error) => self.put_off(&recipient, &error.to_string(), Cause::Peer),
+            }
+        }
+        match &self.lanes.next_hop {
+            Some(lane) => transactions.extend(foreign.chunks(TRANSACTION).map(|group| {
+                let (lane, recipients) = (Arc::clone(lane), group.to_vec());
+                Transaction { lane, recipients, delivery_id: None }
+            })),
+            None => {
+                for (recipient, _) in foreign {
+                    let why = "no next hop is configured (mtad.next_hop)";
+                    self.put_off(&recipient, why, Cause::Peer);
+                }
+            }
+        }
+        transactions
+    }
+
+    fn envelope(&self, transaction: &Transaction) -> Envelope {
+        let to = |(_, address): &(_, Address)| To { address: address.clone() };
+        Envelope {
+            sender: self.entry.letter.sender.clone(),
+            recipients: transaction.recipients.iter().map(to).collect(),
+            size: Some(self.entry.size),
+            eight_bit: self.entry.letter.eight_bit,
+            delivery_id: transaction.delivery_id.clone(),
+        }
+    }
+
+    /// Takes in what became of a transaction; says whether somebody has the message now.
+    fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
+        let is_local = matches!(transaction.lane.target, Target::Local(_));
+        let (relay, outcomes) = match done {
+            Done::Reported { relay, outcomes } => (relay, outcomes),
+            Done::Unreachable(why) => {
+                let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
+                ("none".to_owned(), outcomes)
+            }
+            Done::Damaged(damage) => {
+                self.damage = Some(damage);
+                return false;
+            }
+            Done::Stopping => {
+                self.put_off_until(Cause::Stopping);
+                return false;
+            }
+        };
+        let mut delivered = false;
+        for ((recipient, to), outcome) in transaction.recipients.iter().zip(outcomes) {
+            let verdict = judge(&outcome, &relay, is_local);
+            self.log(recipient, to, &relay, &verdict);
+            match verdict {
+                Verdict::Sent { .. } => {
+                    self.entry.progress.set(recipient.number, State::Delivered);
+                    delivered = true;
+                }
+                Verdict::Deferred { text, cause, .. } => {
+                    self.wait(recipient.number, &text);
+                    self.put_off_until(cause);
+                }
+                Verdict::Bounced { text, status } => {
+                    let remote_mta = (!is_local).then(|| relay.clone());
+                    self.give_up(recipient.clone(), status, remote_mta, text);
+                }
+            }
+        }
+        delivered
+    }
+
+    fn put_off(&mut self, recipient: &Recipient, why: &str, cause: Cause) {
+        let (text, status) = (why.to_owned(), "4.3.5".to_owned());
+        let verdict = Verdict::Deferred { text, status, cause };
+        self.log(recipient, &recipient.address, "none", &verdict);
+        self.wait(recipient.number, why);
+        self.put_off_until(cause);
+    }
+
+    fn wait(&mut self, number: usize, why: &str) {
+        let reason = why.chars().take(REASON).collect();
+        self.entry.progress.set(number, State::Waiting(Some(reason)));
+    }
+
+    /// The cause with the shortest pause decides.
+    fn put_off_until(&mut self, cause: Cause) {
+        self.cause = self.cause.max(Some(cause));
+    }
+
+    fn give_up(
+        &mut self,
+        recipient: Recipient,
+        status: String,
+        remote_mta: Option<String>,
+        diagnostic: String,
+    ) {
+        let Recipient { number, address } = recipient;
+        let told = FailedRecipient { recipient: address, status, remote_mta, diagnostic };
+        self.failures.push(Failure { number, told });
+    }
+
+    /// All transactions are over: tells the sender of failures, then records or removes.
+    async fn conclude(mut self) -> Option<Entry> {
+        self.expire_or_defer();
+        if !self.failures.is_empty() {
+            self.tell_sender().await;
+        }
+        if !self.entry.progress.is_done() {
+            self.record().await;
+            return Some(self.entry);
+        }
+        let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
+        match removed {
+            Some(Ok(())) => {
+                info!("{}: removed", self.entry.id);
+                return None;
+            }
+            Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
+            None => {}
+        }
+        schedule::defer(&mut self.entry, Cause::Peer, time::now_micros(), self.settings());
+        self.record().await;
+        Some(self.entry)
+    }
+
+    fn expire_or_defer(&mut self) {
+        let failing: Vec<_> = self.failures.iter().map(|failure| failure.number).collect();
+        let waiting = self.entry.waiting().into_iter();
+        let waiting: Vec<_> = waiting.filter(|one| !failing.contains(&one.number)).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let cause = self.cause.unwrap_or(Cause::Peer);
+        let (now, routes) = (time::now_micros(), Arc::clone(&self.routes));
+        schedule::defer(&mut self.entry, cause, now, &routes.site.mtad);
+        if cause == Cause::Stopping || !schedule::is_expired(&self.entry, now, self.settings()) {
+            return;
+        }
+        for recipient in waiting {
+            let why = match self.entry.progress.recipients.get(recipient.number) {
+                Some(State::Waiting(Some(why))) => format!("too old; last: {why}"),
+                _ => "too old".to_owned(),
+            };
+            // RFC 3463, 3.5: delivery time expired.
+            let (text, status) = (why.clone(), "4.4.7".to_owned());
+            let verdict = Verdict::Bounced { text, status: status.clone() };
+            self.log(&recipient, &recipient.address, "none", &verdict);
+            self.give_up(recipient, status, None, why);
+        }
+    }
+
+    /// Queues one notification of all failures of this attempt. Only then they are given up.
+    async fn tell_sender(&mut self) {
+        let failures = std::mem::take(&mut self.failures);
+        let id = self.entry.id.clone();
+        match self.entry.letter.sender.0.clone() {
+            // RFC 5321, 4.5.5 and 6.1: a notification is never sent about a notification.
+            None => warn!("{id}: from=<>, undeliverable and without a sender to tell, dropped"),
+            Some(sender) => {
+                let told: Vec<_> = failures.iter().map(|failure| failure.told.clone()).collect();
+                let hostname = self.routes.site.hostname.clone();
+                let sent = self.in_queue(move |queue, entry| {
+                    bounce::send(queue, &hostname, entry, &sender, &told)
+                });
+                match sent.await {
+                    Some(Ok(notification)) => {
+                        info!("{id}: sender non-delivery notification: {}", notification.id);
+                        info!("{}: parent={id}", notification.id);
+                        self.mtad.enqueue(notification);
+                    }
+                    other => return self.keep_untold(&failures, other.and_then(Result::err)),
+                }
+            }
+        }
+        for failure in failures {
+            self.entry.progress.set(failure.number, State::Failed);
+        }
+    }
+
+    /// Nobody could be told, so nobody is given up.
+    fn keep_untold(&mut self, failures: &[Failure], error: Option<crate::queue::QueueError>) {
+        let error = error.map_or_else(|| "the work panicked".to_owned(), |e| e.to_string());
+        error!("{}: notification cannot be queued: {error}", self.entry.id);
+        for failure in failures {
+            self.wait(failure.number, &failure.told.diagnostic);
+        }
+        let routes = Arc::clone(&self.routes);
+        schedule::defer(&mut self.entry, Cause::Peer, time::now_micros(), &routes.site.mtad);
+    }
+
+    /// If it cannot be recorded, this process still knows; only its death would cost second
+    /// copies.
+    async fn record(&self) {
+        let recorded = self.in_queue(|queue, entry| queue.record(&entry.id, &entry.progress));
+        if let Some(Err(error)) = recorded.await {
+            error!("{}: progress cannot be recorded: {error}", self.entry.id);
+        }
+    }
+
+    /// Does blocking work on the queue's threads; `None`: it panicked, which was logged.
+    async fn in_queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Queue, &Entry) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (queue, entry) = (self.mtad.queue.clone(), self.entry.clone());
+        self.mtad.disk.run(move || work(&queue, &entry)).await
+    }
+
+    fn settings(&self) -> &mail_common::config::Mtad {
+        &self.routes.site.mtad
+    }
+
+    fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {
+        let id = &self.entry.id;
+        let original = match recipient.address == *to {
+            true => String::new(),
+            false => format!(", orig_to=<{}>", recipient.address),
+        };
+        let delay = time::now_micros().saturating_sub(self.entry.letter.arrived) / 10_000;
+        let (seconds, hundredths) = (delay / 100, delay % 100);
+        info!("{id}: to=<{to}>{original}, relay={relay}, delay={seconds}.{hundredths:02}, {verdict}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The work besides connections: takes what is in the queue and what comes into it, and tries it
+//! when it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail_common::serve::Surroundings;
+use mail_common::time;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::Mtad;
+use crate::attempt::Attempt;
+use crate::lanes::Lanes;
+use crate::queue::Entry;
+use crate::route::Routes;
+use crate::schedule::{Action, Schedule};
+
+/// Messages being tried at the same time, for each connection to a destination: what waits for
+/// one destination must not keep others from theirs.
+const ATTEMPTS_PER_DELIVERY: usize = 16;
+
+/// Of the time that we have to stop, the part that is left to write down results.
+const WRITING_UP: Duration = Duration::from_secs(2);
+
+/// The courier.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    mtad: Arc<Mtad>,
+    schedule: Schedule,
+    arrivals: UnboundedReceiver<Entry>,
+    attempts: JoinSet<Option<Entry>>,
+    routes: Arc<Routes>,
+    lanes: Arc<Lanes>,
+    /// Begin nothing new.
+    stop: CancellationToken,
+    /// Break off what is under way.
+    end: CancellationToken,
+}
+
+impl Courier {
+    pub(crate) fn new(
+        mtad: Arc<Mtad>,
+        arrivals: UnboundedReceiver<Entry>,
+        surroundings: &Surroundings,
+    ) -> Self {
+        let (routes, stop) = (mtad.routes(), surroundings.stop.clone());
+        let end = CancellationToken::new();
+        let lanes = Arc::new(Lanes::new(&mtad, &routes, &stop, &end));
+        let (schedule, attempts) = (Schedule::default(), JoinSet::new());
+        Self { mtad, schedule, arrivals, attempts, routes, lanes, stop, end }
+    }
+
+    pub(crate) async fn run(mut self) {
+        self.scan().await;
+        while !self.stop.is_cancelled() {
+            let wait = self.begin_what_is_due();
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                Some(entry) = self.arrivals.recv() => self.add(entry),
+                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// What an earlier process left.
+    async fn scan(&mut self) {
+        let queue = self.mtad.queue.clone();
+        match self.mtad.disk.run(move || queue.entries()).await {
+            Some(Ok(entries)) => {
+                info!("{} messages in the queue", entries.len());
+                entries.into_iter().for_each(|entry| self.add(entry));
+            }
+            Some(Err(error)) => error!("the queue cannot be listed, restart after mending it: {error}"),
+            None => {}
+        }
+    }
+
+    /// Returns how long there is nothing to do, unless something happens.
+    fn begin_what_is_due(&mut self) -> Duration {
+        const LONG: Duration = Duration::from_mins(60);
+        self.take_new_settings();
+        let limit = self.routes.site.mtad.deliveries.get() * ATTEMPTS_PER_DELIVERY;
+        while self.attempts.len() < limit {
+            match self.schedule.next(time::now_micros()) {
+                Action::Attempt(entry) => {
+                    let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
+                    self.attempts.spawn(Attempt::new(mtad, lanes, entry).run());
+                }
+                // The wall clock may be set meanwhile: look again in time.
+                Action::Wait(wait) => return wait.min(Duration::from_secs(60)),
+                Action::Idle => return LONG,
+            }
+        }
+        LONG
+    }
+
+    fn take_new_settings(&mut self) {
+        let routes = self.mtad.routes();
+        if !Arc::ptr_eq(&routes, &self.routes) {
+            self.lanes = Arc::new(Lanes::new(&self.mtad, &routes, &self.stop, &self.end));
+            self.routes = routes;
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.schedule.add(entry, time::now_micros(), &self.routes.site.mtad);
+    }
+
+    fn ended(&mut self, ended: Result<Option<Entry>, tokio::task::JoinError>) {
+        match ended {
+            Ok(Some(entry)) => self.add(entry),
+            Ok(None) => {}
+            // The message is still in the queue; the next start finds it.
+            Err(error) => error!("an attempt broke off: {error}"),
+        }
+    }
+
+    /// Lets transactions under way end by themselves, then breaks them off; what is not told by
+    /// then is tried again by the next process.
+    async fn drain(mut self) {
+        let all = self.routes.site.limits.drain.duration();
+        let patience = all.saturating_sub(WRITING_UP * 2);
+        if tokio::time::timeout(patience, self.all_ended()).await.is_err() {
+            self.end.cancel();
+            let _ = tokio::time::timeout(WRITING_UP, self.all_ended()).await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.attempts.join_next().await.is_some() {}
+    }
+}

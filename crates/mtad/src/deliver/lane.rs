@@ -1,0 +1,204 @@
+//! One destination.
+//!
+//! A job goes to an idle connection, else to a new one, else it waits for the first that comes
+//! free. What waits here is bounded by the attempts under way.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mail_common::config::NextHop;
+use mail_common::pool::Pool;
+use mail_common::serve::{Outcome, Stream, Surroundings, converse};
+use mail_proto::smtp::client::{Client, Setup};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::carrier::Carrier;
+use super::{Done, Job};
+use crate::queue::Queue;
+
+/// How long a host may take to answer a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a lane leads.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// lmtp-deliverd.
+    Local(PathBuf),
+    /// The next hop.
+    NextHop(NextHop),
+}
+
+/// One destination.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) target: Target,
+    pub(crate) setup: Setup,
+    /// Connections at the same time.
+    pub(crate) limit: usize,
+    pub(crate) queue: Queue,
+    pub(crate) disk: Pool,
+    /// Its `stop` ends sessions at once.
+    pub(crate) surroundings: Surroundings,
+    /// No message is begun any more.
+    pub(crate) stop: CancellationToken,
+    pub(crate) traffic: Mutex<Traffic>,
+}
+
+/// What goes on in a lane.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    connections: usize,
+    /// Connections that wait for a job; the last one used first.
+    idle: Vec<oneshot::Sender<Job>>,
+    waiting: VecDeque<Job>,
+    /// Until when nobody is to be talked to, and why: many jobs shall not each wait for the same
+    /// dead host.
+    dead: Option<(Instant, String)>,
+}
+
+impl Lane {
+    /// Carries a job out; its `done` is told.
+    pub(crate) fn deliver(lane: &Arc<Self>, mut job: Job) {
+        if lane.stop.is_cancelled() {
+            let _ = job.done.send(Done::Stopping);
+            return;
+        }
+        let mut traffic = lane.traffic();
+        while let Some(idle) = traffic.idle.pop() {
+            match idle.send(job) {
+                Ok(()) => return,
+                Err(back) => job = back,
+            }
+        }
+        if traffic.connections >= lane.limit {
+            return traffic.waiting.push_back(job);
+        }
+        traffic.connections += 1;
+        tokio::spawn(work(Arc::clone(lane), job));
+    }
+
+    /// The next job for a connection that has none; `None`: say goodbye.
+    pub(super) async fn next(&self) -> Option<Job> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let (sender, mut receiver) = oneshot::channel();
+        {
+            let mut traffic = self.traffic();
+            if let Some(job) = traffic.waiting.pop_front() {
+                return Some(job);
+            }
+            traffic.idle.retain(|idle| !idle.is_closed());
+            traffic.idle.push(sender);
+        }
+        tokio::select! {
+            job = &mut receiver => return job.ok(),
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(self.idle_patience()) => {}
+        }
+        // Somebody may have sent one just now.
+        receiver.close();
+        receiver.try_recv().ok()
+    }
+
+    /// A connection has ended: whoever waits for one gets it. When we stop, all who wait are told.
+    fn ended(lane: &Arc<Self>) {
+        lane.traffic().connections -= 1;
+        loop {
+            let Some(job) = lane.traffic().waiting.pop_front() else { return };
+            Self::deliver(lane, job);
+            if !lane.stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A peer of ours keeps a connection gladly, a foreign one does not.
+    fn idle_patience(&self) -> Duration {
+        match self.target {
+            Target::Local(_) => Duration::from_secs(30),
+            Target::NextHop(_) => Duration::from_secs(2),
+        }
+    }
+
+    /// How long a destination that cannot be reached counts as dead without being asked.
+    fn dead_for(&self) -> Duration {
+        match self.target {
+            Target::Local(_) => Duration::from_millis(200),
+            Target::NextHop(_) => Duration::from_secs(30),
+        }
+    }
+
+    fn why_dead(&self) -> Option<String> {
+        let mut traffic = self.traffic();
+        traffic.dead.take_if(|(until, _)| *until <= Instant::now());
+        traffic.dead.as_ref().map(|(_, why)| why.clone())
+    }
+
+    async fn connect(&self) -> Result<(Stream, String), String> {
+        if let Some(why) = self.why_dead() {
+            return Err(why);
+        }
+        let connected = match &self.target {
+            Target::Local(path) => Stream::connect_unix(path).await,
+            Target::NextHop(hop) => {
+                Stream::connect_tcp(&hop.host, hop.port, CONNECT_PATIENCE).await
+            }
+        };
+        let name = self.name();
+        match connected {
+            Ok(stream) => {
+                let relay = match (&self.target, stream.peer()) {
+                    (Target::NextHop(hop), Some(peer)) => format!("{}[{peer}]:{}", hop.host, hop.port),
+                    _ => name,
+                };
+                Ok((stream, relay))
+            }
+            Err(error) => {
+                let why = format!("connect to {name}: {error}");
+                self.traffic().dead = Some((Instant::now() + self.dead_for(), why.clone()));
+                Err(why)
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.target {
+            Target::Local(path) => path.display().to_string(),
+            Target::NextHop(hop) => format!("{}:{}", hop.host, hop.port),
+        }
+    }
+}
+
+/// One connection, from its first job to its end.
+async fn work(lane: Arc<Lane>, first: Job) {
+    match lane.connect().await {
+        Err(why) => {
+            let _ = first.done.send(Done::Unreachable(why));
+        }
+        Ok((mut stream, relay)) => {
+            let mut client = Client::new(lane.setup.clone());
+            let mut carrier = Carrier::new(Arc::clone(&lane), relay, first);
+            let ended = converse(&mut client, &mut stream, &mut carrier, &lane.surroundings);
+            let reason = reason(&Box::pin(ended).await);
+            carrier.over(client.abandon(&reason), &reason);
+        }
+    }
+    Lane::ended(&lane);
+}
+
+fn reason(ended: &io::Result<Outcome>) -> String {
+    match ended {
+        Ok(Outcome::Vanished) => "the connection was lost".to_owned(),
+        Ok(Outcome::Closed | Outcome::Done) => "the connection was closed".to_owned(),
+        Err(error) => format!("the connection failed: {error}"),
+    }
+}

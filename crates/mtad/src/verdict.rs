@@ -1,0 +1,127 @@
+//! What a peer's word means for a recipient.
+
+use std::fmt;
+
+use mail_proto::smtp::client::{Outcome, PeerReply};
+
+use crate::schedule::Cause;
+
+/// What becomes of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It has the message.
+    Sent { text: String, status: String },
+    /// It waits for another attempt.
+    Deferred { text: String, status: String, cause: Cause },
+    /// It will never have it.
+    Bounced { text: String, status: String },
+}
+
+/// Judges what became of a recipient with the peer that the log calls `relay`.
+pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
+    let reply = match outcome {
+        Outcome::Replied(reply) => reply,
+        Outcome::Lost(why) => {
+            let (text, status) = (why.clone(), "4.4.2".to_owned());
+            let cause = if is_local { Cause::LocalOutage } else { Cause::Peer };
+            return Verdict::Deferred { text, status, cause };
+        }
+    };
+    let said = format!("{} {}", reply.code, reply.text);
+    let status = status(reply);
+    if outcome.is_accepted() {
+        return Verdict::Sent { text: said, status };
+    }
+    let text = format!("host {relay} said: {said} (in reply to {} command)", reply.command);
+    match outcome.is_permanent() {
+        true => Verdict::Bounced { text, status },
+        // 421: lmtp-deliverd stops, and comes back.
+        false if is_local && reply.code == 421 => {
+            Verdict::Deferred { text, status, cause: Cause::LocalOutage }
+        }
+        // A refusal before MAIL concerns us: its 5xx is no 5xx for the recipient.
+        false => {
+            let status = if reply.code >= 500 { "4.3.0".to_owned() } else { status };
+            Verdict::Deferred { text, status, cause: Cause::Peer }
+        }
+    }
+}
+
+/// The enhanced status code (RFC 3463) that begins a reply, or what its code alone says.
+fn status(reply: &PeerReply) -> String {
+    let class = reply.code / 100;
+    let said = reply.text.split(' ').next().unwrap_or_default();
+    let mut parts = said.split('.').map(|part| {
+        let is_number = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        is_number.then_some(part)
+    });
+    match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten(), parts.next()) {
+        (Some(first), Some(_), Some(_), None) if first == class.to_string() => said.to_owned(),
+        _ => format!("{class}.0.0"),
+    }
+}
+
+/// As Postfix logs it.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, status, text) = match self {
+            Self::Sent { text, status } => ("sent", status, text),
+            Self::Deferred { text, status, .. } => ("deferred", status, text),
+            Self::Bounced { text, status } => ("bounced", status, text),
+        };
+        write!(f, "dsn={status}, status={name} ({text})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: u16, text: &str, command: &'static str) -> Outcome {
+        Outcome::Replied(PeerReply { code, text: text.to_owned(), command })
+    }
+
+    #[test]
+    fn judgements() {
+        let lost = Outcome::Lost("connection lost".to_owned());
+        let table = [
+            (said(250, "2.1.5 Ok", "end of DATA"), false, "dsn=2.1.5, status=sent (250 2.1.5 Ok)", None),
+            (said(250, "Ok: 1.2", "end of DATA"), false, "dsn=2.0.0, status=sent (250 Ok: 1.2)", None),
+            (
+                said(550, "5.1.1 No", "RCPT TO"),
+                false,
+                "dsn=5.1.1, status=bounced (host R said: 550 5.1.1 No (in reply to RCPT TO command))",
+                None,
+            ),
+            (
+                said(450, "5.1.1 odd", "RCPT TO"),
+                true,
+                "dsn=4.0.0, status=deferred (host R said: 450 5.1.1 odd (in reply to RCPT TO command))",
+                Some(Cause::Peer),
+            ),
+            (
+                said(554, "5.7.1 go", "greeting"),
+                false,
+                "dsn=4.3.0, status=deferred (host R said: 554 5.7.1 go (in reply to greeting command))",
+                Some(Cause::Peer),
+            ),
+            (
+                said(421, "4.3.2 bye", "MAIL FROM"),
+                true,
+                "dsn=4.3.2, status=deferred (host R said: 421 4.3.2 bye (in reply to MAIL FROM command))",
+                Some(Cause::LocalOutage),
+            ),
+            (lost.clone(), true, "dsn=4.4.2, status=deferred (connection lost)", Some(Cause::LocalOutage)),
+            (lost, false, "dsn=4.4.2, status=deferred (connection lost)", Some(Cause::Peer)),
+        ];
+        for (outcome, is_local, line, expected) in table {
+            let verdict = judge(&outcome, "R", is_local);
+            assert_eq!(verdict.to_string(), line);
+            let cause = match verdict {
+                Verdict::Deferred { cause, .. } => Some(cause),
+                _ => None,
+            };
+            assert_eq!(cause, expected, "{line}");
+        }
+    }
+}
