@@ -19,7 +19,7 @@ use crate::Mtad;
 use crate::bounce;
 use crate::deliver::{Done, Job, Lane, Target};
 use crate::lanes::Lanes;
-use crate::queue::{Damage, Entry, Queue, Recipient, State};
+use crate::queue::{Damage, Entry, Queue, QueueError, Recipient, State};
 use crate::route::{Destination, Routes};
 use crate::schedule::{self, Cause};
 use crate::verdict::{Verdict, judge};
@@ -223,7 +223,7 @@ impl Attempt {
             Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
             None => {}
         }
-        schedule::defer(&mut self.entry, Cause::Peer, time::now_micros(), self.settings());
+        self.defer(Cause::Peer);
         self.record().await;
         Some(self.entry)
     }
@@ -236,9 +236,9 @@ impl Attempt {
             return;
         }
         let cause = self.cause.unwrap_or(Cause::Peer);
-        let (now, routes) = (time::now_micros(), Arc::clone(&self.routes));
-        schedule::defer(&mut self.entry, cause, now, &routes.site.mtad);
-        if cause == Cause::Stopping || !schedule::is_expired(&self.entry, now, self.settings()) {
+        self.defer(cause);
+        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
+        if cause == Cause::Stopping || !schedule::is_expired(&self.entry, now, settings) {
             return;
         }
         for recipient in waiting {
@@ -283,14 +283,13 @@ impl Attempt {
     }
 
     /// Nobody could be told, so nobody is given up.
-    fn keep_untold(&mut self, failures: &[Failure], error: Option<crate::queue::QueueError>) {
+    fn keep_untold(&mut self, failures: &[Failure], error: Option<QueueError>) {
         let error = error.map_or_else(|| "the work panicked".to_owned(), |e| e.to_string());
         error!("{}: notification cannot be queued: {error}", self.entry.id);
         for failure in failures {
             self.wait(failure.number, &failure.told.diagnostic);
         }
-        let routes = Arc::clone(&self.routes);
-        schedule::defer(&mut self.entry, Cause::Peer, time::now_micros(), &routes.site.mtad);
+        self.defer(Cause::Peer);
     }
 
     /// If it cannot be recorded, this process still knows; only its death would cost second
@@ -311,8 +310,8 @@ impl Attempt {
         self.mtad.disk.run(move || work(&queue, &entry)).await
     }
 
-    fn settings(&self) -> &mail_common::config::Mtad {
-        &self.routes.site.mtad
+    fn defer(&mut self, cause: Cause) {
+        schedule::defer(&mut self.entry, cause, time::now_micros(), &self.routes.site.mtad);
     }
 
     fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {
@@ -323,6 +322,8 @@ impl Attempt {
         };
         let delay = time::now_micros().saturating_sub(self.entry.letter.arrived) / 10_000;
         let (seconds, hundredths) = (delay / 100, delay % 100);
-        info!("{id}: to=<{to}>{original}, relay={relay}, delay={seconds}.{hundredths:02}, {verdict}");
+        info!(
+            "{id}: to=<{to}>{original}, relay={relay}, delay={seconds}.{hundredths:02}, {verdict}"
+        );
     }
 }

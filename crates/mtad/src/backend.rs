@@ -43,12 +43,7 @@ enum Receiving {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        mtad: Arc<Mtad>,
-        role: Role,
-        peer: Option<IpAddr>,
-        uid: Option<u32>,
-    ) -> Self {
+    pub(crate) fn new(mtad: Arc<Mtad>, role: Role, peer: Option<IpAddr>, uid: Option<u32>) -> Self {
         let routes = mtad.routes();
         Self { mtad, routes, role, peer, uid, user: None, receiving: Receiving::Nothing }
     }

@@ -75,7 +75,9 @@ impl Courier {
                 info!("{} messages in the queue", entries.len());
                 entries.into_iter().for_each(|entry| self.add(entry));
             }
-            Some(Err(error)) => error!("the queue cannot be listed, restart after mending it: {error}"),
+            Some(Err(error)) => {
+                error!("the queue cannot be listed, restart after mending it: {error}")
+            }
             None => {}
         }
     }

@@ -54,8 +54,7 @@ impl Lanes {
         };
         let local = lane(Target::Local(settings.lmtp.clone()), Dialect::Lmtp, Tls::Never);
         let next_hop = settings.next_hop.clone();
-        let next_hop =
-            next_hop.map(|hop| lane(Target::NextHop(hop), Dialect::Smtp, Tls::Offered));
+        let next_hop = next_hop.map(|hop| lane(Target::NextHop(hop), Dialect::Smtp, Tls::Offered));
         Self { local, next_hop }
     }
 }

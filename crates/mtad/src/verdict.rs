@@ -85,8 +85,18 @@ mod tests {
     fn judgements() {
         let lost = Outcome::Lost("connection lost".to_owned());
         let table = [
-            (said(250, "2.1.5 Ok", "end of DATA"), false, "dsn=2.1.5, status=sent (250 2.1.5 Ok)", None),
-            (said(250, "Ok: 1.2", "end of DATA"), false, "dsn=2.0.0, status=sent (250 Ok: 1.2)", None),
+            (
+                said(250, "2.1.5 Ok", "end of DATA"),
+                false,
+                "dsn=2.1.5, status=sent (250 2.1.5 Ok)",
+                None,
+            ),
+            (
+                said(250, "Ok: 1.2", "end of DATA"),
+                false,
+                "dsn=2.0.0, status=sent (250 Ok: 1.2)",
+                None,
+            ),
             (
                 said(550, "5.1.1 No", "RCPT TO"),
                 false,
@@ -111,7 +121,12 @@ mod tests {
                 "dsn=4.3.2, status=deferred (host R said: 421 4.3.2 bye (in reply to MAIL FROM command))",
                 Some(Cause::LocalOutage),
             ),
-            (lost.clone(), true, "dsn=4.4.2, status=deferred (connection lost)", Some(Cause::LocalOutage)),
+            (
+                lost.clone(),
+                true,
+                "dsn=4.4.2, status=deferred (connection lost)",
+                Some(Cause::LocalOutage),
+            ),
             (lost, false, "dsn=4.4.2, status=deferred (connection lost)", Some(Cause::Peer)),
         ];
         for (outcome, is_local, line, expected) in table {

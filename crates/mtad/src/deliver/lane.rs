@@ -157,7 +157,9 @@ impl Lane {
         match connected {
             Ok(stream) => {
                 let relay = match (&self.target, stream.peer()) {
-                    (Target::NextHop(hop), Some(peer)) => format!("{}[{peer}]:{}", hop.host, hop.port),
+                    (Target::NextHop(hop), Some(peer)) => {
+                        format!("{}[{peer}]:{}", hop.host, hop.port)
+                    }
                     _ => name,
                 };
                 Ok((stream, relay))

@@ -10,7 +10,7 @@ const BLOCK: usize = 64 << 10;
 
 /// A message open for reading. It can be read to its end even if it is finished meanwhile.
 #[derive(Debug)]
-pub struct Body {
+pub(crate) struct Body {
     file: File,
     left: u64,
     found: u32,
@@ -28,7 +28,7 @@ impl Body {
     /// # Errors
     /// The message cannot be read, or what was read is not what was written: it must not be taken
     /// for a whole message.
-    pub fn block(&mut self) -> Result<Vec<u8>, Damage> {
+    pub(crate) fn block(&mut self) -> Result<Vec<u8>, Damage> {
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(BLOCK);
         let mut block = vec![0; length];
         self.file.read_exact(&mut block)?;
@@ -44,7 +44,7 @@ impl Body {
     ///
     /// # Errors
     /// As [`block`](Self::block).
-    pub fn header(mut self, limit: usize) -> Result<Vec<u8>, Damage> {
+    pub(crate) fn header(mut self, limit: usize) -> Result<Vec<u8>, Damage> {
         let mut header = Vec::new();
         loop {
             let block = self.block()?;

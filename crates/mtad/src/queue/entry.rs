@@ -5,35 +5,35 @@ use mail_proto::address::{Address, ReversePath};
 
 /// A message as it was taken: never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// Its id, over all daemons.
-    pub id: Id,
+    pub(crate) id: Id,
     /// When it was taken, in microseconds since 1970.
-    pub arrived: u64,
+    pub(crate) arrived: u64,
     /// Where bounces go.
-    pub sender: ReversePath,
+    pub(crate) sender: ReversePath,
     /// Who shall get it.
-    pub recipients: Vec<Address>,
+    pub(crate) recipients: Vec<Address>,
     /// Whether it may hold octets above 127.
-    pub eight_bit: bool,
+    pub(crate) eight_bit: bool,
 }
 
 /// What became of it so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// For each recipient of the letter, in order.
-    pub recipients: Vec<State>,
+    pub(crate) recipients: Vec<State>,
     /// Attempts that ended with a peer's word.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Attempts since then that found nobody to talk to.
-    pub outages: u32,
+    pub(crate) outages: u32,
     /// When it is tried next, in microseconds since 1970.
-    pub due: u64,
+    pub(crate) due: u64,
 }
 
 /// What became of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Not tried yet, or tried and to be tried again, with the reason.
     Waiting(Option<String>),
     /// Somebody else has the message for it now, with a 250.
@@ -44,42 +44,42 @@ pub enum State {
 
 /// A message in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its id.
-    pub id: Id,
+    pub(crate) id: Id,
     /// As it was taken.
-    pub letter: Letter,
+    pub(crate) letter: Letter,
     /// Octets as it travels, our `Received` field included.
-    pub size: u64,
+    pub(crate) size: u64,
     /// What became of it.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 /// A recipient that still waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipient {
+pub(crate) struct Recipient {
     /// Its place in the letter, from 0.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Its address.
-    pub address: Address,
+    pub(crate) address: Address,
 }
 
 impl Progress {
     /// Of a letter that nobody has tried.
     #[must_use]
-    pub fn new(letter: &Letter) -> Self {
+    pub(crate) fn new(letter: &Letter) -> Self {
         let recipients = vec![State::Waiting(None); letter.recipients.len()];
         Self { recipients, attempts: 0, outages: 0, due: letter.arrived }
     }
 
     /// Whether nobody waits any more.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.recipients.iter().all(|state| !matches!(state, State::Waiting(_)))
     }
 
     /// Notes what became of a recipient.
-    pub fn set(&mut self, number: usize, state: State) {
+    pub(crate) fn set(&mut self, number: usize, state: State) {
         if let Some(place) = self.recipients.get_mut(number) {
             *place = state;
         }
@@ -89,7 +89,7 @@ impl Progress {
 impl Entry {
     /// The recipients that still wait.
     #[must_use]
-    pub fn waiting(&self) -> Vec<Recipient> {
+    pub(crate) fn waiting(&self) -> Vec<Recipient> {
         let states = self.progress.recipients.iter();
         let all = self.letter.recipients.iter().zip(states).enumerate();
         all.filter(|(_, (_, state))| matches!(state, State::Waiting(_)))

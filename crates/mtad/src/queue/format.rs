@@ -26,7 +26,7 @@ pub(super) const TEXT_LIMIT: u32 = 64 << 20;
 
 /// What is wrong with what was read.
 #[derive(Debug, Error)]
-pub enum Damage {
+pub(crate) enum Damage {
     /// The name is no id, or another message's.
     #[error("its name is not its id")]
     Name,

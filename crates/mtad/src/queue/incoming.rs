@@ -7,7 +7,7 @@ use super::{Entry, Letter, Progress, QueueError, format};
 
 /// A message on its way in. Dropped without [`commit`](Self::commit) it leaves no trace.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     file: NewFile,
     messages: Dir,
     letter: Letter,
@@ -24,7 +24,7 @@ impl Incoming {
 
     /// Its id.
     #[must_use]
-    pub fn id(&self) -> &Id {
+    pub(crate) fn id(&self) -> &Id {
         &self.letter.id
     }
 
@@ -32,7 +32,7 @@ impl Incoming {
     ///
     /// # Errors
     /// The disk is full or broken.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), QueueError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), QueueError> {
         self.file.write(bytes)?;
         self.size += bytes.len() as u64;
         self.checksum = crc32c::crc32c_append(self.checksum, bytes);
@@ -43,7 +43,7 @@ impl Incoming {
     ///
     /// # Errors
     /// The disk is full or broken; then it is not in the queue.
-    pub fn commit(mut self) -> Result<Entry, QueueError> {
+    pub(crate) fn commit(mut self) -> Result<Entry, QueueError> {
         self.file.write(&format::encode_end(self.size, self.checksum))?;
         self.file.sync_data()?;
         let id = self.letter.id.clone();

@@ -27,14 +27,14 @@ use mail_common::log::Id;
 use thiserror::Error;
 use tracing::{error, warn};
 
-pub use self::body::Body;
-pub use self::entry::{Entry, Letter, Progress, Recipient, State};
-pub use self::format::Damage;
-pub use self::incoming::Incoming;
+pub(crate) use self::body::Body;
+pub(crate) use self::entry::{Entry, Letter, Progress, Recipient, State};
+pub(crate) use self::format::Damage;
+pub(crate) use self::incoming::Incoming;
 
 /// The queue; one process has it. Plain blocking code, to be called on a pool.
 #[derive(Debug, Clone)]
-pub struct Queue {
+pub(crate) struct Queue {
     messages: Dir,
     progress: Dir,
     incoming: Dir,
@@ -44,7 +44,7 @@ pub struct Queue {
 
 /// Why the queue does not do what it was asked. All of it is temporary: the operator can mend it.
 #[derive(Debug, Error)]
-pub enum QueueError {
+pub(crate) enum QueueError {
     /// Another mtad has this queue.
     #[error("{0}: another mtad has this queue")]
     Taken(PathBuf),
@@ -64,7 +64,7 @@ pub enum QueueError {
 impl QueueError {
     /// Whether disk or quota is full.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Disk(error) if error.is_full())
     }
 }
@@ -74,7 +74,7 @@ impl Queue {
     ///
     /// # Errors
     /// Another process has it, or the directory cannot be used.
-    pub fn open(path: &Path) -> Result<Self, QueueError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, QueueError> {
         let spool = Dir::open_or_create(path)?;
         let lock = spool.lock("lock")?.ok_or_else(|| QueueError::Taken(path.to_owned()))?;
         let below = |name| {
@@ -96,7 +96,7 @@ impl Queue {
     ///
     /// # Errors
     /// The queue cannot be listed at all.
-    pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         let mut entries = Vec::new();
         for found in self.messages.entries()? {
             let name = found?.name;
@@ -114,7 +114,7 @@ impl Queue {
     ///
     /// # Errors
     /// The disk is full or broken.
-    pub fn begin(&self, letter: Letter) -> Result<Incoming, QueueError> {
+    pub(crate) fn begin(&self, letter: Letter) -> Result<Incoming, QueueError> {
         Incoming::begin(self.incoming.clone(), self.messages.clone(), letter)
     }
 
@@ -122,7 +122,7 @@ impl Queue {
     ///
     /// # Errors
     /// It is gone or damaged.
-    pub fn body(&self, id: &Id) -> Result<Body, QueueError> {
+    pub(crate) fn body(&self, id: &Id) -> Result<Body, QueueError> {
         let file = self.messages.file(id.as_str())?;
         Body::open(file).map_err(|damage| QueueError::Damaged { id: id.clone(), damage })
     }
@@ -131,7 +131,7 @@ impl Queue {
     ///
     /// # Errors
     /// The disk is full or broken; what was recorded before still holds.
-    pub fn record(&self, id: &Id, progress: &Progress) -> Result<(), QueueError> {
+    pub(crate) fn record(&self, id: &Id, progress: &Progress) -> Result<(), QueueError> {
         Ok(self.progress.replace(id.as_str(), &format::encode_progress(progress))?)
     }
 
@@ -139,7 +139,7 @@ impl Queue {
     ///
     /// # Errors
     /// The disk is broken.
-    pub fn finish(&self, id: &Id) -> Result<(), QueueError> {
+    pub(crate) fn finish(&self, id: &Id) -> Result<(), QueueError> {
         self.messages.unlink(id.as_str())?;
         match self.progress.stat(id.as_str()) {
             Err(error) if error.is_missing() => return Ok(self.messages.sync()?),
@@ -151,7 +151,7 @@ impl Queue {
     }
 
     /// Puts a message aside that turned out to be damaged.
-    pub fn quarantine(&self, id: &Id, damage: &Damage) {
+    pub(crate) fn quarantine(&self, id: &Id, damage: &Damage) {
         self.put_aside(OsStr::new(id.as_str()), damage);
     }
 
