@@ -127,8 +127,6 @@ fn only_disk_changes_files() {
         "unlinkat",
         "linkat",
         "mkdirat",
-        ".sync_all()",
-        ".sync_data()",
         "fsync(",
         "fdatasync(",
     ];
@@ -164,7 +162,7 @@ fn no_name_is_empty_of_meaning() {
 fn every_file_begins_by_saying_what_it_is() {
     let silent: Vec<_> = crates()
         .into_iter()
-        .filter(|file| !file.text.starts_with("//!"))
+        .filter(|file| !file.code().is_empty() && !file.text.starts_with("//!"))
         .map(|file| file.path)
         .collect();
     assert!(silent.is_empty(), "no `//!` at the top of {silent:#?}");
@@ -210,17 +208,13 @@ fn no_dependency_is_listed_in_vain() {
 
 #[test]
 fn nothing_tells_of_the_machine_it_was_made_on() {
-    let homes = ["/ho", "/ro", "/wor", "/tm"].map(|start| match start {
-        "/ho" => "/home/".to_owned(),
-        "/ro" => "/root/".to_owned(),
-        "/wor" => "/work/".to_owned(),
-        _ => "/tmp/wt".to_owned(),
-    });
+    // In pieces, so that this file does not tell either.
+    let places = [["/wo", "rk/"], ["/tmp/", "wt"], ["rust", "up/"]].map(|parts| parts.concat());
     let hosts = [["crates", "io"], ["index.crates", "io"], ["static.crates", "io"]]
         .map(|parts| format!("//{}", parts.join(".")));
     let mut found = Vec::new();
-    for file in files().iter().filter(|file| file.path != "tests/house.rs") {
-        for word in homes.iter().chain(&hosts) {
+    for file in files() {
+        for word in places.iter().chain(&hosts) {
             if file.text.contains(word.as_str()) {
                 found.push(format!("{}: {word}", file.path));
             }

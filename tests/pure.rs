@@ -11,6 +11,7 @@ use mail_common::daemon::Daemon;
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
 use mail_tests::pure::{Joined, Pure, Stage};
 use mail_tests::site::Site;
+use pop3d::{Gate, Pop3d};
 use tokio::runtime::Runtime;
 
 #[test]
@@ -35,6 +36,23 @@ fn lmtp() {
         Box::new(move || {
             let (session, backend) = daemon.session(true, false);
             Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
+        })
+    });
+}
+
+#[test]
+fn pop3() {
+    play_all(Protocol::Pop3, |site, runtime| {
+        let daemon: Pop3d = start(site, &runtime);
+        Box::new(move || {
+            let (session, backend) = daemon.login(true, true);
+            let after = Rc::clone(&runtime);
+            let then = move |login, gate: Gate| -> Box<dyn Stage> {
+                let (session, backend) = gate.admit(login);
+                Box::new(Joined { session, backend, runtime: after, then: None })
+            };
+            let runtime = Rc::clone(&runtime);
+            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
         })
     });
 }
