@@ -67,14 +67,15 @@ impl Suite {
     /// All four daemons over a plain site.
     #[must_use]
     pub fn start() -> Self {
-        Self::with(&[])
+        Self::of(Site::new(&[]), &["lmtp-deliverd", "mtad", "imapd", "pop3d"])
     }
 
-    /// All four daemons, with lines over the site's configuration.
+    /// mtad and lmtp-deliverd alone, with lines over the site's configuration: for mail that nobody
+    /// reads.
     #[must_use]
-    pub fn with(lines: &[&str]) -> Self {
+    pub fn transport(lines: &[&str]) -> Self {
         let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
-        Self::of(Site::new(&lines), &["lmtp-deliverd", "mtad", "imapd", "pop3d"])
+        Self::of(Site::new(&lines), &["lmtp-deliverd", "mtad"])
     }
 
     /// These daemons over a site.
