@@ -242,7 +242,7 @@ impl Dir {
         if let Some(seconds) = modified {
             file.set_modified(seconds)?;
         }
-        file.sync_all()?;
+        file.sync_with_times()?;
         file.move_over(self, name)?;
         self.sync()
     }
@@ -332,7 +332,7 @@ mod tests {
         assert!(dir.stat("a").unwrap_err().is_missing());
         let mut file = dir.create_new("a").unwrap();
         file.write(b"x").unwrap();
-        file.sync_data().unwrap();
+        file.sync().unwrap();
         file.move_to(&dir, "b").unwrap();
         assert_eq!(dir.read("b", 10).unwrap(), b"x");
         let error = dir.create_new("c").unwrap().move_to(&dir, "b").unwrap_err();

@@ -55,7 +55,7 @@ impl NewFile {
     }
 
     /// Sets the time of its last change, in seconds since 1970. To last, it needs
-    /// [`sync_all`](Self::sync_all).
+    /// [`sync_with_times`](Self::sync_with_times).
     pub fn set_modified(&self, seconds: i64) -> Result<()> {
         let times = Timestamps {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
@@ -65,13 +65,13 @@ impl NewFile {
     }
 
     /// Makes content and length last.
-    pub fn sync_data(&mut self) -> Result<()> {
+    pub fn sync(&mut self) -> Result<()> {
         let done = once(&mut self.state, || self.file.sync_data());
         done.map_err(|error| self.dir.error(&self.name, error))
     }
 
     /// Makes content, length and times last.
-    pub fn sync_all(&mut self) -> Result<()> {
+    pub fn sync_with_times(&mut self) -> Result<()> {
         let done = once(&mut self.state, || self.file.sync_all());
         done.map_err(|error| self.dir.error(&self.name, error))
     }
@@ -123,7 +123,7 @@ impl AppendFile {
     }
 
     /// Makes content and length last.
-    pub fn sync_data(&mut self) -> Result<()> {
+    pub fn sync(&mut self) -> Result<()> {
         let done = once(&mut self.state, || self.file.sync_data());
         done.map_err(|error| self.dir.error(&self.name, error))
     }

@@ -84,9 +84,9 @@ impl Appending {
         match self.message.internal_date {
             Some(seconds) => {
                 self.file.set_modified(seconds)?;
-                Ok(self.file.sync_all()?)
+                Ok(self.file.sync_with_times()?)
             }
-            None => Ok(self.file.sync_data()?),
+            None => Ok(self.file.sync()?),
         }
     }
 

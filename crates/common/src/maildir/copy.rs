@@ -142,6 +142,6 @@ fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(
     let mut copy = to.tmp.create_new(name::base(&target.name))?;
     copy.fill(&mut source)?;
     copy.set_modified(modified.seconds)?;
-    copy.sync_all()?;
+    copy.sync_with_times()?;
     Ok(copy.move_to(to.at(target.place), &*target.name)?)
 }

@@ -146,7 +146,7 @@ impl UidList {
             let _ = file.cut(length);
             return Err(error.into());
         }
-        Ok(file.sync_data()?)
+        Ok(file.sync()?)
     }
 
     /// Writes the whole file anew.

@@ -45,7 +45,7 @@ impl Incoming {
     /// The disk is full or broken; then it is not in the queue.
     pub(crate) fn commit(mut self) -> Result<Entry, QueueError> {
         self.file.write(&format::encode_end(self.size, self.checksum))?;
-        self.file.sync_data()?;
+        self.file.sync()?;
         let id = self.letter.id.clone();
         self.file.move_to(&self.messages, id.as_str())?;
         if let Err(error) = self.messages.sync() {
