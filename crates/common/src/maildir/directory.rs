@@ -139,6 +139,7 @@ impl Directory {
     pub fn subscribe(&self, name: &str, subscribed: bool) -> Result<(), StoreError> {
         let name = self.naming.canonical(name);
         let home = self.home()?;
+        let _lock = self.lock(&home)?;
         let directory = match self.find(&home, &name)? {
             Some(directory) => directory,
             None => self.new_directory(&name).or_else(|error| {

@@ -32,7 +32,7 @@ pub(super) fn read(home: &Dir) -> Result<BTreeSet<String>, StoreError> {
     }
 }
 
-/// Changes the set, durably.
+/// Changes the set, durably. The caller holds the lock on the user's mailboxes.
 pub(super) fn change(
     home: &Dir,
     change: impl FnOnce(&mut BTreeSet<String>),
