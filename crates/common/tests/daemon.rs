@@ -5,7 +5,6 @@
 
 mod echo;
 
-use std::future::Future;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -95,17 +94,15 @@ impl Daemon for EchoDaemon {
         Ok(())
     }
 
-    fn connection(
+    async fn connection(
         self: Arc<Self>,
         mut stream: Stream,
         _role: Role,
         surroundings: Surroundings,
-    ) -> impl Future<Output = io::Result<()>> + Send {
-        async move {
-            let mut session = Echo::new();
-            converse(&mut session, &mut stream, &mut Mirror, &surroundings).await?;
-            Ok(())
-        }
+    ) -> io::Result<()> {
+        let mut session = Echo::new();
+        converse(&mut session, &mut stream, &mut Mirror, &surroundings).await?;
+        Ok(())
     }
 }
 

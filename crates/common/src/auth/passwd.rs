@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let file = b"# people\n\nann@example.org:{PLAIN}apple:5000:5000::/home/ann::quota=1\r\n\
+        let file = b"# people\n\nann@example.org:{PLAIN}apple:5000:5000::/srv/ann::quota=1\r\n\
                      Bob@Example.Org:{PLAIN}banana\nann@example.org:{PLAIN}other\n\
                      root:{PLAIN}x\nno-password@example.org\n\xff@example.org:x\nzoe@example.org:";
         let users = Users::read(file, "passwd");

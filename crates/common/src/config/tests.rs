@@ -115,8 +115,8 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "4:11: auth.hashing: write a number from 1; there is no \"unlimited\"",
         ),
         (
-            "[limits]\nrecipients = 99",
-            "4:14: limits.recipients: write a number from 100; there is no \"unlimited\"",
+            "[limits]\nsmtp_command_line = 99",
+            "4:21: limits.smtp_command_line: write a number from 512; there is no \"unlimited\"",
         ),
         ("[limits]\nhops = -1", "4:8: limits.hops: a number from 0 is expected here, not -1"),
         (

@@ -29,7 +29,9 @@ pub(super) fn of(kind: &Kind, path: &[String]) -> String {
             format!("{key}: unknown value '{name}'{}", hint(name, known))
         }
         Kind::MissingField(name) => missing(name, path),
-        Kind::InvalidValue(Actual::Unsigned(0), expected) if expected.contains("nonzero") => {
+        Kind::InvalidValue(Actual::Unsigned(_) | Actual::Signed(_), expected)
+            if expected.contains("nonzero") =>
+        {
             format!("{key}: write a number from 1; there is no \"unlimited\"")
         }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
@@ -77,6 +79,7 @@ fn hint(name: &str, known: &[&str]) -> String {
 fn wanted(expected: &str) -> &str {
     match expected {
         "u16" | "u32" | "u64" | "usize" => "a number from 0",
+        "a nonzero usize" => "a number from 1",
         "i64" => "a number",
         "a sequence" => "a list [...]",
         "path string" => "a path in quotes",

@@ -1,5 +1,6 @@
 //! Accepting connections, and what each begins with.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,23 +112,27 @@ struct Start<Role> {
 }
 
 /// One connection's whole life. Its future is what a sleeping session costs.
-async fn session<D: Daemon>(
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps room for its arguments twice")]
+fn session<D: Daemon>(
     daemon: Arc<D>,
     mut stream: Stream,
     start: Start<D::Role>,
     surroundings: Surroundings,
-) {
-    let _slot = start.slot;
-    debug!("connected");
-    if start.tls == TlsMode::Implicit
-        && let Err(error) = Box::pin(begin_tls(&mut stream, &surroundings)).await
-    {
-        info!(%error, "TLS failed");
-        return;
-    }
-    match daemon.connection(stream, start.role, surroundings).await {
-        Ok(()) => debug!("disconnected"),
-        Err(error) => info!(%error, "connection lost"),
+) -> impl Future<Output = ()> + Send {
+    async move {
+        // By reference: moved, it would have room twice.
+        let _slot = &start.slot;
+        debug!("connected");
+        if start.tls == TlsMode::Implicit
+            && let Err(error) = Box::pin(begin_tls(&mut stream, &surroundings)).await
+        {
+            info!(%error, "TLS failed");
+            return;
+        }
+        match daemon.connection(stream, start.role, surroundings).await {
+            Ok(()) => debug!("disconnected"),
+            Err(error) => info!(%error, "connection lost"),
+        }
     }
 }
 
@@ -158,5 +163,70 @@ async fn breathe(error: &io::Error) {
     } else {
         warn!(%error, "cannot accept a connection");
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::Listener;
+    use super::super::connections::Connections;
+    use super::*;
+    use crate::config::Site;
+    use crate::echo::{Echo, Mirror};
+    use crate::serve::converse;
+
+    struct EchoDaemon;
+
+    impl Daemon for EchoDaemon {
+        const NAME: &'static str = "echod";
+        type Role = ();
+
+        fn listeners(_site: &Site) -> Vec<Listener<()>> {
+            Vec::new()
+        }
+
+        fn role(_socket_name: &str) -> Option<((), TlsMode)> {
+            None
+        }
+
+        fn start(_site: Arc<Site>) -> Result<Self, StartError> {
+            Ok(Self)
+        }
+
+        fn reload(&self, _site: Arc<Site>) -> Result<(), StartError> {
+            Ok(())
+        }
+
+        async fn connection(
+            self: Arc<Self>,
+            mut stream: Stream,
+            _role: (),
+            surroundings: Surroundings,
+        ) -> io::Result<()> {
+            let mut session = Echo::new();
+            converse(&mut session, &mut stream, &mut Mirror, &surroundings).await?;
+            Ok(())
+        }
+    }
+
+    /// What the skeleton puts around a session's own memory, for as long as it sleeps.
+    #[tokio::test]
+    async fn the_future_of_a_connection_is_small() {
+        let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+        let slot = Connections::new(1).enter().await;
+        let surroundings = Surroundings {
+            tls: None,
+            connect_tls: None,
+            stop: CancellationToken::new(),
+            write_patience: Duration::from_secs(1),
+        };
+        let start = Start { role: (), tls: TlsMode::Starttls, slot };
+        let stream = Stream::accepted_unix(ours);
+        let session = session(Arc::new(EchoDaemon), stream, start, surroundings);
+        let size = size_of_val(&session.instrument(info_span!("session")));
+        assert!(size <= 768, "{size} octets");
     }
 }

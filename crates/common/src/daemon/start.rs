@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{Daemon, StartError, bind, inherited, life};
 use crate::config::{self, Source};
@@ -75,6 +76,7 @@ fn complain(mistakes: &impl Display) {
 /// Sockets are bound while there is only this thread, because the umask that makes a Unix socket
 /// 0660 is the whole process's.
 fn begin<D: Daemon>(source: Source, site: Arc<config::Site>) -> Result<(), StartError> {
+    raise_file_limit(site.limits.connections);
     let mut listeners = inherited::listeners::<D>()?;
     if listeners.is_empty() {
         listeners = bind::listeners(D::listeners(&site))?;
@@ -91,4 +93,19 @@ fn begin<D: Daemon>(source: Source, site: Arc<config::Site>) -> Result<(), Start
     // Work on other threads may be stuck in the system; the sessions had their time.
     runtime.shutdown_background();
     ended
+}
+
+/// Descriptors that a daemon needs besides its connections'.
+const OTHER_FILES: u64 = 256;
+
+/// Takes all the descriptors that the system gives: the usual soft limit of 1024 is there for
+/// select(2), which nobody here calls.
+fn raise_file_limit(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    if files.is_some_and(|files| files < wanted) {
+        warn!(files, connections, "fewer open files than limits.connections: raise LimitNOFILE=");
+    }
 }

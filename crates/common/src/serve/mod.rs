@@ -81,16 +81,19 @@ const LINGER: Duration = Duration::from_secs(2);
 /// # Errors
 /// The peer takes no output within its patience (`TimedOut`), TLS cannot be agreed on, or the
 /// connection broke in an unusual way; a peer that just goes is [`Outcome::Vanished`].
-pub async fn converse<S: Session, B: Backend<S>>(
-    session: &mut S,
-    stream: &mut Stream,
-    backend: &mut B,
-    surroundings: &Surroundings,
-) -> io::Result<Outcome> {
+pub fn converse<'a, S: Session, B: Backend<S>>(
+    session: &'a mut S,
+    stream: &'a mut Stream,
+    backend: &'a mut B,
+    surroundings: &'a Surroundings,
+) -> impl Future<Output = io::Result<Outcome>> {
+    // A block, because an `async fn` keeps room for its arguments twice.
     let mut conversation = Conversation { session, stream, backend, surroundings, out: Vec::new() };
-    match conversation.rounds().await {
-        Err(error) if is_departure(&error) => Ok(Outcome::Vanished),
-        ended => ended,
+    async move {
+        match conversation.rounds().await {
+            Err(error) if is_departure(&error) => Ok(Outcome::Vanished),
+            ended => ended,
+        }
     }
 }
 

@@ -20,11 +20,14 @@ use crate::tls::{Acceptor, Connector};
 
 /// A connection, whatever carries it.
 ///
-/// TLS is boxed: a connection in clear, or one that sleeps, pays nothing for it here. That it is
-/// tokio-rustls stays hidden, because rustls' unbuffered interface saves an idle session 4 KiB
-/// and will come in its place.
+/// Boxed, because it is handed from future to future, each of which keeps room for it. That TLS
+/// is tokio-rustls stays hidden: rustls' unbuffered interface saves an idle session 4 KiB and may
+/// come in its place.
 #[derive(Debug)]
-pub struct Stream {
+pub struct Stream(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     carrier: Carrier,
     peer: Option<IpAddr>,
     peer_uid: Option<u32>,
@@ -80,14 +83,14 @@ impl Stream {
     /// shown as IPv4.
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {
-        self.peer
+        self.0.peer
     }
 
     /// What TLS agreed on, if it holds. A session on an implicit-TLS listener is told with
     /// `Session::secured` before its first step.
     #[must_use]
     pub fn secured(&self) -> Option<Secured> {
-        match &self.carrier {
+        match &self.0.carrier {
             Carrier::Tls(stream) => agreed(stream.get_ref().1),
             Carrier::Clear(_) | Carrier::Broken => None,
         }
@@ -96,7 +99,7 @@ impl Stream {
     /// Uid of the peer on a Unix socket (SO_PEERCRED).
     #[must_use]
     pub fn peer_uid(&self) -> Option<u32> {
-        self.peer_uid
+        self.0.peer_uid
     }
 
     /// Begins TLS as the server. After an error nothing more can be said.
@@ -106,7 +109,7 @@ impl Stream {
     pub async fn accept_tls(&mut self, acceptor: &Acceptor) -> io::Result<()> {
         let socket = self.take_clear()?;
         let stream = acceptor.accept(socket).await?;
-        self.carrier = Carrier::Tls(Box::new(stream.into()));
+        self.0.carrier = Carrier::Tls(Box::new(stream.into()));
         Ok(())
     }
 
@@ -115,13 +118,13 @@ impl Stream {
     /// # Errors
     /// As [`accept_tls`](Self::accept_tls).
     pub async fn connect_tls(&mut self, connector: &Connector) -> io::Result<()> {
-        let Origin::Connected(host) = &self.origin else {
+        let Origin::Connected(host) = &self.0.origin else {
             return Err(io::Error::other("TLS as a client on an accepted connection"));
         };
         let host = host.clone();
         let socket = self.take_clear()?;
         let stream = connector.connect(&host, socket).await?;
-        self.carrier = Carrier::Tls(Box::new(stream.into()));
+        self.0.carrier = Carrier::Tls(Box::new(stream.into()));
         Ok(())
     }
 
@@ -134,13 +137,13 @@ impl Stream {
     }
 
     pub(super) fn origin(&self) -> &Origin {
-        &self.origin
+        &self.0.origin
     }
 
     /// Octets worth reading at once. Who sits on this machine may fill a whole batch of LMTP
     /// transactions; a stranger gets a quarter of it.
     pub(super) fn read_size(&self) -> usize {
-        match self.peer {
+        match self.0.peer {
             None => 256 << 10,
             Some(_) => 64 << 10,
         }
@@ -165,19 +168,21 @@ impl Stream {
         let peer = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
         // Replies are gathered before they are written: Nagle could only delay them.
         let _ = stream.set_nodelay(true);
-        Self { carrier: Carrier::Clear(Socket::Tcp(stream)), peer, peer_uid: None, origin }
+        let carrier = Carrier::Clear(Socket::Tcp(stream));
+        Self(Box::new(Parts { carrier, peer, peer_uid: None, origin }))
     }
 
     fn from_unix(stream: UnixStream, origin: Origin) -> Self {
         let peer_uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
-        Self { carrier: Carrier::Clear(Socket::Unix(stream)), peer: None, peer_uid, origin }
+        let carrier = Carrier::Clear(Socket::Unix(stream));
+        Self(Box::new(Parts { carrier, peer: None, peer_uid, origin }))
     }
 
     fn take_clear(&mut self) -> io::Result<Socket> {
-        match std::mem::replace(&mut self.carrier, Carrier::Broken) {
+        match std::mem::replace(&mut self.0.carrier, Carrier::Broken) {
             Carrier::Clear(socket) => Ok(socket),
             other => {
-                self.carrier = other;
+                self.0.carrier = other;
                 Err(io::Error::other("TLS can begin only once"))
             }
         }
@@ -202,7 +207,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
+        match &mut self.get_mut().0.carrier {
             Carrier::Clear(socket) => Pin::new(socket).poll_read(cx, buffer),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             Carrier::Broken => broken(),
@@ -216,7 +221,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().carrier {
+        match &mut self.get_mut().0.carrier {
             Carrier::Clear(socket) => Pin::new(socket).poll_write(cx, bytes),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Carrier::Broken => broken(),
@@ -224,7 +229,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
+        match &mut self.get_mut().0.carrier {
             Carrier::Clear(socket) => Pin::new(socket).poll_flush(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Broken => broken(),
@@ -232,7 +237,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
+        match &mut self.get_mut().0.carrier {
             Carrier::Clear(socket) => Pin::new(socket).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Broken => broken(),
