@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+
 use super::*;
 
 struct Place {
@@ -281,3 +283,42 @@ fn an_unreadable_file_hides_no_other_mistake() {
     assert!(found[0].starts_with("posthorn.toml:3:8: limits.hops"), "{found:?}");
     assert!(found[1].starts_with("conf.d/10.toml:1:"), "{found:?}");
 }
+
+proptest! {
+    /// Whatever lines come together: no panic, an end, and for every mistake of a file its place.
+    #[test]
+    fn any_lines_are_read_or_told(lines in proptest::collection::vec(0..LINES.len(), 0..12)) {
+        let text: Vec<_> = lines.iter().filter_map(|&line| LINES.get(line).copied()).collect();
+        let place = Place::new(&format!("{HEAD}{}", text.join("\n")));
+        if let Err(mistakes) = place.load(&[]) {
+            prop_assert!(!mistakes.is_empty());
+            for mistake in mistakes {
+                let at = mistake.strip_prefix("posthorn.toml:").unwrap_or_default();
+                prop_assert!(at.starts_with(|c: char| c.is_ascii_digit()), "{}", mistake);
+            }
+        }
+    }
+}
+
+const LINES: [&str; 20] = [
+    "[limits]",
+    "[[mtad.listen]]",
+    "[mtad]",
+    "[tls]",
+    "mtad = 5",
+    "listen = 5",
+    "listen = [5, { role = 'mx' }, [], { address = ':25', role = 'x', role2 = {} }]",
+    "address = ':25'",
+    "role = 'mx'",
+    "role = ['mx']",
+    "hops = 0",
+    "hops = 99999999999999999999",
+    "local = ['a b', 5, 'c.d', {}]",
+    "[domains]",
+    "key = '/k'",
+    "drain = {}",
+    "[a.b.c]",
+    "'' = 1",
+    "\u{e4} = 1",
+    "\u{0}",
+];

@@ -140,7 +140,9 @@ async fn begin_tls(stream: &mut Stream, surroundings: &Surroundings) -> io::Resu
     let Some(acceptor) = &surroundings.tls else {
         return Err(io::Error::other("there is no certificate: write [tls] in the configuration"));
     };
-    timeout(HANDSHAKE_PATIENCE, stream.accept_tls(acceptor)).await?
+    let handshake = timeout(HANDSHAKE_PATIENCE, stream.accept_tls(acceptor));
+    let stopped = || io::Error::other("the daemon stops");
+    surroundings.stop.run_until_cancelled(handshake).await.ok_or_else(stopped)??
 }
 
 fn peer(stream: &Stream) -> String {

@@ -1,7 +1,8 @@
 //! How many connections there are, and how many there may be.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{error, warn};
@@ -12,7 +13,12 @@ pub(super) struct Connections {
     slots: Arc<Semaphore>,
     limit: usize,
     panics: AtomicU64,
+    /// When it was last told that there is no room.
+    told: Mutex<Option<Instant>>,
 }
+
+/// Being full is told again after so long.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The right to be a connection; given back when dropped.
 #[derive(Debug)]
@@ -25,18 +31,26 @@ impl Connections {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         let limit = limit.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(limit));
-        Arc::new(Self { slots, limit, panics: AtomicU64::new(0) })
+        Arc::new(Self { slots, limit, panics: AtomicU64::new(0), told: Mutex::new(None) })
     }
 
     /// Waits until there is room.
     pub(super) async fn enter(self: &Arc<Self>) -> Slot {
         if self.slots.available_permits() == 0 {
-            warn!(limit = self.limit, "limits.connections is reached: new connections wait");
+            self.tell();
         }
         let permit = Arc::clone(&self.slots).acquire_owned().await;
         Slot {
             _permit: permit.expect("the semaphore is never closed"),
             connections: Arc::clone(self),
+        }
+    }
+
+    fn tell(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            warn!(limit = self.limit, "limits.connections is reached: new connections wait");
+            *told = Some(Instant::now());
         }
     }
 

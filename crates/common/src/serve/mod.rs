@@ -75,6 +75,9 @@ pub(crate) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a peer that was told goodbye may take to hang up.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// The same while the daemon stops.
+const LINGER_STOPPING: Duration = Duration::from_millis(200);
+
 /// Carries a conversation to its end. On an error the session is left as it was, so that its
 /// owner can ask it what was under way.
 ///
@@ -135,8 +138,7 @@ impl<S: Session, B: Backend<S>> Conversation<'_, S, B> {
                     return Ok(Outcome::Done);
                 }
                 Step::Close => {
-                    let patience = self.surroundings.write_patience;
-                    Box::pin(close(self.stream, &self.out, patience)).await?;
+                    Box::pin(close(self.stream, &self.out, self.surroundings)).await?;
                     return Ok(Outcome::Closed);
                 }
             }
@@ -224,11 +226,12 @@ async fn start_tls(
 }
 
 /// Says goodbye. A peer that no longer listens is no error here: both sides wanted to end.
-async fn close(stream: &mut Stream, out: &[u8], patience: Duration) -> io::Result<()> {
+async fn close(stream: &mut Stream, out: &[u8], around: &Surroundings) -> io::Result<()> {
+    let patience = around.write_patience;
     let farewell = async {
         stream.write(out, patience).await?;
         timeout(patience, stream.shutdown()).await??;
-        linger(stream).await;
+        linger(stream, if around.stop.is_cancelled() { LINGER_STOPPING } else { LINGER }).await;
         Ok(())
     };
     match farewell.await {
@@ -239,7 +242,7 @@ async fn close(stream: &mut Stream, out: &[u8], patience: Duration) -> io::Resul
 
 /// Reads on for a moment: closing a socket with unread input makes the kernel send a reset, and
 /// a reset takes the goodbye away from a peer that has not read it yet.
-async fn linger(stream: &mut Stream) {
+async fn linger(stream: &mut Stream, patience: Duration) {
     if matches!(stream.origin(), Origin::Connected(_)) {
         return;
     }
@@ -247,7 +250,7 @@ async fn linger(stream: &mut Stream) {
         let mut rest = [0; 1024];
         while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
     };
-    let _ = timeout(LINGER, until_end).await;
+    let _ = timeout(patience, until_end).await;
 }
 
 /// Whether this is how a connection looks whose peer just went away.
