@@ -331,6 +331,7 @@ impl Session for Login {
         }
     }
 
+    #[expect(clippy::misnamed_getters, reason = "this is the patience before login")]
     fn patience(&self) -> Duration {
         self.setup.limits.patience_before_login
     }

@@ -288,7 +288,8 @@ mod tests {
     #[test]
     fn what_is_owed() {
         let before = [(10, 0), (20, 0), (30, 1)];
-        let table: [(&[(Uid, u8)], &str, &str); 6] = [
+        type Row<'a> = (&'a [(Uid, u8)], &'a str, &'a str);
+        let table: [Row<'_>; 6] = [
             (&before, "", ""),
             (&[(20, 0)], "* 3 EXPUNGE|* 1 EXPUNGE|", ""),
             (

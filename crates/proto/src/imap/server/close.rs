@@ -17,13 +17,13 @@ impl Server {
     pub(super) fn emptied(
         &mut self,
         tag: String,
-        result: Result<Arc<Snapshot>, Failure>,
+        result: &Result<Arc<Snapshot>, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
         match result {
             Ok(_) | Err(Failure::NoSuchMailbox) => self.let_go(tag, "OK Close completed."),
             Err(failure) => {
-                reply::tagged(out, &tag, reply::failure(failure));
+                reply::tagged(out, &tag, reply::failure(*failure));
                 Turn::Again
             }
         }

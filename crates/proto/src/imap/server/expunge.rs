@@ -8,7 +8,7 @@ impl Server {
     pub(super) fn expunge(
         &mut self,
         tag: String,
-        positions: Option<Vec<u32>>,
+        positions: Option<&[u32]>,
         out: &mut Vec<u8>,
     ) -> Turn {
         let Some(view) = self.view.as_deref() else {
@@ -17,7 +17,7 @@ impl Server {
         if view.read_only {
             return self.read_only(tag, out);
         }
-        let uids = positions.as_deref().map(|positions| view.uids(positions));
+        let uids = positions.map(|positions| view.uids(positions));
         if uids.as_ref().is_some_and(Vec::is_empty) {
             return self.finish(tag, "OK Expunge completed.", Telling::ALL, out);
         }

@@ -56,11 +56,11 @@ impl Server {
     pub(super) fn seen(
         &mut self,
         asked: Asked,
-        result: Result<Arc<Snapshot>, Failure>,
+        result: &Result<Arc<Snapshot>, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
         let telling = Telling { uids: asked.uids, ..Telling::NO_EXPUNGE };
-        if let Err(turn) = self.tell(&result, telling, out) {
+        if let Err(turn) = self.tell(result, telling, out) {
             return turn;
         }
         self.begin_fetch(asked, out)

@@ -19,10 +19,10 @@ impl Server {
     pub(super) fn idle_news(
         &mut self,
         tag: String,
-        now: Result<Arc<Snapshot>, Failure>,
+        now: &Result<Arc<Snapshot>, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
-        if let Err(turn) = self.tell(&now, Telling::ALL, out) {
+        if let Err(turn) = self.tell(now, Telling::ALL, out) {
             return turn;
         }
         self.phase = Phase::Idling { tag };

@@ -23,6 +23,7 @@ mod status;
 mod store;
 mod subscribe;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use append::Appending;
@@ -275,7 +276,7 @@ impl Server {
             Command::Idle => self.idle(tag, out),
             Command::Close => self.close(tag),
             Command::Unselect => self.unselect(tag),
-            Command::Expunge(positions) => self.expunge(tag, positions, out),
+            Command::Expunge(positions) => self.expunge(tag, positions.as_deref(), out),
             Command::Search { numbering, key } => self.search(tag, numbering, key),
             Command::Fetch { numbering, positions, items } => {
                 self.fetch(tag, numbering, positions, items, out)
@@ -325,7 +326,7 @@ impl Server {
             (Waiting::Select { tag, mailbox, read_only }, Answer::Selected(selected)) => {
                 self.selected(&tag, mailbox, read_only, selected, out)
             }
-            (Waiting::Close { tag }, Answer::Expunged(result)) => self.emptied(tag, result, out),
+            (Waiting::Close { tag }, Answer::Expunged(result)) => self.emptied(tag, &result, out),
             (Waiting::Unselect { tag, done }, Answer::Unselected) => {
                 self.unselected(&tag, done, out)
             }
@@ -348,7 +349,7 @@ impl Server {
     /// What is only asked with a mailbox selected.
     fn resume_selected(&mut self, waiting: Waiting, answer: Answer, out: &mut Vec<u8>) -> Turn {
         match (waiting, answer) {
-            (Waiting::FetchSeen(asked), Answer::Synced(result)) => self.seen(*asked, result, out),
+            (Waiting::FetchSeen(asked), Answer::Synced(result)) => self.seen(*asked, &result, out),
             (Waiting::Fetch { tag, uids, progress }, Answer::Fetched(fetch)) => {
                 self.fetched(tag, uids, progress, fetch, out)
             }
@@ -365,12 +366,12 @@ impl Server {
             (Waiting::Expunge { tag, uids }, Answer::Expunged(result)) => {
                 self.expunged(&tag, uids, result, out)
             }
-            (Waiting::Idle { tag }, Answer::Synced(result)) => self.idle_news(tag, result, out),
+            (Waiting::Idle { tag }, Answer::Synced(result)) => self.idle_news(tag, &result, out),
             (Waiting::Noop { tag, done }, Answer::Synced(result)) => {
                 self.noop_news(&tag, done, result, out)
             }
             (Waiting::Finish { tag, done, telling }, Answer::Synced(result)) => {
-                self.finished(&tag, &done, telling, result, out)
+                self.finished(&tag, &done, telling, &result, out)
             }
             (waiting, answer) => unreachable!("{waiting:?} was answered with {answer:?}"),
         }
@@ -403,11 +404,11 @@ impl Server {
         tag: &str,
         done: &str,
         telling: Telling<'_>,
-        now: Result<std::sync::Arc<Snapshot>, Failure>,
+        now: &Result<Arc<Snapshot>, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
         // The command itself went well: that there are no news now does not change it.
-        if let Err(turn) = self.tell(&now, telling, out) {
+        if let Err(turn) = self.tell(now, telling, out) {
             return turn;
         }
         reply::tagged(out, tag, done);
@@ -418,7 +419,7 @@ impl Server {
     /// and the client was sent away.
     fn tell(
         &mut self,
-        now: &Result<std::sync::Arc<Snapshot>, Failure>,
+        now: &Result<Arc<Snapshot>, Failure>,
         telling: Telling<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Turn> {

@@ -514,9 +514,8 @@ fn play(chat: &str, piece: usize) -> String {
     let mut played = format!("{about}\n\n");
     heard(&mut played, &mut connections);
     let mut unsent = Vec::new();
-    let mut lines = lines.lines().filter(|line| !line.starts_with('S')).peekable();
     let mut all = chat.lines().skip_while(|line| !line.is_empty()).skip(1);
-    while let Some(line) = lines.next() {
+    for line in lines.lines().filter(|line| !line.starts_with('S')) {
         let who = usize::from(line.starts_with("C2"));
         let Some((_, what)) = line.split_once([':', '<']) else {
             if line == "-- tls" {
@@ -612,4 +611,76 @@ fn chats_hold() {
         count += 1;
     }
     assert!(count > 30, "only {count} chats");
+}
+
+/// Pieces of commands, right and wrong.
+const WORDS: [&str; 48] = [
+    "a ",
+    "LOGIN ann@example.org apple\r\n",
+    "SELECT INBOX\r\n",
+    "FETCH ",
+    "UID ",
+    "STORE ",
+    "COPY ",
+    "MOVE ",
+    "SEARCH ",
+    "APPEND ",
+    "INBOX ",
+    "Sent",
+    "1:* ",
+    "*",
+    "1,3:2 ",
+    "(FLAGS UID)",
+    "BODY[]",
+    "BODY[1.HEADER.FIELDS (A)]<0.5>",
+    "+FLAGS ",
+    "(\\Seen)",
+    "(\\Deleted x)",
+    "EXPUNGE\r\n",
+    "CLOSE\r\n",
+    "IDLE\r\n",
+    "DONE\r\n",
+    "NOOP\r\n",
+    "{3}\r\n",
+    "{3+}\r\n",
+    "{70000+}\r\n",
+    "abc",
+    "\r\n",
+    "\r",
+    "\n",
+    "\0",
+    "\"",
+    "\\",
+    "&",
+    "&AOk-",
+    "(",
+    ")",
+    "OR ",
+    "NOT ",
+    "ALL",
+    "LIST \"\" ",
+    "%",
+    "CREATE ",
+    "RENAME ",
+    "\u{e9}",
+];
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_sent_breaks_a_session(
+        words in proptest::collection::vec(0..WORDS.len(), 0..60),
+        selected in proptest::bool::ANY,
+        piece in 1..40_usize,
+    ) {
+        let mail = Rc::new(RefCell::new(Mail::new()));
+        mail.borrow_mut().find("INBOX").unwrap().add(message("plain"), &NamedFlags::default(), 0);
+        let mut connection = Connection::new(&mail, &setup(""));
+        if selected {
+            connection.receive(b"a LOGIN ann@example.org apple\r\na SELECT INBOX\r\n");
+        }
+        let bytes: Vec<u8> = words.iter().flat_map(|&at| WORDS[at].bytes()).collect();
+        bytes.chunks(piece).for_each(|piece| connection.receive(piece));
+        let whole = connection.out.is_empty() || connection.out.ends_with(b"\r\n");
+        proptest::prop_assert!(whole, "{}", connection.out.escape_ascii());
+    }
 }

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn astrings() {
-        let table: [(&[u8], Option<(&[u8], &[u8])>); 14] = [
+        type Found<'a> = Option<(&'a [u8], &'a [u8])>;
+        let table: [(&[u8], Found<'_>); 14] = [
             (b"INBOX x", Some((b"INBOX", b" x"))),
             (b"a]b", Some((b"a]b", b""))),
             (b"\"a b\"c", Some((b"a b", b"c"))),

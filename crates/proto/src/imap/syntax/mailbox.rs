@@ -1,7 +1,5 @@
 //! Mailbox names, as arguments.
 
-use std::borrow::Cow;
-
 use super::cursor::Cursor;
 use super::{Refusal, utf7};
 
@@ -18,7 +16,7 @@ pub(super) fn mailbox(cursor: &mut Cursor<'_>, separator: char) -> Result<String
 }
 
 /// A name, reference or pattern out of its modified UTF-7.
-pub(super) fn decode(bytes: &Cow<'_, [u8]>) -> Result<String, Refusal> {
+pub(super) fn decode(bytes: &[u8]) -> Result<String, Refusal> {
     if !bytes.is_ascii() {
         return Err(EIGHT_BIT);
     }

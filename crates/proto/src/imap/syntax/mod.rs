@@ -208,7 +208,6 @@ pub enum State<'a> {
 pub type Tagged = (String, Result<Command, Refusal>);
 
 /// Reads a command as [`framing`] gives it.
-#[must_use]
 pub fn parse(bytes: &[u8], state: State<'_>, setup: &Setup) -> Tagged {
     let tag = framing::tag(bytes);
     if tag == "*" {
