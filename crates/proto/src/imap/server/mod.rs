@@ -4,6 +4,7 @@
 //! for. [`Server::run`] and [`Server::resume`] list them all.
 
 mod append;
+mod capability;
 mod close;
 mod copy;
 mod create;
@@ -12,8 +13,10 @@ mod expunge;
 mod fetch;
 mod idle;
 mod list;
+mod logout;
 mod lsub;
 mod namespace;
+mod news;
 mod noop;
 mod pattern;
 mod rename;
@@ -22,17 +25,18 @@ mod select;
 mod status;
 mod store;
 mod subscribe;
+mod waiting;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use append::Appending;
+use waiting::Waiting;
 
 use super::reply::{self, Mistakes};
 use super::syntax::framing::{Commands, Framed};
 use super::syntax::{self, Command, List, Refusal, State, StatusItem};
 use super::view::{Telling, View};
-use super::{Answer, Failure, Progress, Request, Setup, capability};
+use super::{Answer, Failure, Progress, Request, Setup};
 use crate::mailbox::{FlagChange, Snapshot};
 use crate::{Ended, Secured, Session, Step};
 
@@ -62,105 +66,6 @@ enum Phase {
     Ending(Ended),
     /// All was said.
     Closed,
-}
-
-/// What an answer is for.
-#[derive(Debug)]
-enum Waiting {
-    /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE: what is said when it went well.
-    Change {
-        tag: String,
-        done: &'static str,
-    },
-    /// DELETE of the selected mailbox: it must be let go first.
-    Delete {
-        tag: String,
-        mailbox: String,
-    },
-    List {
-        tag: String,
-        list: List,
-    },
-    Lsub {
-        tag: String,
-        list: List,
-    },
-    Status {
-        tag: String,
-        items: Vec<StatusItem>,
-        mailbox: String,
-    },
-    Select {
-        tag: String,
-        mailbox: String,
-        read_only: bool,
-    },
-    /// CLOSE: what had `\Deleted` is being removed.
-    Close {
-        tag: String,
-    },
-    /// CLOSE, UNSELECT: the mailbox is let go.
-    Unselect {
-        tag: String,
-        done: &'static str,
-    },
-    Append {
-        tag: String,
-        size: u64,
-        synchronizing: bool,
-    },
-    AppendBlock(Box<Appending>),
-    AppendCommit {
-        tag: String,
-    },
-    /// APPEND went wrong: how it is refused, and how much of the message is still to come.
-    AppendDiscard {
-        tag: String,
-        why: Refusal,
-        left: Option<u64>,
-    },
-    /// FETCH: `\Seen` is being set.
-    FetchSeen(Box<fetch::Asked>),
-    /// FETCH: responses are being written; `progress` is that of the question.
-    Fetch {
-        tag: String,
-        uids: bool,
-        progress: Progress,
-    },
-    Search {
-        tag: String,
-        uids: bool,
-    },
-    Store {
-        tag: String,
-        uids: bool,
-        silent: bool,
-        positions: Vec<u32>,
-        change: FlagChange,
-    },
-    Copy {
-        tag: String,
-        moving: bool,
-    },
-    Expunge {
-        tag: String,
-        uids: bool,
-    },
-    /// IDLE: what happened before or meanwhile.
-    Idle {
-        tag: String,
-    },
-    /// NOOP and CHECK: news are all that was wanted.
-    Noop {
-        tag: String,
-        done: &'static str,
-    },
-    /// Another command is done; news are told before its tagged reply.
-    Finish {
-        tag: String,
-        done: String,
-        telling: Telling<'static>,
-    },
 }
 
 /// What comes next.
@@ -308,132 +213,9 @@ impl Server {
         }
     }
 
-    fn resume(&mut self, waiting: Waiting, answer: Answer, out: &mut Vec<u8>) -> Turn {
-        match (waiting, answer) {
-            (Waiting::Change { tag, done }, Answer::Changed(result)) => {
-                self.changed(tag, done, result, out)
-            }
-            (Waiting::Delete { tag, mailbox }, Answer::Unselected) => self.delete(tag, mailbox),
-            (Waiting::List { tag, list }, Answer::Folders(folders)) => {
-                self.listed(tag, &list, folders, out)
-            }
-            (Waiting::Lsub { tag, list }, Answer::Folders(folders)) => {
-                self.lsubbed(tag, &list, folders, out)
-            }
-            (Waiting::Status { tag, items, mailbox }, Answer::Status(status)) => {
-                self.status_told(tag, &mailbox, &items, status, out)
-            }
-            (Waiting::Select { tag, mailbox, read_only }, Answer::Selected(selected)) => {
-                self.selected(&tag, mailbox, read_only, selected, out)
-            }
-            (Waiting::Close { tag }, Answer::Expunged(result)) => self.emptied(tag, &result, out),
-            (Waiting::Unselect { tag, done }, Answer::Unselected) => {
-                self.unselected(&tag, done, out)
-            }
-            (Waiting::Append { tag, size, synchronizing }, Answer::AppendReady(result)) => {
-                self.append_ready(tag, size, synchronizing, result, out)
-            }
-            (Waiting::AppendBlock(appending), Answer::AppendStored(result)) => {
-                self.append_stored(appending, result)
-            }
-            (Waiting::AppendCommit { tag }, Answer::Appended(result)) => {
-                self.appended(tag, result, out)
-            }
-            (Waiting::AppendDiscard { tag, why, left }, Answer::AppendDiscarded) => {
-                self.append_discarded(tag, why, left, out)
-            }
-            (waiting, answer) => self.resume_selected(waiting, answer, out),
-        }
-    }
-
-    /// What is only asked with a mailbox selected.
-    fn resume_selected(&mut self, waiting: Waiting, answer: Answer, out: &mut Vec<u8>) -> Turn {
-        match (waiting, answer) {
-            (Waiting::FetchSeen(asked), Answer::Synced(result)) => self.seen(*asked, &result, out),
-            (Waiting::Fetch { tag, uids, progress }, Answer::Fetched(fetch)) => {
-                self.fetched(tag, uids, progress, fetch, out)
-            }
-            (Waiting::Fetch { .. }, Answer::FetchBroken) => self.fetch_broken(out),
-            (Waiting::Search { tag, uids }, Answer::Searched(search)) => {
-                self.searched(tag, uids, search, out)
-            }
-            (Waiting::Store { tag, uids, silent, positions, change }, Answer::Synced(result)) => {
-                self.stored(&tag, uids, silent, &positions, &change, result, out)
-            }
-            (Waiting::Copy { tag, moving }, Answer::Copied(result)) => {
-                self.copied(&tag, moving, result, out)
-            }
-            (Waiting::Expunge { tag, uids }, Answer::Expunged(result)) => {
-                self.expunged(&tag, uids, result, out)
-            }
-            (Waiting::Idle { tag }, Answer::Synced(result)) => self.idle_news(tag, &result, out),
-            (Waiting::Noop { tag, done }, Answer::Synced(result)) => {
-                self.noop_news(&tag, done, result, out)
-            }
-            (Waiting::Finish { tag, done, telling }, Answer::Synced(result)) => {
-                self.finished(&tag, &done, telling, &result, out)
-            }
-            (waiting, answer) => unreachable!("{waiting:?} was answered with {answer:?}"),
-        }
-    }
-
     fn ask(&mut self, waiting: Waiting, request: Request) -> Turn {
         self.phase = Phase::Waiting(Box::new(waiting));
         Turn::Ask(request)
-    }
-
-    /// The command is done: tells what happened meanwhile, then `done` as its tagged reply. Some
-    /// clients miss what is only told to NOOP.
-    fn finish(
-        &mut self,
-        tag: String,
-        done: impl Into<String>,
-        telling: Telling<'static>,
-        out: &mut Vec<u8>,
-    ) -> Turn {
-        let done = done.into();
-        if self.view.is_none() {
-            reply::tagged(out, &tag, &done);
-            return Turn::Again;
-        }
-        self.ask(Waiting::Finish { tag, done, telling }, Request::Sync)
-    }
-
-    fn finished(
-        &mut self,
-        tag: &str,
-        done: &str,
-        telling: Telling<'_>,
-        now: &Result<Arc<Snapshot>, Failure>,
-        out: &mut Vec<u8>,
-    ) -> Turn {
-        // The command itself went well: that there are no news now does not change it.
-        if let Err(turn) = self.tell(now, telling, out) {
-            return turn;
-        }
-        reply::tagged(out, tag, done);
-        Turn::Again
-    }
-
-    /// Tells the client how the selected mailbox is now. `Err`: there is no such mailbox any more,
-    /// and the client was sent away.
-    fn tell(
-        &mut self,
-        now: &Result<Arc<Snapshot>, Failure>,
-        telling: Telling<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Turn> {
-        let Some(view) = self.view.as_deref_mut() else {
-            return Ok(());
-        };
-        match now {
-            Ok(now) => view
-                .report(now, telling, out)
-                .map_err(|_| self.bye("BYE Selected mailbox was replaced", out)),
-            // RFC 2180, 3.3: nothing better can be said of a mailbox that somebody else deleted.
-            Err(Failure::NoSuchMailbox) => Err(self.bye("BYE Selected mailbox was deleted", out)),
-            Err(_) => Ok(()),
-        }
     }
 
     /// To CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
@@ -446,17 +228,6 @@ impl Server {
     ) -> Turn {
         let done = result.map_or_else(reply::failure, |()| done);
         self.finish(tag, done, Telling::ALL, out)
-    }
-
-    fn capability(&mut self, tag: String, out: &mut Vec<u8>) -> Turn {
-        reply::untagged(out, &format!("CAPABILITY {}", capability::after_login()));
-        self.finish(tag, "OK Capability completed.", Telling::ALL, out)
-    }
-
-    fn logout(&mut self, tag: &str, out: &mut Vec<u8>) -> Turn {
-        reply::logout(out, tag);
-        self.phase = Phase::Closed;
-        Turn::Again
     }
 
     fn bye(&mut self, text: &str, out: &mut Vec<u8>) -> Turn {
