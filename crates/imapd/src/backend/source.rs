@@ -50,10 +50,11 @@ impl Source for Messages {
         self.message(uid)?.read_at(buffer, offset)
     }
 
-    fn passed_over(&mut self, uid: Uid, error: &ReadError<StoreError>) {
-        // Another session expunged it: nothing is wrong.
-        if !matches!(error, ReadError::Source(StoreError::Gone(_))) {
-            warn!(uid, %error, "cannot read a message");
-        }
+    fn is_gone(error: &StoreError) -> bool {
+        matches!(error, StoreError::Gone(_))
+    }
+
+    fn unreadable(&mut self, uid: Uid, error: &ReadError<StoreError>) {
+        warn!(uid, %error, "cannot read a message");
     }
 }

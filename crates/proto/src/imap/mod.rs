@@ -170,8 +170,10 @@ pub struct Progress {
     pub item: usize,
     /// Octets of that item's literal that are already written; `None` before its first octet.
     pub offset: Option<u64>,
-    /// Messages that were gone, or could not be read: the tagged reply tells of it.
+    /// Messages that were gone when they were to be read: the tagged reply tells of it.
     pub missing: u32,
+    /// Messages that are there and could not be read.
+    pub unreadable: u32,
 }
 
 /// A SEARCH under way. It goes to the backend and comes back until nothing is left to do.

@@ -131,10 +131,14 @@ fn one_message<S: Source>(
         Ok(Flow::Done) => fetch.out.extend_from_slice(b")\r\n"),
         Err(error) if resumed => return Err(error),
         Err(error) => {
-            source.passed_over(entry.uid, &error);
             fetch.out.truncate(start);
             fetch.progress.offset = None;
-            fetch.progress.missing += 1;
+            if matches!(&error, ReadError::Source(error) if S::is_gone(error)) {
+                fetch.progress.missing += 1;
+            } else {
+                fetch.progress.unreadable += 1;
+                source.unreadable(entry.uid, &error);
+            }
         }
     }
     fetch.progress.item = 0;

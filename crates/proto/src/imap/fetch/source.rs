@@ -21,8 +21,11 @@ pub trait Source {
     /// Reads at most `buffer.len()` octets as stored, from `offset`; 0 at the end.
     fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
 
-    /// A message is passed over because of this: the place to log it. Others are still served.
-    fn passed_over(&mut self, uid: Uid, error: &ReadError<Self::Error>);
+    /// Whether the error means that the message is there no more: then nothing is wrong.
+    fn is_gone(error: &Self::Error) -> bool;
+
+    /// A message cannot be read and is passed over: the place to log it. Others are still served.
+    fn unreadable(&mut self, uid: Uid, error: &ReadError<Self::Error>);
 }
 
 /// Why a message does not give what it should.

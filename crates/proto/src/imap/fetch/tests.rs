@@ -11,21 +11,28 @@ use crate::message::date::DateTime;
 struct Memory {
     messages: Vec<(Uid, Vec<u8>)>,
     readable: u64,
-    lost: Vec<(Uid, ReadError<Lost>)>,
+    unreadable: Vec<(Uid, ReadError<Lost>)>,
 }
+
+/// The UID of a message that cannot be read.
+const DAMAGED: Uid = 99;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Lost {
     Gone,
+    Damaged,
 }
 
 impl Memory {
     fn of(messages: &[&[u8]]) -> Self {
         let messages = (1..).zip(messages).map(|(uid, text)| (uid, text.to_vec())).collect();
-        Self { messages, readable: u64::MAX, lost: Vec::new() }
+        Self { messages, readable: u64::MAX, unreadable: Vec::new() }
     }
 
     fn text(&self, uid: Uid) -> Result<&[u8], Lost> {
+        if uid == DAMAGED {
+            return Err(Lost::Damaged);
+        }
         let found = self.messages.iter().find(|(known, _)| *known == uid);
         found.map(|(_, text)| text.as_slice()).ok_or(Lost::Gone)
     }
@@ -52,8 +59,12 @@ impl Source for Memory {
         Ok(count)
     }
 
-    fn passed_over(&mut self, uid: Uid, error: &ReadError<Lost>) {
-        self.lost.push((uid, error.clone()));
+    fn is_gone(error: &Lost) -> bool {
+        *error == Lost::Gone
+    }
+
+    fn unreadable(&mut self, uid: Uid, error: &ReadError<Lost>) {
+        self.unreadable.push((uid, error.clone()));
     }
 }
 
@@ -307,12 +318,11 @@ fn big_messages_come_in_many_answers_and_pieces() {
 fn messages_that_cannot_be_read_are_passed_over() {
     let items = [Item::Uid, section("BODY[]", &[], SectionText::All, None)];
     let mut source =
-        Memory { messages: vec![(2, b"x".to_vec())], readable: u64::MAX, lost: Vec::new() };
-    let (out, progress) = answered(&mut source, &[1, 2, 3], &items);
+        Memory { messages: vec![(2, b"x".to_vec())], readable: u64::MAX, unreadable: Vec::new() };
+    let (out, progress) = answered(&mut source, &[1, 2, DAMAGED], &items);
     assert_eq!(String::from_utf8_lossy(&out), "* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\n");
-    assert_eq!(progress.missing, 2);
-    let gone = |uid| (uid, ReadError::Source(Lost::Gone));
-    assert_eq!(source.lost, [gone(1), gone(3)]);
+    assert_eq!((progress.missing, progress.unreadable), (1, 1));
+    assert_eq!(source.unreadable, [(DAMAGED, ReadError::Source(Lost::Damaged))]);
 }
 
 #[test]

@@ -83,7 +83,8 @@ pub fn advance<S: Source>(
         match matching.holds(&search.key) {
             Ok(true) => search.found.push(search.next),
             Ok(false) => {}
-            Err(error) => source.passed_over(entry.uid, &error.into()),
+            Err(error) if S::is_gone(&error) => {}
+            Err(error) => source.unreadable(entry.uid, &error.into()),
         }
         search.next += 1;
     }

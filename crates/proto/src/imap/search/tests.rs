@@ -40,8 +40,12 @@ impl Source for Memory {
         Ok(count)
     }
 
-    fn passed_over(&mut self, uid: Uid, _error: &ReadError<Gone>) {
-        assert_eq!(uid, 3, "all others can be read");
+    fn is_gone(_error: &Gone) -> bool {
+        true
+    }
+
+    fn unreadable(&mut self, uid: Uid, _error: &ReadError<Gone>) {
+        panic!("message {uid} is only gone");
     }
 }
 

@@ -72,7 +72,7 @@ impl Server {
             return self.nothing_selected(&tag, out);
         };
         if positions.is_empty() {
-            return self.end_fetch(tag, uids, 0, out);
+            return self.end_fetch(tag, uids, Progress::default(), out);
         }
         let progress = Progress::default();
         let fetch = Fetch {
@@ -115,20 +115,20 @@ impl Server {
         if progress.message < fetch.positions.len() {
             return self.ask(Waiting::Fetch { tag, uids, progress }, Request::Fetch(fetch));
         }
-        self.end_fetch(tag, uids, progress.missing, out)
+        self.end_fetch(tag, uids, progress, out)
     }
 
     /// Within a literal, a BYE would be taken for the message.
-    pub(super) fn fetch_broken(&mut self, out: &mut Vec<u8>) -> Turn {
-        out.clear();
+    pub(super) fn fetch_broken(&mut self) -> Turn {
         self.phase = Phase::Closed;
         Turn::Again
     }
 
     /// RFC 3501, 7.4.1: no EXPUNGE while FETCH is answered; UID FETCH is another command, and
     /// UIDs that are gone are no mistake of the client's.
-    fn end_fetch(&mut self, tag: String, uids: bool, missing: u32, out: &mut Vec<u8>) -> Turn {
-        let done = match (missing, uids) {
+    fn end_fetch(&mut self, tag: String, uids: bool, came: Progress, out: &mut Vec<u8>) -> Turn {
+        let done = match (came.missing, uids) {
+            _ if came.unreadable > 0 => "NO [UNAVAILABLE] Some messages could not be read.",
             (0, _) => "OK Fetch completed.",
             (_, true) => "OK [EXPUNGEISSUED] Some messages were already expunged.",
             (_, false) => "NO [EXPUNGEISSUED] Some messages were already expunged.",

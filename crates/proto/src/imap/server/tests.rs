@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::super::fetch::{self, Reading, Source};
+use super::super::fetch::{self, ReadError, Reading, Source};
 use super::super::{Answer, Append, Appended, Copied, Login, Request, Selected, Status};
 use super::*;
 use crate::mailbox::{Change, Entry, Flags, Folder, NamedFlags, SpecialUse, Uid};
@@ -83,6 +83,10 @@ impl Source for &Mailbox {
 
     fn is_gone(_: &Gone) -> bool {
         true
+    }
+
+    fn unreadable(&mut self, uid: Uid, _: &ReadError<Gone>) {
+        panic!("message {uid} is only gone");
     }
 }
 
