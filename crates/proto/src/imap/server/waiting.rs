@@ -150,6 +150,7 @@ impl Server {
             (Waiting::Fetch { tag, uids, progress }, Answer::Fetched(fetch)) => {
                 self.fetched(tag, uids, progress, fetch, out)
             }
+            (Waiting::Fetch { .. }, Answer::FetchBroken) => self.fetch_broken(),
             (Waiting::Search { tag, uids }, Answer::Searched(search)) => {
                 self.searched(tag, uids, search, out)
             }
