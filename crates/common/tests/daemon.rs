@@ -413,6 +413,20 @@ fn exit_codes_and_words() {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.starts_with("--set limits.hops: limits.hops: a number"), "{words}");
 
+    let mut command = place.command();
+    command.env("POSTHORN_LIMITS__HOPS", "7").env("POSTHORN_TEST_LETTERS", "5").arg("--check");
+    command.env("POSTHORN_LMTP_DELIVERD__LISTEN", "[{address=\"/run/x.sock\"}]");
+    let shown = command.output().expect("this very program").stdout;
+    let shown = String::from_utf8_lossy(&shown);
+    let value = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    assert!(value("limits.hops").ends_with("= 7"), "{shown}");
+    assert!(value("lmtp-deliverd.listen[0].address").ends_with("\"/run/x.sock\""), "{shown}");
+    command.env("POSTHORN_LIMITS__HOPS", "0").env("POSTHORN_LGO__LEVEL", "info");
+    let words = command.output().expect("this very program").stderr;
+    let words = String::from_utf8_lossy(&words);
+    assert!(words.contains("POSTHORN_LIMITS__HOPS: limits.hops: write a number"), "{words}");
+    assert!(words.contains("POSTHORN_LGO: unknown key 'lgo', did you mean 'log'?"), "{words}");
+
     let output = place.command().arg("--version").output().expect("this very program");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("echod "));
 
