@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use mail_common::auth::{Auth, User};
 use mail_common::config::{self, Mistakes, Source};
 use mail_common::maildir::Directory;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -230,6 +230,8 @@ fn certificates() -> &'static Certificates {
 fn make_certificates() -> Result<Certificates, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose issuer has its own name for a self-signed one.
+    params.distinguished_name.push(DnType::CommonName, "The authority of a test");
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let names = ["localhost", "127.0.0.1", "::1", "mx.example.org"].map(str::to_owned);
