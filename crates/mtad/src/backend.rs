@@ -117,7 +117,8 @@ impl Connection {
             incoming.write(field.as_bytes())?;
             Ok(incoming)
         });
-        let incoming = begun.await.unwrap_or_else(|| Err(panicked())).map_err(refusal)?;
+        let incoming =
+            begun.await.unwrap_or_else(|| Err(panicked())).map_err(|error| refusal(&error))?;
         self.receiving = Receiving::Message(Box::new(incoming), Hops::default());
         Ok(())
     }
@@ -134,7 +135,7 @@ impl Connection {
                 block.clear();
                 Ok(block)
             }
-            Err(error) => Err(self.refuse(refusal(error))),
+            Err(error) => Err(self.refuse(refusal(&error))),
         }
     }
 
@@ -145,7 +146,8 @@ impl Connection {
             incoming.write(&block)?;
             incoming.commit()
         });
-        let entry = committed.await.unwrap_or_else(|| Err(panicked())).map_err(refusal)?;
+        let entry =
+            committed.await.unwrap_or_else(|| Err(panicked())).map_err(|error| refusal(&error))?;
         let id = entry.id.to_string();
         self.mtad.enqueue(entry);
         Ok(Accepted::Queued(id))
@@ -231,7 +233,7 @@ fn sasl(user: Option<&Address>) -> String {
 }
 
 /// What the peer hears when the queue does not take its message. Logged here, where it stops.
-fn refusal(error: QueueError) -> Failure {
+fn refusal(error: &QueueError) -> Failure {
     error!("message not taken: {error}");
     if error.is_full() { Failure::DiskFull } else { Failure::Unavailable }
 }

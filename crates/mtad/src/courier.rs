@@ -1,5 +1,4 @@
-//! The work besides connections: takes what is in the queue and what comes into it, and tries it
-//! when it is due.
+//! The work besides connections: takes what comes into the queue, and tries it when it is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use mail_common::time;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::Mtad;
 use crate::attempt::Attempt;
@@ -54,32 +53,17 @@ impl Courier {
     }
 
     pub(crate) async fn run(mut self) {
-        self.scan().await;
         while !self.stop.is_cancelled() {
             let wait = self.begin_what_is_due();
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 Some(entry) = self.arrivals.recv() => self.add(entry),
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
+                () = self.mtad.reloaded.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
         self.drain().await;
-    }
-
-    /// What an earlier process left.
-    async fn scan(&mut self) {
-        let queue = self.mtad.queue.clone();
-        match self.mtad.disk.run(move || queue.entries()).await {
-            Some(Ok(entries)) => {
-                info!("{} messages in the queue", entries.len());
-                entries.into_iter().for_each(|entry| self.add(entry));
-            }
-            Some(Err(error)) => {
-                error!("the queue cannot be listed, restart after mending it: {error}")
-            }
-            None => {}
-        }
     }
 
     /// Returns how long there is nothing to do, unless something happens.
@@ -101,11 +85,13 @@ impl Courier {
         LONG
     }
 
+    /// After a reload everything is tried again: it may be what the waiting mail waited for.
     fn take_new_settings(&mut self) {
         let routes = self.mtad.routes();
         if !Arc::ptr_eq(&routes, &self.routes) {
             self.lanes = Arc::new(Lanes::new(&self.mtad, &routes, &self.stop, &self.end));
             self.routes = routes;
+            self.schedule.make_all_due(time::now_micros());
         }
     }
 

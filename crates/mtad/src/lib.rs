@@ -15,6 +15,9 @@ mod queue;
 mod received;
 mod route;
 mod schedule;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod verdict;
 
 use std::io;
@@ -28,6 +31,7 @@ use mail_common::pool::Pool;
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
@@ -49,6 +53,7 @@ pub struct Mtad {
     arrivals: UnboundedSender<Entry>,
     /// For the courier, which takes it when it begins.
     arriving: Mutex<Option<UnboundedReceiver<Entry>>>,
+    reloaded: Notify,
 }
 
 impl Mtad {
@@ -114,14 +119,22 @@ impl Daemon for Mtad {
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
-        let queue = Queue::open(&site.mtad.spool).map_err(|error| not_usable(&site, &error))?;
+        let not_usable = |error| not_usable(&site, &error);
+        let queue = Queue::open(&site.mtad.spool).map_err(not_usable)?;
         let (arrivals, arriving) = unbounded_channel();
+        // Before the first connection: what arrives later is told once, and not found here too.
+        let left = queue.entries().map_err(not_usable)?;
+        info!("{} messages in the queue", left.len());
+        for entry in left {
+            let _ = arrivals.send(entry);
+        }
         Ok(Self {
             routes: RwLock::new(Arc::new(routes(site)?)),
             queue,
             disk: Pool::new("queue", DISK_THREADS),
             arrivals,
             arriving: Mutex::new(Some(arriving)),
+            reloaded: Notify::new(),
         })
     }
 
@@ -135,6 +148,7 @@ impl Daemon for Mtad {
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
         let new = Arc::new(routes(site)?);
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.reloaded.notify_one();
         Ok(())
     }
 

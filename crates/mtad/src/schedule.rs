@@ -49,6 +49,13 @@ impl Schedule {
         self.waiting.insert((due, entry.id.clone()), entry);
     }
 
+    /// Makes everything due: what made it wait may be mended.
+    pub(crate) fn make_all_due(&mut self, now: u64) {
+        for ((due, id), entry) in std::mem::take(&mut self.waiting) {
+            self.waiting.insert((due.min(now), id), entry);
+        }
+    }
+
     /// What is to be done now.
     pub(crate) fn next(&mut self, now: u64) -> Action {
         let Some(first) = self.waiting.first_entry() else { return Action::Idle };
@@ -153,6 +160,18 @@ mod tests {
         assert_eq!(schedule.next(NOW), Action::Wait(Duration::from_secs(5)));
         assert!(matches!(schedule.next(NOW + 5 * SECOND), Action::Attempt(_)));
         assert_eq!(schedule.next(NOW + 5 * SECOND), Action::Idle);
+    }
+
+    #[test]
+    fn all_can_be_made_due() {
+        let mut schedule = Schedule::default();
+        schedule.add(entry("a", NOW + 5 * SECOND), NOW, &settings());
+        schedule.add(entry("b", NOW - SECOND), NOW, &settings());
+        schedule.make_all_due(NOW);
+        for id in ["b", "a"] {
+            let Action::Attempt(entry) = schedule.next(NOW) else { panic!("{id} is due") };
+            assert_eq!(entry.id.as_str(), id);
+        }
     }
 
     #[test]

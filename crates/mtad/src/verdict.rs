@@ -32,7 +32,9 @@ pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     if outcome.is_accepted() {
         return Verdict::Sent { text: said, status };
     }
-    let text = format!("host {relay} said: {said} (in reply to {} command)", reply.command);
+    // A sender is told no paths of ours.
+    let host = if is_local { "lmtp-deliverd" } else { relay };
+    let text = format!("host {host} said: {said} (in reply to {} command)", reply.command);
     match outcome.is_permanent() {
         true => Verdict::Bounced { text, status },
         // 421: lmtp-deliverd stops, and comes back.
@@ -106,7 +108,7 @@ mod tests {
             (
                 said(450, "5.1.1 odd", "RCPT TO"),
                 true,
-                "dsn=4.0.0, status=deferred (host R said: 450 5.1.1 odd (in reply to RCPT TO command))",
+                "dsn=4.0.0, status=deferred (host lmtp-deliverd said: 450 5.1.1 odd (in reply to RCPT TO command))",
                 Some(Cause::Peer),
             ),
             (
@@ -118,7 +120,7 @@ mod tests {
             (
                 said(421, "4.3.2 bye", "MAIL FROM"),
                 true,
-                "dsn=4.3.2, status=deferred (host R said: 421 4.3.2 bye (in reply to MAIL FROM command))",
+                "dsn=4.3.2, status=deferred (host lmtp-deliverd said: 421 4.3.2 bye (in reply to MAIL FROM command))",
                 Some(Cause::LocalOutage),
             ),
             (

@@ -16,10 +16,14 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn begin(incoming: Dir, messages: Dir, letter: Letter) -> Result<Self, QueueError> {
+    pub(super) fn begin(
+        incoming: &Dir,
+        messages: &Dir,
+        letter: Letter,
+    ) -> Result<Self, QueueError> {
         let mut file = incoming.create_new(letter.id.as_str())?;
         file.write(&format::encode_letter(&letter))?;
-        Ok(Self { file, messages, letter, size: 0, checksum: 0 })
+        Ok(Self { file, messages: messages.clone(), letter, size: 0, checksum: 0 })
     }
 
     /// Its id.

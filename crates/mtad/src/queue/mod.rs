@@ -115,7 +115,7 @@ impl Queue {
     /// # Errors
     /// The disk is full or broken.
     pub(crate) fn begin(&self, letter: Letter) -> Result<Incoming, QueueError> {
-        Incoming::begin(self.incoming.clone(), self.messages.clone(), letter)
+        Incoming::begin(&self.incoming, &self.messages, letter)
     }
 
     /// The message as it travels, our `Received` field in front.
@@ -153,6 +153,13 @@ impl Queue {
     /// Puts a message aside that turned out to be damaged.
     pub(crate) fn quarantine(&self, id: &Id, damage: &Damage) {
         self.put_aside(OsStr::new(id.as_str()), damage);
+    }
+
+    /// Whether anything but `self` still has this queue.
+    #[cfg(test)]
+    #[allow(clippy::used_underscore_binding, reason = "the lock is held, not used")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self._lock) > 1
     }
 
     fn entry(&self, id: Id) -> Result<Entry, Damage> {

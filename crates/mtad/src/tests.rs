@@ -1,0 +1,374 @@
+//! From the queue to a peer that follows a script, over real sockets and a real spool.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use mail_common::config::{self, Source};
+use mail_common::log::Id;
+use mail_proto::address::ReversePath;
+use mail_proto::smtp::Failure;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::queue::{Letter, State};
+use crate::route::{Destination, Standing};
+
+const LETTER: &[u8] = b"Subject: hello\r\n\r\n.dot\r\n";
+
+/// A site with mtad in it; its peers are the test's.
+struct Scene {
+    directory: TempDir,
+    mtad: Arc<Mtad>,
+    stop: CancellationToken,
+    courier: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Scene {
+    fn new(more: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path();
+        let users = "ann@example.org:{PLAIN}apple\nbob@example.org:{PLAIN}banana\n";
+        std::fs::write(path.join("passwd"), users).unwrap();
+        std::fs::write(path.join("posthorn.toml"), config_text(path, more)).unwrap();
+        let mtad = Self::start(path);
+        let stop = CancellationToken::new();
+        Self { directory, mtad, stop, courier: None }
+    }
+
+    fn start(path: &Path) -> Arc<Mtad> {
+        let source = Source { file: path.join("posthorn.toml"), flags: Vec::new() };
+        let site = config::load(&source).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        Arc::new(Mtad::start(Arc::new(site)).unwrap())
+    }
+
+    /// As after the end of the process: nothing of it is left.
+    async fn restart(mut self) -> Self {
+        self.stop().await;
+        while Arc::strong_count(&self.mtad) > 1 || self.mtad.queue.is_shared() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let Self { directory, mtad, .. } = self;
+        drop(mtad);
+        let (mtad, stop) = (Self::start(directory.path()), CancellationToken::new());
+        Self { directory, mtad, stop, courier: None }
+    }
+
+    fn run(&mut self) {
+        let surroundings = Surroundings {
+            tls: None,
+            connect_tls: None,
+            stop: self.stop.clone(),
+            write_patience: Duration::from_secs(5),
+        };
+        self.courier = Some(tokio::spawn(Arc::clone(&self.mtad).background(surroundings)));
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        self.courier.take().unwrap().await.unwrap();
+    }
+
+    fn send(&self, sender: &str, recipients: &[&str]) -> Id {
+        let mut incoming = self
+            .mtad
+            .queue
+            .begin(Letter {
+                id: Id::new(),
+                arrived: mail_common::time::now_micros(),
+                sender: ReversePath::from_path(sender).unwrap().0,
+                recipients: recipients.iter().map(|to| to.parse().unwrap()).collect(),
+                eight_bit: false,
+            })
+            .unwrap();
+        incoming.write(LETTER).unwrap();
+        let entry = incoming.commit().unwrap();
+        let id = entry.id.clone();
+        self.mtad.enqueue(entry);
+        id
+    }
+
+    fn deliverd(&self, script: Script) -> mpsc::UnboundedReceiver<String> {
+        let listener = UnixListener::bind(self.directory.path().join("lmtp.sock")).unwrap();
+        let (heard, letters) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, script, connection, heard.clone()));
+            }
+        });
+        letters
+    }
+
+    fn waiting(&self) -> Vec<Entry> {
+        self.mtad.queue.entries().unwrap()
+    }
+
+    async fn until_empty(&self) {
+        for _ in 0..400 {
+            if self.waiting().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("still in the queue: {:?}", self.waiting());
+    }
+}
+
+fn config_text(path: &Path, more: &str) -> String {
+    let path = path.display();
+    format!(
+        "config_version = 1\n\
+         hostname = 'mx.example.org'\n\
+         domains.local = ['example.org']\n\
+         auth.passwd = '{path}/passwd'\n\
+         limits.drain = '5s'\n\
+         mtad.spool = '{path}/spool'\n\
+         mtad.lmtp = '{path}/lmtp.sock'\n\
+         {more}\n"
+    )
+}
+
+/// What the peer does with the connection of this number, counted from 0.
+type Script = fn(connection: usize) -> Manner;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Takes everything but for bob.
+    NoBob,
+    /// Hangs up in the middle of the message.
+    DropsInData,
+    /// Takes one message, and hangs up as soon as the next begins.
+    OneMessage,
+}
+
+/// An LMTP server of few words. What it was given goes to `heard`, envelope first.
+async fn serve(
+    mut stream: UnixStream,
+    script: Script,
+    connection: usize,
+    heard: mpsc::UnboundedSender<String>,
+) {
+    let (manner, mut taken) = (script(connection), 0);
+    let (mut letter, mut rcpts) = (String::new(), 0);
+    let (reader, mut writer) = stream.split();
+    let mut lines = BufReader::new(reader).lines();
+    writer.write_all(b"220 peer\r\n").await.unwrap();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let verb = line.split([' ', ':']).next().unwrap_or_default();
+        let reply = match verb {
+            "LHLO" => "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned(),
+            "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
+            "MAIL" => {
+                (letter, rcpts) = (format!("{line}\n"), 0);
+                "250 Ok".to_owned()
+            }
+            "RCPT" if line.contains("bob@") => "550 5.1.1 no bob".to_owned(),
+            "RCPT" => {
+                let _ = writeln!(letter, "{line}");
+                rcpts += 1;
+                "250 Ok".to_owned()
+            }
+            "DATA" if rcpts == 0 => "503 no recipients".to_owned(),
+            "DATA" => {
+                writer.write_all(b"354 go\r\n").await.unwrap();
+                loop {
+                    match lines.next_line().await {
+                        Ok(Some(_)) if manner == Manner::DropsInData => return,
+                        Ok(Some(line)) if line == "." => break,
+                        Ok(Some(line)) => letter.push_str(&(line + "\n")),
+                        // Without its final dot it is no message.
+                        _ => return,
+                    }
+                }
+                taken += 1;
+                heard.send(letter.clone()).unwrap();
+                "250 2.0.0 taken".to_owned()
+            }
+            _ => "221 bye".to_owned(),
+        };
+        if writer.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn expected(sender: &str, id: &Id, number: usize, to: &str) -> String {
+    format!(
+        "MAIL FROM:{sender} XDELIVERID={id}.{number}\nRCPT TO:<{to}>\n\
+         Subject: hello\n\n..dot\n"
+    )
+}
+
+#[tokio::test]
+async fn each_local_recipient_gets_it_once() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let id = scene.send("<x@example.net>", &["ann@example.org", "eve@example.org"]);
+    let mut found = [letters.recv().await.unwrap(), letters.recv().await.unwrap()];
+    found.sort();
+    let to = ["ann@example.org", "eve@example.org"];
+    assert_eq!(found, [0, 1].map(|n| expected("<x@example.net>", &id, n, to[n])));
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_to_the_sender_in_one_bounce() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let to = ["bob@example.org", "ann@example.org", "bob@example.org"];
+    let id = scene.send("<ann@example.org>", &to);
+    let first = letters.recv().await.unwrap();
+    assert_eq!(first, expected("<ann@example.org>", &id, 1, "ann@example.org"));
+    let bounce = letters.recv().await.unwrap();
+    assert!(bounce.starts_with("MAIL FROM:<> "), "{bounce}");
+    assert!(bounce.contains("\nRCPT TO:<ann@example.org>\n"), "{bounce}");
+    assert_eq!(bounce.matches("\nStatus: 5.1.1\n").count(), 2, "{bounce}");
+    assert!(bounce.contains("\nSubject: hello\n") && !bounce.contains("dot"), "{bounce}");
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_bounce_is_never_bounced() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    scene.send("<>", &["bob@example.org"]);
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn deliverd_may_come_later_and_die_in_between() {
+    let mut scene = Scene::new("");
+    scene.run();
+    let id = scene.send("<x@example.net>", &["ann@example.org"]);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut letters =
+        scene.deliverd(|n| if n == 0 { Manner::DropsInData } else { Manner::OneMessage });
+    let found = letters.recv().await.unwrap();
+    assert_eq!(found, expected("<x@example.net>", &id, 0, "ann@example.org"));
+    // The connection that is kept turns out to be dead: a new one is tried at once.
+    let id = scene.send("<x@example.net>", &["ann@example.org"]);
+    let found = tokio::time::timeout(Duration::from_millis(700), letters.recv()).await;
+    assert_eq!(found.unwrap().unwrap(), expected("<x@example.net>", &id, 0, "ann@example.org"));
+    scene.until_empty().await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_survives_a_restart_and_a_reload_tries_it_again() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let id = scene.send("<x@example.net>", &["y@foreign.example", "ann@example.org"]);
+    letters.recv().await.unwrap();
+    let reason = "no next hop is configured (mtad.next_hop)";
+    let expected = [State::Waiting(Some(reason.to_owned())), State::Delivered];
+    while scene.waiting()[0].progress.recipients != expected {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut scene = scene.restart().await;
+    scene.run();
+    // The courier is there once it has looked at what was left.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let path = scene.directory.path();
+    std::fs::write(path.join("posthorn.toml"), config_text(path, "mtad.next_hop = '127.0.0.1:1'"))
+        .unwrap();
+    let source = Source { file: path.join("posthorn.toml"), flags: Vec::new() };
+    scene.mtad.reload(Arc::new(config::load(&source).unwrap())).unwrap();
+    loop {
+        let entry = scene.waiting().pop().unwrap();
+        assert_eq!(entry.id, id);
+        let first = entry.progress.recipients[0].clone();
+        if matches!(first, State::Waiting(Some(why)) if why.contains("connect to 127.0.0.1:1")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scene.stop().await;
+    assert!(letters.try_recv().is_err(), "ann has it already");
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_put_aside_and_never_delivered() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    let id = scene.send("<x@example.net>", &["ann@example.org"]);
+    let path = scene.directory.path().join("spool/messages").join(id.as_str());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 20;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    scene.run();
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+    assert!(scene.directory.path().join("spool/corrupt").join(id.as_str()).exists());
+}
+
+#[tokio::test]
+async fn routes() {
+    use Failure::{BadDomain, NoSuchUser, RelayDenied};
+    let scene = Scene::new("");
+    let table = [
+        ("ann@example.org", Ok(()), Ok(())),
+        ("ANN+x@Example.ORG", Ok(()), Ok(())),
+        ("nobody@example.org", Err(NoSuchUser), Err(NoSuchUser)),
+        ("postmaster@example.org", Ok(()), Ok(())),
+        ("PostMaster@mx.example.org", Ok(()), Ok(())),
+        ("ann@mx.example.org", Err(RelayDenied), Ok(())),
+        ("x@foreign.example", Err(RelayDenied), Ok(())),
+        ("x@[192.0.2.1]", Err(RelayDenied), Err(BadDomain)),
+        ("root@localhost", Err(RelayDenied), Err(BadDomain)),
+    ];
+    let routes = scene.mtad.routes();
+    for (to, stranger, trusted) in table {
+        let to = &to.parse().unwrap();
+        assert_eq!(routes.accepts(to, Standing::Stranger).await, stranger, "{to}");
+        assert_eq!(routes.accepts(to, Standing::Trusted).await, trusted, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn postmasters() {
+    let local = |to: &str| Destination::Local(to.parse().unwrap());
+    let foreign = |to: &str| Destination::Foreign(to.parse().unwrap());
+    let table = [
+        ("", "postmaster@example.org", Destination::NoPostmaster),
+        ("mtad.postmaster = 'ann@example.org'", "postmaster@example.org", local("ann@example.org")),
+        (
+            "mtad.postmaster = 'ann@example.org'",
+            "Postmaster@mx.example.org",
+            local("ann@example.org"),
+        ),
+        (
+            "mtad.postmaster = 'x@foreign.example'",
+            "postmaster@example.org",
+            foreign("x@foreign.example"),
+        ),
+        (
+            "mtad.postmaster = 'nobody@example.org'",
+            "postmaster@example.org",
+            Destination::NoPostmaster,
+        ),
+        ("", "ann@example.org", local("ann@example.org")),
+        ("", "x@foreign.example", foreign("x@foreign.example")),
+    ];
+    for (more, to, expected) in table {
+        let scene = Scene::new(more);
+        let found = scene.mtad.routes().find(&to.parse().unwrap()).await.unwrap();
+        assert_eq!(found, expected, "{to} with {more:?}");
+    }
+}
