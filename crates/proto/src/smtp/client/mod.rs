@@ -17,6 +17,7 @@
 
 mod body;
 mod hello;
+mod outcome;
 mod replies;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -25,6 +26,8 @@ mod transaction;
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+pub use self::outcome::{Outcome, PeerReply, Report};
 
 use self::body::Body;
 use self::hello::Capabilities;
@@ -78,34 +81,6 @@ pub enum Answer {
     /// To [`Request::Body`]: the message cannot be read. The connection is given up without the
     /// final dot, so that the peer never takes half a message for a whole one.
     Unreadable,
-}
-
-/// What became of a transaction: one outcome for each recipient, in the envelope's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// For each recipient.
-    pub recipients: Vec<Outcome>,
-}
-
-/// What became of one recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The peer answered; 2xx: the message is the peer's now.
-    Replied(PeerReply),
-    /// There was no final answer: the connection or the peer failed. Temporary. The text says
-    /// at which command, for the log and the queue.
-    Lost(String),
-}
-
-/// A reply of the peer, kept as it came (for DSNs and logs).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerReply {
-    /// The three digits.
-    pub code: u16,
-    /// All lines without their codes, joined by spaces; control characters replaced.
-    pub text: String,
-    /// The command that was answered: `RCPT TO`, `end of DATA`.
-    pub command: &'static str,
 }
 
 /// One connection's client side.
@@ -360,22 +335,6 @@ impl Session for Client {
             Some(_) => self.fail(outcome),
             None => self.turn = Turn::Close,
         }
-    }
-}
-
-impl Outcome {
-    /// Whether the peer took the message for this recipient.
-    #[must_use]
-    pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Replied(reply) if (200..300).contains(&reply.code))
-    }
-
-    /// Whether trying again is of no use. What was refused before MAIL (greeting, EHLO, AUTH)
-    /// concerns us and not the message, so that it is never a reason to give the message up.
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Replied(reply) if reply.code >= 500
-            && matches!(reply.command, "MAIL FROM" | "RCPT TO" | "DATA" | "end of DATA"))
     }
 }
 
