@@ -98,9 +98,7 @@ impl Server {
         let mut fetch = match fetch {
             Ok(fetch) => fetch,
             // Nothing but the end can follow half a response.
-            Err(_) if before.item > 0 || before.offset.is_some() => {
-                return self.bye("BYE Temporary internal error, try again later", out);
-            }
+            Err(_) if before.item > 0 || before.offset.is_some() => return self.fetch_broken(),
             Err(failure) => {
                 let telling = Telling { expunges: uids, uids, ..Telling::ALL };
                 return self.finish(tag, reply::failure(failure), telling, out);

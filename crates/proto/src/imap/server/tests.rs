@@ -28,6 +28,10 @@ impl Mailbox {
         let uid = self.next;
         self.next += 1;
         let flags = self.bits(flags);
+        // As in a Maildir: what has flags is not in `new`.
+        if flags != Flags::default() && self.recent_from == uid {
+            self.recent_from = self.next;
+        }
         self.messages.push((Entry { uid, flags }, text, date));
         uid
     }
@@ -581,7 +585,8 @@ fn heard(played: &mut String, connections: &mut [Connection]) {
                 // In what order they come is the backend's.
                 played.push_str(&format!("{who}{line}\n"));
             } else {
-                played.push_str(&format!("{who}: {line}\n"));
+                let space = if line.is_empty() { "" } else { " " };
+                played.push_str(&format!("{who}:{space}{line}\n"));
             }
         }
     }
