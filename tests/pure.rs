@@ -5,9 +5,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use imapd::Imapd;
 use lmtp_deliverd::LmtpDeliverd;
 use mail_common::config;
 use mail_common::daemon::Daemon;
+use mail_proto::imap::Login;
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
 use mail_tests::pure::{Joined, Pure, Stage};
 use mail_tests::site::Site;
@@ -36,6 +38,24 @@ fn lmtp() {
         Box::new(move || {
             let (session, backend) = daemon.session(true, false);
             Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
+        })
+    });
+}
+
+#[test]
+fn imap() {
+    play_all(Protocol::Imap, |site, runtime| {
+        let daemon: Rc<Imapd> = Rc::new(start(site, &runtime));
+        Box::new(move || {
+            let (session, backend) = daemon.login(true, true);
+            let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
+            let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
+                let unread = login.into_unread();
+                let (session, backend) = daemon.mailboxes(gate.into_user(), &unread);
+                Box::new(Joined { session, backend, runtime: after, then: None })
+            };
+            let runtime = Rc::clone(&runtime);
+            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
         })
     });
 }
