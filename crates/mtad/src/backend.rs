@@ -18,9 +18,9 @@ use crate::queue::{Incoming, Letter, QueueError};
 use crate::received::{Hops, Trace, word};
 use crate::route::{Routes, Standing};
 
-/// One connection.
+/// What answers the session of one connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     mtad: Arc<Mtad>,
     routes: Arc<Routes>,
     role: Role,

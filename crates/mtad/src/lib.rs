@@ -21,6 +21,7 @@ mod tests;
 mod verdict;
 
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -35,7 +36,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
-use crate::backend::Connection;
+pub use crate::backend::Connection;
 use crate::courier::Courier;
 use crate::queue::{Entry, Queue, QueueError};
 use crate::route::Routes;
@@ -71,11 +72,19 @@ impl Mtad {
         let _ = self.arrivals.send(entry);
     }
 
-    fn server_setup(&self, role: Role, stream: &Stream, starttls: bool) -> Setup {
+    /// A session and what answers it; who speaks is known from the connection.
+    #[must_use]
+    pub fn session(
+        self: &Arc<Self>,
+        role: Role,
+        peer: Option<IpAddr>,
+        uid: Option<u32>,
+        starttls: bool,
+    ) -> (Server, Connection) {
         let site = &self.routes().site;
         let limits = &site.limits;
-        let loopback = stream.peer().is_some_and(|peer| peer.is_loopback());
-        Setup {
+        let loopback = peer.is_some_and(|peer| peer.is_loopback());
+        let setup = Setup {
             dialect: match role {
                 Role::Mx => Dialect::Smtp,
                 Role::Submission => Dialect::Submission,
@@ -89,10 +98,11 @@ impl Mtad {
                 errors: limits.errors,
                 patience: limits.patience.duration(),
             },
-            starttls: starttls && stream.peer().is_some() && stream.secured().is_none(),
+            starttls: starttls && peer.is_some(),
             cleartext_auth: loopback && site.auth.cleartext == Cleartext::Loopback,
             delivery_ids: false,
-        }
+        };
+        (Server::new(setup), Connection::new(Arc::clone(self), role, peer, uid))
     }
 }
 
@@ -158,13 +168,12 @@ impl Daemon for Mtad {
         role: Role,
         surroundings: Surroundings,
     ) -> io::Result<()> {
-        let setup = self.server_setup(role, &stream, surroundings.tls.is_some());
-        let mut session = Server::new(setup);
+        let starttls = surroundings.tls.is_some() && stream.secured().is_none();
+        let (mut session, backend) = self.session(role, stream.peer(), stream.peer_uid(), starttls);
         if let Some(tls) = stream.secured() {
             session.secured(tls);
         }
-        let (peer, uid) = (stream.peer(), stream.peer_uid());
-        let mut backend = Box::new(Connection::new(self, role, peer, uid));
+        let mut backend = Box::new(backend);
         converse(&mut session, &mut stream, &mut *backend, &surroundings).await.map(|_| ())
     }
 }
