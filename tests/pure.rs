@@ -1,19 +1,21 @@
 //! The chats, played to the sessions with the daemons' own backends: no sockets, no clock, and in
 //! pieces of 1, 7 and all bytes.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use imapd::Imapd;
 use lmtp_deliverd::LmtpDeliverd;
-use mail_common::config;
+use mail_common::config::{self, Role};
 use mail_common::daemon::Daemon;
 use mail_proto::imap::Login;
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
 use mail_tests::pure::{Joined, Pure, Stage};
 use mail_tests::site::Site;
-use pop3d::{Gate, Pop3d};
+use mtad::Mtad;
+use pop3d::Pop3d;
 use tokio::runtime::Runtime;
 
 #[test]
@@ -29,6 +31,25 @@ fn every_chat_can_be_played() {
         }
     }
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn smtp() {
+    play_all(Protocol::Smtp, |site, runtime| mtad(site, runtime, Role::Mx));
+}
+
+#[test]
+fn submission() {
+    play_all(Protocol::Submission, |site, runtime| mtad(site, runtime, Role::Submission));
+}
+
+fn mtad(site: Arc<config::Site>, runtime: Rc<Runtime>, role: Role) -> Open {
+    let daemon: Arc<Mtad> = Arc::new(start(site, &runtime));
+    let peer = Some(Ipv4Addr::LOCALHOST.into());
+    Box::new(move || {
+        let (session, backend) = daemon.session(role, peer, None, true);
+        Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
+    })
 }
 
 #[test]
@@ -67,8 +88,26 @@ fn pop3() {
         Box::new(move || {
             let (session, backend) = daemon.login(true, true);
             let after = Rc::clone(&runtime);
-            let then = move |login, gate: Gate| -> Box<dyn Stage> {
+            let then = move |login, gate: pop3d::Gate| -> Box<dyn Stage> {
                 let (session, backend) = gate.admit(login);
+                Box::new(Joined { session, backend, runtime: after, then: None })
+            };
+            let runtime = Rc::clone(&runtime);
+            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
+        })
+    });
+}
+
+#[test]
+fn imap() {
+    play_all(Protocol::Imap, |site, runtime| {
+        let daemon: Arc<Imapd> = Arc::new(start(site, &runtime));
+        Box::new(move || {
+            let (session, backend) = daemon.login(true, true);
+            let (after, served_by) = (Rc::clone(&runtime), Arc::clone(&daemon));
+            let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
+                let (session, backend) =
+                    served_by.mailboxes(gate.into_user(), &login.into_unread());
                 Box::new(Joined { session, backend, runtime: after, then: None })
             };
             let runtime = Rc::clone(&runtime);
