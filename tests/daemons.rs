@@ -105,6 +105,9 @@ fn play_one(
         Protocol::Pop3 => &["pop3d"],
         Protocol::Imap => &["imapd"],
     };
+    if let Err(mistakes) = Site::new(&chat.heading.config).try_config() {
+        return Err(format!("--- {}: {mistakes}", path.display()));
+    }
     let mut world = Real { suite: Suite::of(Site::of(&chat.heading), daemons), socket };
     let came = play(chat, protocol, &mut world);
     // Time cannot be hurried here: a chat in which it passes ends there.

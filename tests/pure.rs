@@ -154,6 +154,10 @@ fn play_all(protocol: Protocol, begin: impl Fn(Arc<config::Site>, Rc<Runtime>) -
     let mut failures = Vec::new();
     for path in &paths {
         let chat = Chat::read(path).unwrap_or_else(|mistake| panic!("{mistake}"));
+        if let Err(mistakes) = Site::new(&chat.heading.config).try_config() {
+            failures.push(format!("--- {}: {mistakes}", path.display()));
+            continue;
+        }
         for piece in [1, 7, usize::MAX] {
             let site = Site::of(&chat.heading);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
