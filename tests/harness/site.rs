@@ -230,12 +230,14 @@ fn certificates() -> &'static Certificates {
 fn make_certificates() -> Result<Certificates, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // OpenSSL takes a certificate whose issuer has its own name for a self-signed one.
-    params.distinguished_name.push(DnType::CommonName, "The authority of a test");
+    params.distinguished_name.push(DnType::CommonName, "CA of a Posthorn test");
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let names = ["localhost", "127.0.0.1", "::1", "mx.example.org"].map(str::to_owned);
-    let certificate = CertificateParams::new(names)?.signed_by(&key, &ca)?;
+    let mut params = CertificateParams::new(names)?;
+    // Or it would have the CA's name, and look as if it had signed itself.
+    params.distinguished_name.push(DnType::CommonName, "mx.example.org");
+    let certificate = params.signed_by(&key, &ca)?;
     Ok(Certificates { ca: ca.pem(), certificate: certificate.pem(), key: key.serialize_pem() })
 }
 

@@ -23,7 +23,12 @@ impl Chat {
         for (number, line) in body.lines().enumerate() {
             acts.take(line).map_err(|what| format!("{}: {what}", first + number))?;
         }
-        Ok(Self { heading, body: body.to_owned(), acts: acts.acts })
+        // An empty line said or heard is written without the space that nobody sees.
+        let trimmed = |line: &str| match line.strip_suffix(": ") {
+            Some(sign) if sign.len() <= 3 => format!("{sign}:\n"),
+            _ => format!("{line}\n"),
+        };
+        Ok(Self { heading, body: body.lines().map(trimmed).collect(), acts: acts.acts })
     }
 }
 
@@ -155,6 +160,7 @@ mod tests {
              -- 30m pass\n-- delivered to ann: plain\n",
         )
         .expect("is a chat");
+        assert!(chat.body.starts_with("C: a NOOP\n"));
         assert_eq!(chat.heading.about, ["One.", "Two."]);
         assert_eq!(chat.heading.with, [("ann".into(), vec!["plain".into(), "8bit".into()])]);
         assert_eq!(
