@@ -98,24 +98,6 @@ fn pop3() {
     });
 }
 
-#[test]
-fn imap() {
-    play_all(Protocol::Imap, |site, runtime| {
-        let daemon: Arc<Imapd> = Arc::new(start(site, &runtime));
-        Box::new(move || {
-            let (session, backend) = daemon.login(true, true);
-            let (after, served_by) = (Rc::clone(&runtime), Arc::clone(&daemon));
-            let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
-                let (session, backend) =
-                    served_by.mailboxes(gate.into_user(), &login.into_unread());
-                Box::new(Joined { session, backend, runtime: after, then: None })
-            };
-            let runtime = Rc::clone(&runtime);
-            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
-        })
-    });
-}
-
 /// Makes the first stage of a connection.
 type Open = Box<dyn Fn() -> Box<dyn Stage>>;
 
