@@ -16,6 +16,12 @@ pub(super) struct Cursor<'a> {
     depth: usize,
 }
 
+/// Begins a quoted string.
+const QUOTE: u8 = b'"';
+
+/// Begins a literal.
+const BRACE: u8 = b'{';
+
 type Parsed<T> = Result<T, Refusal>;
 
 impl<'a> Cursor<'a> {
@@ -104,7 +110,7 @@ impl<'a> Cursor<'a> {
 
     /// RFC 3501, 9: astring, an atom (with `]` allowed) or a string.
     pub(super) fn astring(&mut self) -> Parsed<Cow<'a, [u8]>> {
-        if matches!(self.peek(), Some(b'"' | b'{')) {
+        if matches!(self.peek(), Some(QUOTE | BRACE)) {
             return self.string();
         }
         let atom = self.take_while(is_astring_char);
@@ -116,7 +122,7 @@ impl<'a> Cursor<'a> {
 
     /// RFC 3501, 9: list-mailbox, as an astring but with wildcards.
     pub(super) fn list_mailbox(&mut self) -> Parsed<Cow<'a, [u8]>> {
-        if matches!(self.peek(), Some(b'"' | b'{')) {
+        if matches!(self.peek(), Some(QUOTE | BRACE)) {
             return self.string();
         }
         let pattern = self.take_while(|byte| is_astring_char(byte) || matches!(byte, b'%' | b'*'));
@@ -128,8 +134,8 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn string(&mut self) -> Parsed<Cow<'a, [u8]>> {
         match self.peek() {
-            Some(b'"') => self.quoted(),
-            Some(b'{') => self.literal().map(Cow::Borrowed),
+            Some(QUOTE) => self.quoted(),
+            Some(BRACE) => self.literal().map(Cow::Borrowed),
             _ => Err(Refusal::Bad("Expected a string")),
         }
     }
@@ -161,7 +167,7 @@ impl<'a> Cursor<'a> {
     /// RFC 3501, 9: literal. That its octets are all there is the framing's word.
     fn literal(&mut self) -> Parsed<&'a [u8]> {
         const BAD: &str = "Bad literal";
-        self.expect(b'{', BAD)?;
+        self.expect(BRACE, BAD)?;
         let size = self.number()? as usize;
         self.take(b'+');
         self.expect(b'}', BAD)?;
