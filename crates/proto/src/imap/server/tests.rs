@@ -457,6 +457,13 @@ impl Connection {
         }
     }
 
+    fn end(&mut self) {
+        if let Stage::Server(server) = &mut self.stage {
+            server.end(Ended::Timeout);
+            self.advance();
+        }
+    }
+
     fn secured(&mut self) {
         if let Stage::Login(login) = &mut self.stage {
             login.secured(Secured { version: "TLSv1.3".into(), cipher: "x".into() });
@@ -526,6 +533,12 @@ fn play(chat: &str, piece: usize) -> String {
     for line in lines.lines().filter(|line| !line.starts_with('S')) {
         let who = usize::from(line.starts_with("C2"));
         let Some((_, what)) = line.split_once([':', '<']) else {
+            if line.ends_with(" pass") {
+                played.push_str(line);
+                played.push('\n');
+                connections[0].end();
+                heard(&mut played, &mut connections);
+            }
             if line == "-- tls" {
                 played.push_str("-- tls\n");
                 connections[0].secured();
