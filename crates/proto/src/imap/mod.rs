@@ -155,6 +155,9 @@ pub struct Fetch {
     pub recent_from: Uid,
     /// What to tell of each.
     pub items: Arc<[fetch::Item]>,
+    /// Positions, rising, of which this FETCH itself has just set `\Seen`: each is told its flags
+    /// in the same response (RFC 3501, 6.4.5).
+    pub seen: Arc<[u32]>,
     /// Where to write.
     pub out: Vec<u8>,
     /// How far it came.

@@ -125,6 +125,10 @@ fn one_message<S: Source>(
     let start = fetch.out.len();
     if !resumed {
         begin(&mut fetch.out, position);
+        if fetch.seen.binary_search(&position).is_ok() && !fetch.items.contains(&Item::Flags) {
+            flags(fetch, entry);
+            fetch.out.push(b' ');
+        }
     }
     match items(fetch, entry, source, reading) {
         Ok(Flow::Paused) => return Ok(Flow::Paused),
@@ -186,11 +190,7 @@ fn whole_item<S: Source>(
 ) -> Result<(), S::Error> {
     let out = &mut fetch.out;
     match item {
-        Item::Flags => {
-            out.extend_from_slice(b"FLAGS ");
-            let recent = entry.uid >= fetch.recent_from;
-            write::flags(out, entry.flags, &fetch.snapshot.keywords, recent);
-        }
+        Item::Flags => flags(fetch, entry),
         Item::Uid => {
             out.extend_from_slice(b"UID ");
             write::number(out, u64::from(entry.uid));
@@ -216,6 +216,12 @@ fn whole_item<S: Source>(
         Item::Section(_) => unreachable!("a section is written piece by piece"),
     }
     Ok(())
+}
+
+fn flags(fetch: &mut Fetch, entry: Entry) {
+    fetch.out.extend_from_slice(b"FLAGS ");
+    let recent = entry.uid >= fetch.recent_from;
+    write::flags(&mut fetch.out, entry.flags, &fetch.snapshot.keywords, recent);
 }
 
 /// A section, or as much of it as fits.

@@ -86,6 +86,7 @@ fn question(uids: &[Uid], items: &[Item]) -> Fetch {
         recent_from: 2,
         items: items.into(),
         out: Vec::new(),
+        seen: [].into(),
         progress: Progress::default(),
     }
 }

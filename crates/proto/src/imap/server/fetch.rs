@@ -1,6 +1,7 @@
 //! FETCH (RFC 3501, 6.4.5).
 //!
-//! What sets `\Seen` sets it first, and the client is told of it in responses of their own; then
+//! What sets `\Seen` sets it first, and the client is told of it in the response that it waits for:
+//! curl takes the first response for the message, and clients of Dovecot know no other form. Then
 //! the backend writes responses, as much as it likes at a time. Two buffers take turns: while the
 //! loop sends one, the backend fills the other.
 
@@ -10,6 +11,7 @@ use super::{Failure, Phase, Progress, Request, Server, Telling, Turn, Waiting, r
 use crate::imap::Fetch;
 use crate::imap::fetch::Item;
 use crate::imap::syntax::Numbering;
+use crate::imap::view::Stored;
 use crate::mailbox::{Change, FlagChange, Flags, NamedFlags, Snapshot};
 
 /// A FETCH that waits until `\Seen` is set.
@@ -19,6 +21,8 @@ pub(super) struct Asked {
     uids: bool,
     positions: Vec<u32>,
     items: Arc<[Item]>,
+    /// Those of the positions that are to become `\Seen`, and then those that did.
+    seen: Vec<u32>,
 }
 
 impl Server {
@@ -30,7 +34,8 @@ impl Server {
         items: Arc<[Item]>,
         out: &mut Vec<u8>,
     ) -> Turn {
-        let asked = Asked { tag, uids: numbering == Numbering::Uid, positions, items };
+        let uids = numbering == Numbering::Uid;
+        let mut asked = Asked { tag, uids, positions, items, seen: Vec::new() };
         let Some(view) = self.view.as_deref() else {
             return self.nothing_selected(&asked.tag, out);
         };
@@ -41,13 +46,11 @@ impl Server {
             let entry = view.shown.messages.get(**at as usize);
             entry.is_some_and(|entry| !entry.flags.has(Flags::SEEN))
         };
-        let unseen: Vec<u32> = asked.positions.iter().filter(is_unseen).copied().collect();
-        if unseen.is_empty() {
+        asked.seen = asked.positions.iter().filter(is_unseen).copied().collect();
+        if asked.seen.is_empty() {
             return self.begin_fetch(asked, out);
         }
-        let flags = NamedFlags { system: Flags::SEEN, keywords: Vec::new() };
-        let change = FlagChange { how: Change::Add, flags };
-        let request = Request::StoreFlags { uids: view.uids(&unseen), change };
+        let request = Request::StoreFlags { uids: view.uids(&asked.seen), change: add_seen() };
         self.ask(Waiting::FetchSeen(Box::new(asked)), request)
     }
 
@@ -55,19 +58,24 @@ impl Server {
     /// nothing is expunged before the end.
     pub(super) fn seen(
         &mut self,
-        asked: Asked,
+        mut asked: Asked,
         result: &Result<Arc<Snapshot>, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
-        let telling = Telling { uids: asked.uids, ..Telling::NO_EXPUNGE };
+        let change = add_seen();
+        let stored = Stored::Silently(&asked.seen, &change);
+        let telling = Telling { uids: asked.uids, stored, ..Telling::NO_EXPUNGE };
         if let Err(turn) = self.tell(result, telling, out) {
             return turn;
+        }
+        if result.is_err() {
+            asked.seen.clear();
         }
         self.begin_fetch(asked, out)
     }
 
     fn begin_fetch(&mut self, asked: Asked, out: &mut Vec<u8>) -> Turn {
-        let Asked { tag, uids, positions, items } = asked;
+        let Asked { tag, uids, positions, items, seen } = asked;
         let Some(view) = self.view.as_deref() else {
             return self.nothing_selected(&tag, out);
         };
@@ -80,6 +88,7 @@ impl Server {
             snapshot: Arc::clone(&view.shown),
             recent_from: view.recent_from,
             items,
+            seen: seen.into(),
             // What stands in `out` stays there: it must not be lost with a FETCH that fails.
             out: if out.is_empty() { std::mem::take(out) } else { Vec::new() },
             progress,
@@ -133,6 +142,11 @@ impl Server {
         };
         self.finish(tag, done, Telling { expunges: uids, uids, ..Telling::ALL }, out)
     }
+}
+
+fn add_seen() -> FlagChange {
+    let flags = NamedFlags { system: Flags::SEEN, keywords: Vec::new() };
+    FlagChange { how: Change::Add, flags }
 }
 
 fn sets_seen(items: &[Item]) -> bool {
