@@ -209,10 +209,13 @@ impl Connection for Client {
             _ => {}
         }
         let mut lines = Vec::new();
-        while let Heard::Line(line) = self.hear()? {
-            lines.push(line);
+        loop {
+            match self.hear()? {
+                Heard::Line(line) => lines.push(line),
+                Heard::Closed => return Ok(lines),
+                Heard::Silence => return Err(io::Error::other("the server does not hang up")),
+            }
         }
-        Ok(lines)
     }
 }
 

@@ -168,9 +168,17 @@ fn function_length(lines: &[&str]) -> usize {
     let mut depth = 0_i64;
     let mut seen = false;
     for (at, line) in lines.iter().enumerate() {
+        let mut quoted = false;
+        let mut last = ' ';
         for c in line.chars() {
-            depth += i64::from(c == '{') - i64::from(c == '}');
-            seen |= c == '{';
+            match c {
+                '"' if last != '\\' && last != '\'' => quoted = !quoted,
+                '{' | '}' if quoted || last == '\'' => {}
+                '{' => (depth, seen) = (depth + 1, true),
+                '}' => depth -= 1,
+                _ => {}
+            }
+            last = c;
         }
         if (seen && depth <= 0) || (!seen && line.trim_end().ends_with(';')) {
             return at + 1;
@@ -213,8 +221,8 @@ mod tests {
         let file = |path: &str| Source { path: path.into(), text: text.into() };
         assert!(file("crates/x/src/a.rs").code().ends_with("fn c() {}\n"));
         assert_eq!(file("crates/x/src/tests.rs").code(), "");
-        let body = "fn a() {\n    {\n    }\n}\nfn b();";
-        assert_eq!(function_length(&body.lines().collect::<Vec<_>>()), 4);
+        let body = "fn a() {\n    {\n    }\n    x(b'{', \"{\");\n}\nfn b();";
+        assert_eq!(function_length(&body.lines().collect::<Vec<_>>()), 5);
         assert!(is_function("    pub(super) const fn a("));
         assert!(!is_function("    // fn a("));
     }
