@@ -56,7 +56,8 @@ impl Kind {
                     && literal.chars().all(|c| c.is_ascii_uppercase() || " 0123456789".contains(c))
             }
             // Enhanced status codes are shown with the text that they stand with.
-            Self::Replies => literal.contains(' '),
+            // A literal with a quote in it is cut in two here, and no line of a chat.
+            Self::Replies => literal.contains(' ') && !literal.ends_with('\\'),
         }
     }
 
