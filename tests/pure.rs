@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use imapd::Imapd;
 use lmtp_deliverd::LmtpDeliverd;
+use mail_common::auth::Gate;
 use mail_common::config::{self, Role};
 use mail_common::daemon::Daemon;
 use mail_proto::imap::Login;
+use mail_proto::pop3;
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
 use mail_tests::pure::{Joined, Pure, Stage};
 use mail_tests::site::Site;
@@ -70,7 +72,7 @@ fn imap() {
         Box::new(move || {
             let (session, backend) = daemon.login(true, true);
             let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
-            let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
+            let then = move |login: Login, gate: Gate| -> Box<dyn Stage> {
                 let unread = login.into_unread();
                 let (session, backend) = daemon.mailboxes(gate.into_user(), &unread);
                 Box::new(Joined { session, backend, runtime: after, then: None })
@@ -84,12 +86,13 @@ fn imap() {
 #[test]
 fn pop3() {
     play_all(Protocol::Pop3, |site, runtime| {
-        let daemon: Pop3d = start(site, &runtime);
+        let daemon: Rc<Pop3d> = Rc::new(start(site, &runtime));
         Box::new(move || {
             let (session, backend) = daemon.login(true, true);
-            let after = Rc::clone(&runtime);
-            let then = move |login, gate: pop3d::Gate| -> Box<dyn Stage> {
-                let (session, backend) = gate.admit(login);
+            let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
+            let then = move |login: pop3::Login, gate: Gate| -> Box<dyn Stage> {
+                let unread = login.into_unread();
+                let (session, backend) = daemon.maildrop(gate.into_user(), &unread);
                 Box::new(Joined { session, backend, runtime: after, then: None })
             };
             let runtime = Rc::clone(&runtime);

@@ -8,34 +8,23 @@ mod backend;
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use mail_common::auth::{Auth, User};
-use mail_common::config::{Cleartext, ImapListen, Site, TlsMode};
-use mail_common::daemon::{Daemon, Listener, StartError};
-use mail_common::pool::Pool;
+use mail_common::auth::{Gate, User};
+use mail_common::config::{ImapListen, Site, TlsMode};
+use mail_common::daemon::{Daemon, Listener, Present, StartError};
 use mail_common::serve::{Outcome, Stream, Surroundings, converse};
 use mail_proto::Session as _;
 use mail_proto::imap::{Limits, Login, Server, Setup};
 
-pub use backend::{Gate, Mailboxes};
+pub use backend::Mailboxes;
 
 /// Threads that work on mailboxes.
 const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
 /// The daemon.
 #[derive(Debug)]
-pub struct Imapd {
-    parts: RwLock<Arc<Parts>>,
-}
-
-/// What sessions share.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) site: Arc<Site>,
-    pub(crate) auth: Auth,
-    pub(crate) pool: Pool,
-}
+pub struct Imapd(Present);
 
 /// A connection whose user is known.
 #[derive(Debug)]
@@ -52,16 +41,16 @@ impl Imapd {
     /// The first session of a connection and what answers it.
     #[must_use]
     pub fn login(&self, loopback: bool, starttls: bool) -> (Login, Gate) {
-        let parts = self.parts();
-        let cleartext = loopback && parts.site.auth.cleartext == Cleartext::Loopback;
-        let setup = Setup { starttls, cleartext_auth: cleartext, ..setup(&parts.site) };
+        let parts = self.0.parts();
+        let cleartext_auth = parts.takes_cleartext(loopback);
+        let setup = Setup { starttls, cleartext_auth, ..setup(&parts.site) };
         (Login::new(setup), Gate::new(parts))
     }
 
     /// The session after the login and what answers it.
     #[must_use]
     pub fn mailboxes(&self, user: User, unread: &[u8]) -> (Server, Mailboxes) {
-        let parts = self.parts();
+        let parts = self.0.parts();
         (Server::new(setup(&parts.site), unread), Mailboxes::new(parts, user))
     }
 
@@ -75,10 +64,6 @@ impl Imapd {
         let (mut server, mut mailboxes) = (Box::new(server), Box::new(mailboxes));
         converse(&mut *server, &mut stream, &mut *mailboxes, surroundings).await?;
         Ok(())
-    }
-
-    fn parts(&self) -> Arc<Parts> {
-        Arc::clone(&self.parts.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -105,17 +90,11 @@ impl Daemon for Imapd {
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
-        let auth = open_auth(&site)?;
-        let pool = Pool::new(Self::NAME, THREADS);
-        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool })) })
+        Ok(Self(Present::open(site, Self::NAME, THREADS)?))
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
-        let auth = open_auth(&site)?;
-        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
-        let pool = parts.pool.clone();
-        *parts = Arc::new(Parts { site, auth, pool });
-        Ok(())
+        self.0.renew(site)
     }
 
     async fn connection(
@@ -158,12 +137,4 @@ fn setup(site: &Site) -> Setup {
             patience: limits.patience_logged_in.duration(),
         },
     }
-}
-
-fn open_auth(site: &Site) -> Result<Auth, StartError> {
-    Auth::open(site).map_err(|error| StartError {
-        what: "user database".to_owned(),
-        why: error.to_string(),
-        remedy: "Set auth.passwd to a file that this daemon may read".to_owned(),
-    })
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail_common::auth::User;
+use mail_common::daemon::Parts;
 use mail_common::serve::Backend;
 use mail_proto::address::Address;
 use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server};
 use tracing::warn;
 
-use crate::Parts;
 use crate::incoming::Incoming;
 
 /// One session's view of the mailboxes.

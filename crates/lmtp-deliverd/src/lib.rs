@@ -12,12 +12,10 @@ pub mod trace;
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use mail_common::auth::Auth;
 use mail_common::config::{Site, TlsMode};
-use mail_common::daemon::{Daemon, Listener, StartError};
-use mail_common::pool::Pool;
+use mail_common::daemon::{Daemon, Listener, Present, StartError};
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
 use mail_proto::smtp::{self, Dialect, Limits};
@@ -30,28 +28,18 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
 /// The daemon.
 #[derive(Debug)]
-pub struct LmtpDeliverd {
-    parts: RwLock<Arc<Parts>>,
-}
+pub struct LmtpDeliverd(Present);
 
 /// What all its listeners are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lmtp;
-
-/// What sessions share.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) site: Arc<Site>,
-    pub(crate) auth: Auth,
-    pub(crate) pool: Pool,
-}
 
 impl LmtpDeliverd {
     /// A session and what answers it. Only over a socket of this machine is the peer believed
     /// what it says of a message's id.
     #[must_use]
     pub fn session(&self, local: bool, starttls: bool) -> (smtp::Server, Deliveries) {
-        let parts = self.parts();
+        let parts = self.0.parts();
         let limits = &parts.site.limits;
         let setup = smtp::Setup {
             dialect: Dialect::Lmtp,
@@ -68,10 +56,6 @@ impl LmtpDeliverd {
             delivery_ids: local,
         };
         (smtp::Server::new(setup), Deliveries::new(parts))
-    }
-
-    fn parts(&self) -> Arc<Parts> {
-        Arc::clone(&self.parts.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -94,17 +78,11 @@ impl Daemon for LmtpDeliverd {
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
-        let auth = open_auth(&site)?;
-        let pool = Pool::new(Self::NAME, THREADS);
-        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool })) })
+        Ok(Self(Present::open(site, Self::NAME, THREADS)?))
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
-        let auth = open_auth(&site)?;
-        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
-        let pool = parts.pool.clone();
-        *parts = Arc::new(Parts { site, auth, pool });
-        Ok(())
+        self.0.renew(site)
     }
 
     async fn connection(
@@ -121,12 +99,4 @@ impl Daemon for LmtpDeliverd {
         converse(&mut session, &mut stream, &mut backend, &surroundings).await?;
         Ok(())
     }
-}
-
-fn open_auth(site: &Site) -> Result<Auth, StartError> {
-    Auth::open(site).map_err(|error| StartError {
-        what: "user database".to_owned(),
-        why: error.to_string(),
-        remedy: "Set auth.passwd to a file that this daemon may read".to_owned(),
-    })
 }

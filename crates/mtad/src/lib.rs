@@ -25,9 +25,8 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail_common::auth::Auth;
 use mail_common::config::{Cleartext, Role, Site, TlsMode};
-use mail_common::daemon::{Daemon, Listener, StartError};
+use mail_common::daemon::{Daemon, Listener, StartError, open_auth};
 use mail_common::pool::Pool;
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
@@ -179,11 +178,7 @@ impl Daemon for Mtad {
 }
 
 fn routes(site: Arc<Site>) -> Result<Routes, StartError> {
-    let auth = Auth::open(&site).map_err(|error| StartError {
-        what: "the user database cannot be used".to_owned(),
-        why: error.to_string(),
-        remedy: "Look at auth.passwd".to_owned(),
-    })?;
+    let auth = open_auth(&site)?;
     if site.domains.local.is_empty() {
         warn!("domains.local is empty: only mail for other domains is taken");
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use mail_common::auth::User;
 use mail_common::config::Mail;
+use mail_common::daemon::Parts;
 use mail_common::maildir::{self, Directory, Store, StoreError};
 use mail_common::serve::Backend;
 use mail_proto::mailbox::{Change, FlagChange, Flags, NamedFlags, Uid};
 use mail_proto::pop3::{Answer, Failure, Message, Request, Server};
 use tracing::{info, warn};
 
-use crate::Parts;
 use crate::wire::Wire;
 
 /// Octets that are read at a time; in wire form they can be twice as many.

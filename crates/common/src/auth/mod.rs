@@ -9,6 +9,7 @@
 //! Who guesses names learns nothing from the clock: a name that nobody has is compared with the
 //! password of some user, always the same one for the same name, and refused whatever comes out.
 
+mod gate;
 mod passwd;
 mod scheme;
 
@@ -23,6 +24,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+pub use gate::Gate;
 use passwd::{Entry, Passwd, Users};
 pub use scheme::{HashError, hash};
 use scheme::{Stored, Unreadable};

@@ -9,6 +9,7 @@ mod bind;
 mod connections;
 mod inherited;
 mod life;
+mod parts;
 mod start;
 
 use std::future::Future;
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+pub use parts::{Parts, Present, open_auth};
 
 use crate::config::{Endpoint, Site, TlsMode};
 use crate::serve::{Stream, Surroundings};

@@ -4,13 +4,13 @@ use std::future::pending;
 use std::sync::Arc;
 
 use mail_common::auth::User;
+use mail_common::daemon::Parts;
 use mail_common::serve::Backend;
 use mail_proto::imap::{Answer, Request, Server};
 use tracing::info;
 
 use super::failure::unfinished;
 use super::work::Work;
-use crate::Parts;
 
 /// A user's mailboxes, one of them selected perhaps. All work on them is done on the pool, in one
 /// hop for each question.

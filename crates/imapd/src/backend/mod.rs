@@ -2,11 +2,9 @@
 
 mod charsets;
 mod failure;
-mod gate;
 mod mailboxes;
 mod selected;
 mod source;
 mod work;
 
-pub use gate::Gate;
 pub use mailboxes::Mailboxes;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use mail_common::auth::User;
-use mail_common::serve::Backend;
-use mail_proto::imap::Login;
+use mail_proto::Session;
 use mail_proto::sasl::{Credentials, Verdict};
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::Parts;
+use super::User;
+use crate::daemon::Parts;
+use crate::serve::Backend;
 
-/// Tells whose credentials are whose.
+/// Tells whose credentials are whose, in any protocol whose login is a session of its own.
 #[derive(Debug)]
 pub struct Gate {
     parts: Arc<Parts>,
@@ -18,7 +18,9 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(parts: Arc<Parts>) -> Self {
+    /// A gate that nobody has come through.
+    #[must_use]
+    pub fn new(parts: Arc<Parts>) -> Self {
         Self { parts, user: None }
     }
 
@@ -32,23 +34,17 @@ impl Gate {
     }
 }
 
-impl Backend<Login> for Gate {
+impl<S: Session<Request = Credentials, Answer = Verdict>> Backend<S> for Gate {
     async fn perform(&mut self, credentials: Credentials) -> Verdict {
-        let username = &credentials.username;
         match self.parts.auth.verify(&credentials).await {
             Ok(Some(user)) => {
                 info!(user = %user.address(), "logged in");
                 self.user = Some(user);
                 Verdict::Accepted
             }
-            Ok(None) => {
-                info!(%username, "wrong user name or password");
-                Verdict::Rejected
-            }
-            Err(error) => {
-                warn!(%username, %error, "cannot verify a password");
-                Verdict::Unavailable
-            }
+            // Why is in the log already.
+            Ok(None) => Verdict::Rejected,
+            Err(_) => Verdict::Unavailable,
         }
     }
 }
