@@ -163,6 +163,10 @@ impl<'mailbox> Held<'mailbox> {
             let (source, target) = (self.folders.at(from.place), self.folders.at(to.place));
             match source.rename_new(&*from.name, target, &*to.name) {
                 Ok(()) => self.known.moved(uid, to.clone()),
+                // Somebody is just giving it this name, or died while doing so.
+                Err(error) if error.is_taken() && self.folders.are_one(&from, to)? => {
+                    self.known.moved(uid, to.clone());
+                }
                 Err(error) if error.is_missing() => {
                     match self.folders.find(name::base(&from.name))? {
                         Some(found) => self.known.moved(uid, found),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
+use crate::time;
 
 use super::{StoreError, name};
 
@@ -62,6 +63,9 @@ enum Trust {
 /// A directory that changed less than this ago may change again without a new time stamp.
 const GRAIN: Duration = Duration::from_millis(100);
 
+/// Seconds that a program may take from link to unlink.
+const LINKING: i64 = 600;
+
 impl Folders {
     /// Opens a mailbox. `tmp` and `new` are made where somebody lost them; without `cur` it is
     /// none.
@@ -109,6 +113,13 @@ impl Folders {
         Ok(None)
     }
 
+    /// Whether these are two names of one file.
+    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
+        let (one, other) =
+            (self.at(one.place).stat(&*one.name)?, self.at(other.place).stat(&*other.name)?);
+        Ok((one.device, one.inode) == (other.device, other.inode))
+    }
+
     fn take_in(&self, listing: &mut Listing, located: Located) -> Result<(), StoreError> {
         let base = name::base(&located.name);
         let Some(other) = listing.get(base) else {
@@ -128,14 +139,17 @@ impl Folders {
     }
 
     /// Two files of one identity. If they are one file with two names, one name goes: that of a
-    /// program which died between link and unlink. If they are two messages, the second gets an
-    /// identity of its own, which is returned.
+    /// program which died between link and unlink (mutt renames so). One that lives is about to
+    /// remove the first name; were we to remove the second, the message would be gone. If they are
+    /// two messages, the second gets an identity of its own, which is returned.
     fn part(&self, first: &Located, second: &Located) -> Result<Option<Located>, StoreError> {
         let dirs = (self.at(first.place), self.at(second.place));
         let stats = (dirs.0.stat(&*first.name), dirs.1.stat(&*second.name));
         let (Ok(one), Ok(other)) = stats else { return Ok(None) };
         if (one.device, one.inode) == (other.device, other.inode) {
-            dirs.1.unlink(&*second.name)?;
+            if is_left_over(&one, now()) {
+                dirs.1.unlink(&*second.name)?;
+            }
             return Ok(None);
         }
         let own = name::unique();
@@ -189,6 +203,16 @@ impl Look {
     }
 }
 
+/// Whether the file got its last name so long ago that nobody is between link and unlink any more.
+/// A link counts as a change to the file, and nobody can set that time.
+fn is_left_over(stat: &Stat, now: i64) -> bool {
+    now.saturating_sub(stat.changed.seconds) > LINKING
+}
+
+fn now() -> i64 {
+    i64::try_from(time::now_micros() / 1_000_000).unwrap_or_default()
+}
+
 fn is_recent(stat: &Stat) -> bool {
     let since = Duration::new(
         u64::try_from(stat.modified.seconds).unwrap_or_default(),
@@ -219,5 +243,26 @@ fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
             Ok(dir.subdir(name)?)
         }
         other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_name_is_left_over_after_ten_minutes() {
+        let directory = tempfile::tempdir().unwrap();
+        let stat = Dir::open(directory.path()).unwrap().stat_self().unwrap();
+        let changed = stat.changed.seconds;
+        for (now, expected) in [
+            (changed, false),
+            (changed - 5000, false),
+            (changed + 600, false),
+            (changed + 601, true),
+        ] {
+            assert_eq!(is_left_over(&stat, now), expected, "{now}");
+        }
     }
 }
