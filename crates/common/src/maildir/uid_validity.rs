@@ -2,17 +2,21 @@
 //!
 //! `dovecot-uidvalidity` in the user's directory holds the last one given in eight hex digits, and
 //! an empty file beside it has it in its name: `dovecot-uidvalidity.6b0318d7`. Renaming that file
-//! is how two processes do not get the same one.
+//! is how Dovecot and we do not get the same one. It is not enough among many: who lists the
+//! directory during a rename may see neither name and make one of its own. So our processes take
+//! a lock besides.
 
 use crate::disk::Dir;
 use crate::time;
 
-use super::StoreError;
+use super::{StoreError, lock};
 
+const LOCK: &str = "posthorn.uidvalidity.lock";
 const FILE: &str = "dovecot-uidvalidity";
 
 /// Gives the next UIDVALIDITY of a user, durably.
 pub(super) fn next(home: &Dir) -> Result<u32, StoreError> {
+    let _lock = lock::kernel(home, LOCK)?;
     loop {
         let last = last_named(home)?;
         let least = last.unwrap_or_default().max(last_written(home)?);
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(next(&home).unwrap(), 0xf000_0001, "what was written counts too");
         home.replace(FILE, b"nonsense").unwrap();
         assert_eq!(next(&home).unwrap(), 0xf000_0002);
-        assert_eq!(home.entries().unwrap().count(), 2);
+        assert_eq!(home.entries().unwrap().count(), 3);
     }
 
     #[test]
