@@ -22,13 +22,15 @@ pub(super) fn change(
     let keywords = letters(&mut held, change)?;
     let before = Looks::at(&held.folders)?;
     for uid in uids {
-        let Some(file) = held.known().file(*uid) else { continue };
-        let old = Marks::of(&file.name);
-        let new = changed(&old, change, keywords);
-        if new != old {
+        held.rename(*uid, |file| {
+            let old = Marks::of(&file.name);
+            let new = changed(&old, change, keywords);
+            if new == old {
+                return file.clone();
+            }
             let name = format!("{}:{new}", name::base(&file.name)).into();
-            held.rename(*uid, &Located { place: Place::Cur, name })?;
-        }
+            Located { place: Place::Cur, name }
+        })?;
     }
     held.changed(before)?;
     Ok(held.snapshot())
@@ -40,17 +42,21 @@ pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
     let mut held = mailbox.hold()?;
     let first = held.known().recent_from();
     let before = Looks::at(&held.folders)?;
-    for (uid, file) in held.known().files_in_new() {
-        let name = match file.contains(':') {
-            true => file,
-            false => format!("{file}:2,").into(),
-        };
-        held.rename(uid, &Located { place: Place::Cur, name })?;
+    for uid in held.known().uids_in_new() {
+        held.rename(uid, |file| match file.place {
+            Place::Cur => file.clone(),
+            Place::New => Located { place: Place::Cur, name: with_flags(&file.name) },
+        })?;
     }
     held.changed(before)?;
     let next = held.snapshot().uid_next;
     held.known().unclaimed = next;
     Ok(first)
+}
+
+/// In `cur` each name says of flags, if only that there are none.
+fn with_flags(name: &str) -> Box<str> {
+    if name.contains(':') { name.into() } else { format!("{name}:2,").into() }
 }
 
 fn letters(held: &mut Held<'_>, change: &FlagChange) -> Result<u64, StoreError> {

@@ -153,19 +153,29 @@ impl<'mailbox> Held<'mailbox> {
         Ok((bits, left))
     }
 
-    /// Renames a message's file. Whether it is still there.
-    pub(super) fn rename(&mut self, uid: Uid, to: &Located) -> Result<bool, StoreError> {
+    /// Renames a message's file to what `new_name` makes of its name. Whether it is still there.
+    /// If another program renamed it a moment ago, its new name counts: there may be flags in it.
+    pub(super) fn rename(
+        &mut self,
+        uid: Uid,
+        new_name: impl Fn(&Located) -> Located,
+    ) -> Result<bool, StoreError> {
         loop {
             let Some(from) = self.known.file(uid).cloned() else { return Ok(false) };
-            if from == *to {
+            let to = new_name(&from);
+            if from == to {
                 return Ok(true);
             }
             let (source, target) = (self.folders.at(from.place), self.folders.at(to.place));
             match source.rename_new(&*from.name, target, &*to.name) {
-                Ok(()) => self.known.moved(uid, to.clone()),
+                Ok(()) => {
+                    self.known.moved(uid, to);
+                    return Ok(true);
+                }
                 // Somebody is just giving it this name, or died while doing so.
-                Err(error) if error.is_taken() && self.folders.are_one(&from, to)? => {
-                    self.known.moved(uid, to.clone());
+                Err(error) if error.is_taken() && self.folders.are_one(&from, &to)? => {
+                    self.known.moved(uid, to);
+                    return Ok(true);
                 }
                 Err(error) if error.is_missing() => {
                     match self.folders.find(name::base(&from.name))? {

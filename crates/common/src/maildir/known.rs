@@ -71,9 +71,9 @@ impl Known {
     }
 
     /// Messages whose files are in `new`.
-    pub(super) fn files_in_new(&self) -> Vec<(Uid, Box<str>)> {
+    pub(super) fn uids_in_new(&self) -> Vec<Uid> {
         let new = self.live.iter().filter(|live| live.file.place == Place::New);
-        new.map(|live| (live.uid, live.file.name.clone())).collect()
+        new.map(|live| live.uid).collect()
     }
 
     /// The letters of those keywords that have one, as bits.

@@ -7,6 +7,7 @@ use mail_proto::mailbox::{Change, FlagChange, Flags};
 use proptest::prelude::*;
 
 use super::super::mailbox::Mailbox;
+use super::super::scan::{Located, Place};
 use super::*;
 
 impl Ann {
@@ -134,6 +135,25 @@ fn who_looks_between_link_and_unlink_takes_no_name_away() {
     assert_eq!(uids(&inbox), [1]);
     assert_eq!(text(&inbox, 1), "both");
     assert_eq!(ann.names("cur"), ["2.a:2,S"]);
+}
+
+#[test]
+fn flags_that_another_program_sets_meanwhile_are_kept() {
+    let ann = Ann::new();
+    ann.open();
+    ann.put("new/1.a", "x");
+    let mailbox = Mailbox::apart("INBOX", &ann.home(), &ann.home());
+    let mut held = mailbox.hold().unwrap();
+    ann.rename("new/1.a", "cur/1.a:2,F");
+    let answered = |file: &Located| {
+        let name = match file.name.strip_suffix('R') {
+            Some(_) => file.name.clone(),
+            None => format!("{}R", file.name).into(),
+        };
+        Located { place: Place::Cur, name }
+    };
+    assert!(held.rename(1, answered).unwrap());
+    assert_eq!(ann.names("cur"), ["1.a:2,FR"]);
 }
 
 #[test]
