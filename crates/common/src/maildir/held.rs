@@ -24,6 +24,17 @@ pub(super) struct Held<'mailbox> {
     known: MutexGuard<'mailbox, Known>,
 }
 
+/// What became of a message that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unlinked {
+    /// It was removed from there.
+    From(Place),
+    /// Somebody else had removed it.
+    Before,
+    /// It stays.
+    Kept,
+}
+
 /// Whether the list that was read is still the one on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lists {
@@ -188,16 +199,23 @@ impl<'mailbox> Held<'mailbox> {
         }
     }
 
-    /// Removes a message's file; whether it was there.
-    pub(super) fn unlink(&mut self, uid: Uid) -> Result<bool, StoreError> {
+    /// Removes a message's file, if it is still `wanted` gone under the name that it has now.
+    pub(super) fn unlink(
+        &mut self,
+        uid: Uid,
+        wanted: impl Fn(&Located) -> bool,
+    ) -> Result<Unlinked, StoreError> {
         loop {
-            let Some(file) = self.known.file(uid).cloned() else { return Ok(false) };
+            let Some(file) = self.known.file(uid).cloned() else { return Ok(Unlinked::Before) };
+            if !wanted(&file) {
+                return Ok(Unlinked::Kept);
+            }
             match self.folders.at(file.place).unlink(&*file.name) {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Unlinked::From(file.place)),
                 Err(error) if error.is_missing() => {
                     match self.folders.find(name::base(&file.name))? {
                         Some(found) => self.known.moved(uid, found),
-                        None => return Ok(false),
+                        None => return Ok(Unlinked::Before),
                     }
                 }
                 Err(error) => return Err(error.into()),

@@ -11,6 +11,7 @@ use mail_proto::mailbox::{FlagChange, NamedFlags, Snapshot, Uid};
 use crate::disk::{self, Dir};
 
 use super::append::Appending;
+use super::expunge::Which;
 use super::lines::WireSize;
 use super::mailbox::Mailbox;
 use super::watch::Watch;
@@ -90,7 +91,13 @@ impl Store {
 
     /// Removes messages, durably; UIDs that are gone are passed over.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Arc<Snapshot>, StoreError> {
-        expunge::expunge(&self.mailbox, uids)
+        expunge::expunge(&self.mailbox, Which::These(uids))
+    }
+
+    /// Removes what is `\Deleted` of all messages, or of those named, durably. A message that
+    /// loses that flag before its turn comes stays.
+    pub fn expunge_deleted(&self, uids: Option<&[Uid]>) -> Result<Arc<Snapshot>, StoreError> {
+        expunge::expunge(&self.mailbox, Which::Deleted(uids))
     }
 
     /// Copies messages with flags and INTERNALDATE, all or none, durably; UIDs that are gone are

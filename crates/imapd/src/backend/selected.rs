@@ -1,6 +1,5 @@
 //! The selected mailbox.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use mail_common::maildir::{Directory, Store, StoreError, Watch};
@@ -59,7 +58,7 @@ impl Selection {
             Request::Copy { uids, mailbox, moving } => {
                 Answer::Copied(tell(self.copy(directory, &uids, &mailbox, moving)))
             }
-            Request::Expunge(uids) => Answer::Expunged(tell(self.expunge(uids))),
+            Request::Expunge(uids) => Answer::Expunged(tell(self.expunge(uids.as_deref()))),
             request => unreachable!("{request:?} is not about the selected mailbox"),
         }
     }
@@ -114,20 +113,13 @@ impl Selection {
         Ok(Copied { uid_validity, uids: pairs, snapshot })
     }
 
-    fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Arc<Snapshot>, StoreError> {
+    fn expunge(&self, uids: Option<&[Uid]>) -> Result<Arc<Snapshot>, StoreError> {
         let snapshot = self.store.sync()?;
-        let named: Option<HashSet<Uid>> = uids.map(|uids| uids.into_iter().collect());
-        let deleted: Vec<Uid> = snapshot
-            .messages
-            .iter()
-            .filter(|entry| entry.flags.has(Flags::DELETED))
-            .map(|entry| entry.uid)
-            .filter(|uid| named.as_ref().is_none_or(|named| named.contains(uid)))
-            .collect();
-        if deleted.is_empty() {
+        // Mostly there is nothing to remove (CLOSE), and no lock to be waited for.
+        if !snapshot.messages.iter().any(|entry| entry.flags.has(Flags::DELETED)) {
             return Ok(snapshot);
         }
-        self.store.expunge(&deleted)
+        self.store.expunge_deleted(uids)
     }
 }
 

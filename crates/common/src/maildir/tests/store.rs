@@ -6,6 +6,8 @@ use std::time::Duration;
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
 use super::super::StoreError;
+use super::super::mailbox::Mailbox;
+use super::super::scan::Located;
 use super::*;
 
 fn change(how: Change, system: u8, keywords: &[&str]) -> FlagChange {
@@ -117,6 +119,30 @@ fn expunged_uids_never_come_back() {
     assert_eq!(open.read_at(&mut buffer, 0).unwrap(), 1, "what is open can be read to its end");
     ann.put(&format!("cur/{kept}"), "c");
     assert_eq!(uids(&inbox), [2, 4], "a restored file is a new message");
+}
+
+#[test]
+fn who_takes_deleted_away_saves_the_message() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    for content in ["a", "b", "c", "d"] {
+        append(&inbox, content, Flags::DELETED, &[]);
+    }
+    let mailbox = Mailbox::apart("INBOX", &ann.home(), &ann.home());
+    // Somebody else takes it away while the other waits for the lock.
+    let mut held = mailbox.hold().unwrap();
+    let waiting = std::thread::spawn({
+        let inbox = inbox.clone();
+        move || inbox.expunge_deleted(Some(&[1, 2, 3])).unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let kept = |file: &Located| Located { name: file.name.replace('T', "").into(), ..*file };
+    held.rename(2, kept).unwrap();
+    drop(held);
+    waiting.join().unwrap();
+    assert_eq!(uids(&inbox), [2, 4]);
+    inbox.expunge_deleted(None).unwrap();
+    assert_eq!(uids(&inbox), [2]);
 }
 
 #[test]
