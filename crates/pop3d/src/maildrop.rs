@@ -101,7 +101,7 @@ impl Maildrop {
     }
 
     fn failed(&self, error: &StoreError) -> Failure {
-        if matches!(error, StoreError::Gone(_)) {
+        if matches!(error, StoreError::Gone(_) | StoreError::Replaced) {
             return Failure::Gone;
         }
         warn!(user = %self.user.address(), %error, "maildrop does not work");
@@ -137,6 +137,7 @@ fn open(user: &User, mail: &Mail) -> Result<(Open, Vec<Message>), Refusal> {
     let inbox = Directory::open(user, mail)?.mailbox("INBOX")?;
     let lock = inbox.lock_maildrop()?.ok_or(Refusal::InUse)?;
     let snapshot = inbox.sync()?;
+    let inbox = inbox.pinned(snapshot.uid_validity);
     let mut messages = Vec::with_capacity(snapshot.messages.len());
     for entry in &snapshot.messages {
         match inbox.size(entry.uid) {

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::append::located;
 use super::held::Held;
 use super::known::Looks;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Pin};
 use super::name::{self, Marks};
 use super::scan::{Folders, Located, Place};
 
@@ -29,11 +29,12 @@ struct Original {
 /// and the client, who was told nothing, may make them again.
 pub(super) fn copy(
     source: &Mailbox,
+    pin: Pin,
     uids: &[Uid],
     target: &Mailbox,
 ) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
     let from = source.folders()?;
-    let originals = originals(source, uids)?;
+    let originals = originals(source, pin, uids)?;
     let mut held = target.hold()?;
     let mut marks = Vec::with_capacity(originals.len());
     for original in &originals {
@@ -55,9 +56,10 @@ pub(super) fn copy(
     Ok((held.snapshot().uid_validity, pairs))
 }
 
-fn originals(source: &Mailbox, uids: &[Uid]) -> Result<Vec<Original>, StoreError> {
+fn originals(source: &Mailbox, pin: Pin, uids: &[Uid]) -> Result<Vec<Original>, StoreError> {
     source.sync()?;
     let known = source.known();
+    pin.check(&known.snapshot())?;
     let original = |uid: &Uid| {
         let file = known.file(*uid)?.clone();
         let marks = Marks::of(&file.name);

@@ -8,7 +8,7 @@ use mail_proto::mailbox::{Flags, Snapshot, Uid};
 use super::StoreError;
 use super::held::{Held, Unlinked};
 use super::known::Looks;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Pin};
 use super::name::Marks;
 use super::scan::{Located, Place};
 
@@ -23,8 +23,12 @@ pub(super) enum Which<'uids> {
 }
 
 /// Removes messages, durably. Their lines in the UID list stay until it is written anew.
-pub(super) fn expunge(mailbox: &Mailbox, which: Which<'_>) -> Result<Arc<Snapshot>, StoreError> {
-    let mut held = mailbox.hold()?;
+pub(super) fn expunge(
+    mailbox: &Mailbox,
+    pin: Pin,
+    which: Which<'_>,
+) -> Result<Arc<Snapshot>, StoreError> {
+    let mut held = mailbox.hold_of(pin)?;
     let before = Looks::at(&held.folders)?;
     let mut places = Vec::new();
     let mut failed = None;

@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Change, FlagChange, Snapshot, Uid};
 use super::StoreError;
 use super::held::Held;
 use super::known::Looks;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Pin};
 use super::name::{self, Marks};
 use super::scan::{Located, Place};
 
@@ -15,10 +15,11 @@ use super::scan::{Located, Place};
 /// about them, and a rename that is lost leaves the old ones.
 pub(super) fn change(
     mailbox: &Mailbox,
+    pin: Pin,
     uids: &[Uid],
     change: &FlagChange,
 ) -> Result<Arc<Snapshot>, StoreError> {
-    let mut held = mailbox.hold()?;
+    let mut held = mailbox.hold_of(pin)?;
     let keywords = letters(&mut held, change)?;
     let before = Looks::at(&held.folders)?;
     for uid in uids {

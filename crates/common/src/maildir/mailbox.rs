@@ -37,6 +37,21 @@ pub(super) struct Mailbox {
     known: Mutex<Known>,
 }
 
+/// Under which UIDVALIDITY the UIDs were given that somebody names. Under another one they are
+/// other messages: the mailbox was deleted meanwhile, and another has its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Pin(pub(super) Option<u32>);
+
+impl Pin {
+    /// Whether the mailbox still is the one that was meant.
+    pub(super) fn check(self, now: &Snapshot) -> Result<(), StoreError> {
+        match self.0 {
+            Some(meant) if meant != now.uid_validity => Err(StoreError::Replaced),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Mailbox {
     /// The mailbox of a directory: the same one for all who ask in this process.
     pub(super) fn of(name: &str, path: &Path, home: &Path) -> Arc<Self> {
@@ -101,6 +116,13 @@ impl Mailbox {
         let known = self.known();
         let folders = self.folders()?;
         Held::take(self, known, folders)
+    }
+
+    /// As [`hold`](Self::hold), for a change to messages of that UIDVALIDITY.
+    pub(super) fn hold_of(&self, pin: Pin) -> Result<Held<'_>, StoreError> {
+        let held = self.hold()?;
+        pin.check(&held.snapshot())?;
+        Ok(held)
     }
 
     /// What is known, which may be old.

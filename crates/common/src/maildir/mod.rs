@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The message is gone.
     #[error("message {0} is gone")]
     Gone(mail_proto::mailbox::Uid),
+    /// The mailbox is not the one any more whose messages were named.
+    #[error("the mailbox was replaced by another one")]
+    Replaced,
     /// A file of the mailbox says what it cannot say; it was left alone.
     #[error("{path}: {what}")]
     Damaged {
@@ -95,6 +98,7 @@ impl StoreError {
                 | Self::Cannot(_)
                 | Self::Keywords(_)
                 | Self::Gone(_)
+                | Self::Replaced
         )
     }
 }

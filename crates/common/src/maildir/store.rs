@@ -13,15 +13,16 @@ use crate::disk::{self, Dir};
 use super::append::Appending;
 use super::expunge::Which;
 use super::lines::WireSize;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Pin};
 use super::watch::Watch;
-use super::{StoreError, copy, expunge, flags, name, watch};
+use super::{StoreError, copy, expunge, flags, name, scan, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
 #[derive(Debug, Clone)]
 pub struct Store {
     mailbox: Arc<Mailbox>,
+    pin: Pin,
 }
 
 /// A message to add, besides its bytes.
@@ -56,7 +57,14 @@ const MAILDROP_LOCK: &str = "posthorn.pop3.lock";
 
 impl Store {
     pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
-        Self { mailbox }
+        Self { mailbox, pin: Pin::default() }
+    }
+
+    /// The same mailbox as long as it has this UIDVALIDITY. Later, UIDs that are named here are
+    /// not those of the messages that have them then, and are refused.
+    #[must_use]
+    pub fn pinned(self, uid_validity: u32) -> Self {
+        Self { pin: Pin(Some(uid_validity)), ..self }
     }
 
     /// How the mailbox looks now. The same `Arc` as last time if nothing changed; shared by all
@@ -86,24 +94,24 @@ impl Store {
         uids: &[Uid],
         change: &FlagChange,
     ) -> Result<Arc<Snapshot>, StoreError> {
-        flags::change(&self.mailbox, uids, change)
+        flags::change(&self.mailbox, self.pin, uids, change)
     }
 
     /// Removes messages, durably; UIDs that are gone are passed over.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Arc<Snapshot>, StoreError> {
-        expunge::expunge(&self.mailbox, Which::These(uids))
+        expunge::expunge(&self.mailbox, self.pin, Which::These(uids))
     }
 
     /// Removes what is `\Deleted` of all messages, or of those named, durably. A message that
     /// loses that flag before its turn comes stays.
     pub fn expunge_deleted(&self, uids: Option<&[Uid]>) -> Result<Arc<Snapshot>, StoreError> {
-        expunge::expunge(&self.mailbox, Which::Deleted(uids))
+        expunge::expunge(&self.mailbox, self.pin, Which::Deleted(uids))
     }
 
     /// Copies messages with flags and INTERNALDATE, all or none, durably; UIDs that are gone are
     /// passed over. Returns the target's UIDVALIDITY, and old and new UIDs.
     pub fn copy(&self, uids: &[Uid], target: &Self) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-        copy::copy(&self.mailbox, uids, &target.mailbox)
+        copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)
     }
 
     /// Opens a message for reading.
@@ -155,8 +163,20 @@ impl Store {
 
     fn known_size(&self, uid: Uid) -> Option<u64> {
         let known = self.mailbox.known();
+        if !known.is_unread() {
+            self.pin.check(&known.snapshot()).ok()?;
+        }
         let counted = known.sizes.get(&uid).copied();
         counted.or_else(|| name::wire_size(&known.file(uid)?.name))
+    }
+
+    /// Where a message is, as far as that is known.
+    fn file(&self, uid: Uid) -> Result<Option<scan::Located>, StoreError> {
+        let known = self.mailbox.known();
+        if !known.is_unread() {
+            self.pin.check(&known.snapshot())?;
+        }
+        Ok(known.file(uid).cloned())
     }
 
     /// Does something with a message's file, wherever it is meanwhile.
@@ -166,7 +186,7 @@ impl Store {
         act: impl Fn(&Dir, &str) -> disk::Result<T>,
     ) -> Result<T, StoreError> {
         for _ in 0..ATTEMPTS {
-            let file = self.mailbox.known().file(uid).cloned();
+            let file = self.file(uid)?;
             let Some(file) = file else {
                 // Nobody looked yet, or it is gone.
                 self.sync()?.entry(uid).ok_or(StoreError::Gone(uid))?;

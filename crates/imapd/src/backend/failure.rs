@@ -13,7 +13,8 @@ pub(super) fn told(error: &StoreError) -> Failure {
         StoreError::Cannot(_) => return Failure::Cannot,
         StoreError::Keywords(_) => return Failure::Limit,
         StoreError::Full { .. } => Failure::OverQuota,
-        StoreError::Gone(_)
+        StoreError::Replaced
+        | StoreError::Gone(_)
         | StoreError::Damaged { .. }
         | StoreError::Locked(_)
         | StoreError::System { .. } => Failure::Unavailable,

@@ -33,6 +33,8 @@ impl Selection {
         let watch = store.watch();
         let recent_from = store.recent_from(!read_only)?;
         let snapshot = store.sync()?;
+        // The client names messages of this mailbox, not of another that may get its name.
+        let store = store.pinned(snapshot.uid_validity);
         let selection = Self {
             messages: Messages::new(store.clone()),
             store,

@@ -1,6 +1,6 @@
 //! The mailboxes of a user.
 
-use mail_proto::mailbox::Flags;
+use mail_proto::mailbox::{Change, FlagChange, Flags};
 
 use super::super::StoreError;
 use super::*;
@@ -199,4 +199,32 @@ fn links_are_no_mailboxes() {
     std::os::unix::fs::symlink(ann.home(), ann.home().join(".link")).unwrap();
     assert!(matches!(directory.mailbox("link"), Err(StoreError::NoSuchMailbox(_))));
     assert_eq!(listed_without_special(&directory), [row("INBOX", "sbe")]);
+}
+
+#[test]
+fn who_names_messages_of_a_deleted_mailbox_does_not_touch_another_of_its_name() {
+    let ann = Ann::new();
+    let directory = ann.open();
+    directory.create("A").unwrap();
+    let old = directory.mailbox("A").unwrap();
+    append(&old, "old", 0, &[]);
+    let old = old.clone().pinned(old.sync().unwrap().uid_validity);
+    directory.delete("A").unwrap();
+    directory.create("B").unwrap();
+    append(&directory.mailbox("B").unwrap(), "new", Flags::DELETED, &[]);
+    directory.rename("B", "A").unwrap();
+    let flags = NamedFlags { system: Flags::DELETED, ..NamedFlags::default() };
+    let change = FlagChange { how: Change::Add, flags };
+    for error in [
+        old.expunge(&[1]).unwrap_err(),
+        old.expunge_deleted(None).unwrap_err(),
+        old.store_flags(&[1], &change).unwrap_err(),
+        old.copy(&[1], &ann.inbox()).unwrap_err(),
+        old.message(1).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Replaced), "{error}");
+    }
+    let new = directory.mailbox("A").unwrap();
+    assert_eq!(text(&new, 1), "new");
+    assert_eq!(old.sync().unwrap().uid_validity, new.sync().unwrap().uid_validity);
 }
