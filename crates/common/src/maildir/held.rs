@@ -226,6 +226,10 @@ impl<'mailbox> Held<'mailbox> {
     /// Moves all messages to a mailbox that was just made and that nobody knows yet, durably.
     pub(super) fn move_all(&mut self, target: &Folders) -> Result<(), StoreError> {
         let before = Looks::at(&self.folders)?;
+        // The letters in the names mean there what they mean here.
+        if self.known.keywords != Keywords::default() {
+            self.known.keywords.save(&target.dir)?;
+        }
         let mut gone = HashSet::new();
         for live in self.known.live().to_vec() {
             let (from, to) = (self.folders.at(live.file.place), target.at(live.file.place));

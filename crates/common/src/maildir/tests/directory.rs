@@ -169,13 +169,14 @@ fn renaming_takes_along_what_is_below() {
 fn renaming_inbox_moves_its_messages() {
     let ann = Ann::new();
     let (directory, inbox) = (ann.open(), ann.inbox());
-    append(&inbox, "a", Flags::SEEN, &[]);
+    append(&inbox, "a", Flags::SEEN, &["$Junk"]);
     deliver(&inbox, "b");
     inbox.sync().unwrap();
     directory.rename("INBOX", "old/mail").unwrap();
     let old = directory.mailbox("old/mail").unwrap();
     assert_eq!((uids(&old), uids(&inbox)), (vec![1, 2], vec![]));
     assert_eq!(text(&old, 2), "b");
+    assert_eq!(old.sync().unwrap().keywords.as_ref(), ["$Junk"]);
     assert_eq!(inbox.sync().unwrap().uid_next, 3);
 }
 
