@@ -140,13 +140,14 @@ impl UidList {
         }
         let mut file = dir.append(FILE)?;
         let length = file.length()?;
-        if let Err(error) = file.write(lines.as_bytes()) {
-            // Half a line would spoil the next one. Where even this fails, the next reader sees a
-            // line without an end.
+        let written = file.write(lines.as_bytes()).and_then(|()| file.sync());
+        if written.is_err() {
+            // Half a line would spoil the next one, and a whole one that is not on the disk would
+            // be shown to clients. Where even this fails, the next reader sees a line without an
+            // end, or one that a power cut may take back.
             let _ = file.cut(length);
-            return Err(error.into());
         }
-        Ok(file.sync()?)
+        Ok(written?)
     }
 
     /// Writes the whole file anew.
