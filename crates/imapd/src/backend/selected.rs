@@ -104,13 +104,15 @@ impl Selection {
         moving: bool,
     ) -> Result<Copied, StoreError> {
         let target = directory.mailbox(mailbox)?;
+        let before = self.store.sync()?;
         let (uid_validity, pairs) = self.store.copy(uids, &target)?;
         let snapshot = if moving {
             // Killed before this, a message is in both mailboxes: never in none.
             let copied: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
             self.store.expunge(&copied)?
         } else {
-            self.store.sync()?
+            // The copies are made: that there are no news now does not change it.
+            self.store.sync().unwrap_or(before)
         };
         Ok(Copied { uid_validity, uids: pairs, snapshot })
     }
