@@ -293,8 +293,7 @@ impl<'mailbox> Held<'mailbox> {
     fn list(&self, now: Looks) -> Result<Listing, StoreError> {
         let places = self.known.changed_places(now);
         let mut listing = self.folders.list(&places, self.known.files_outside(&places))?;
-        let known = |live: &Live| listing.contains_key(name::base(&live.file.name));
-        if self.known.live().iter().all(known) {
+        if self.known.are_all_in(&listing) {
             return Ok(listing);
         }
         if now.were_recent() || !now.hold(Looks::at(&self.folders)?) {

@@ -133,6 +133,15 @@ impl Known {
         (live, newcomers)
     }
 
+    /// Whether a listing has all messages; for who looks for the first time, all that have a UID.
+    pub(super) fn are_all_in(&self, listing: &Listing) -> bool {
+        let mut live = self.live.iter().map(|live| name::base(&live.file.name));
+        let mut listed = self.list.records.iter().map(|record| &*record.base);
+        let is_first = self.live.is_empty();
+        live.all(|base| listing.contains_key(base))
+            && (!is_first || listed.all(|base| listing.contains_key(base)))
+    }
+
     /// These are the messages now.
     pub(super) fn show(&mut self, live: Vec<Live>) {
         self.live = live;

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 use proptest::prelude::*;
 
+use super::super::known::Known;
 use super::super::mailbox::Mailbox;
-use super::super::scan::{Located, Place};
+use super::super::scan::{Listing, Located, Place};
+use super::super::uidlist::UidList;
 use super::*;
 
 impl Ann {
@@ -154,6 +156,21 @@ fn flags_that_another_program_sets_meanwhile_are_kept() {
     };
     assert!(held.rename(1, answered).unwrap());
     assert_eq!(ann.names("cur"), ["1.a:2,FR"]);
+}
+
+/// A file that is renamed while it is listed may be missed, also by who looks for the first time:
+/// it must not lose its UID for that.
+#[test]
+fn a_first_look_misses_what_has_a_uid() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    let mut known = Known::default();
+    known.take_list(UidList::parse(ann.read("dovecot-uidlist").as_bytes()).unwrap());
+    assert!(!known.are_all_in(&Listing::new()));
+    let folders = Mailbox::apart("INBOX", &ann.home(), &ann.home()).folders().unwrap();
+    let listing = folders.list(&[Place::New, Place::Cur], Listing::new()).unwrap();
+    assert!(known.are_all_in(&listing));
 }
 
 #[test]
