@@ -70,7 +70,7 @@ impl Deliveries {
         let recipients = incoming.recipients();
         let parts = Arc::clone(&self.parts);
         let work = move || match incoming.add(&block) {
-            Ok(()) => incoming.deliver(&parts.site),
+            Ok(()) => incoming.deliver(&parts),
             Err(failure) => vec![Err(failure); recipients],
         };
         let outcomes = self.parts.pool.run(work).await;

@@ -4,13 +4,15 @@ use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
-use mail_common::maildir::{Directory, NewMessage, StoreError};
+use mail_common::maildir::{Delivery, DeliveryId, Directory, NewMessage, Store, StoreError};
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use crate::Parts;
+use crate::attempts::Standing;
 use crate::header::Header;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
@@ -72,12 +74,12 @@ impl Incoming {
     }
 
     /// The message is whole: delivers it. The failure of one recipient is none of another.
-    pub(crate) fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
+    pub(crate) fn deliver(mut self, parts: &Parts) -> Vec<Result<Accepted, Failure>> {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
             return self.users.iter().map(|_| Err(failure)).collect();
         }
-        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, site)).collect()
+        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, parts)).collect()
     }
 
     fn spool_passed(&mut self) -> Result<(), Failure> {
@@ -89,12 +91,16 @@ impl Incoming {
         })
     }
 
-    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Accepted, Failure> {
+    fn outcome(&self, at: usize, user: &User, parts: &Parts) -> Result<Accepted, Failure> {
         let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
         let (id, to) = (&self.id, &recipient.address);
-        match self.deliver_to(to, user, site) {
-            Ok(()) => {
-                info!(%id, %to, mailbox = MAILBOX, status = "sent", "delivered");
+        match self.deliver_to(to, user, parts) {
+            Ok(delivery) => {
+                let status = match delivery {
+                    Delivery::Made => "sent",
+                    Delivery::Repeated => "sent (already delivered)",
+                };
+                info!(%id, %to, mailbox = MAILBOX, status, "delivered");
                 Ok(Accepted::Delivered(id.clone()))
             }
             Err(error) => {
@@ -110,11 +116,34 @@ impl Incoming {
         &self,
         recipient: &Address,
         user: &User,
-        site: &Site,
-    ) -> Result<(), DeliveryError> {
+        parts: &Parts,
+    ) -> Result<Delivery, DeliveryError> {
         if self.header.was_delivered_to(recipient) {
             return Err(DeliveryError::Loop);
         }
+        let site = &parts.site;
+        let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
+        let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
+            return self.write(&inbox, recipient, site, None);
+        };
+        let Some(attempt) = parts.attempts.begin(&id, user) else {
+            return Ok(Delivery::Repeated);
+        };
+        let delivery = match attempt.standing() {
+            Standing::MaybeRepeat if inbox.holds_delivery(&id)? => Delivery::Repeated,
+            _ => self.write(&inbox, recipient, site, Some(id))?,
+        };
+        attempt.delivered();
+        Ok(delivery)
+    }
+
+    fn write(
+        &self,
+        inbox: &Store,
+        recipient: &Address,
+        site: &Site,
+        delivery_id: Option<DeliveryId>,
+    ) -> Result<Delivery, DeliveryError> {
         let now = i64::try_from(time::now_micros() / 1_000_000).unwrap_or(i64::MAX);
         let trace = Trace {
             client: &self.client,
@@ -124,10 +153,7 @@ impl Incoming {
             id: &self.id,
             date: &time::rfc5322(now),
         };
-        let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
-        let message =
-            NewMessage { delivery_id: self.envelope.delivery_id.clone(), ..NewMessage::default() };
-        let mut appending = inbox.append(message)?;
+        let mut appending = inbox.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
         Ok(appending.deliver()?)

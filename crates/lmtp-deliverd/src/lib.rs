@@ -2,8 +2,10 @@
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
 //! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
-//! outcome of its own, and a 250 only once the message survives a power cut.
+//! outcome of its own, and a 250 only once the message survives a power cut. [`attempts`] knows what
+//! was delivered before.
 
+mod attempts;
 mod backend;
 pub mod header;
 mod incoming;
@@ -17,9 +19,11 @@ use std::sync::Arc;
 use mail_common::config::{Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Present, StartError};
 use mail_common::serve::{Stream, Surroundings, converse};
+use mail_common::time;
 use mail_proto::Session as _;
 use mail_proto::smtp::{self, Dialect, Limits};
 
+use attempts::Attempts;
 pub use backend::Deliveries;
 
 /// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
@@ -33,6 +37,15 @@ pub struct LmtpDeliverd(Present);
 /// What all its listeners are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lmtp;
+
+/// What sessions share.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) site: Arc<Site>,
+    pub(crate) auth: Auth,
+    pub(crate) pool: Pool,
+    pub(crate) attempts: Arc<Attempts>,
+}
 
 impl LmtpDeliverd {
     /// A session and what answers it. Only over a socket of this machine is the peer believed
@@ -78,11 +91,18 @@ impl Daemon for LmtpDeliverd {
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
-        Ok(Self(Present::open(site, Self::NAME, THREADS)?))
+        let auth = open_auth(&site)?;
+        let pool = Pool::new(Self::NAME, THREADS);
+        let attempts = Arc::new(Attempts::new(time::now_micros()));
+        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool, attempts })) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
-        self.0.renew(site)
+        let auth = open_auth(&site)?;
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let (pool, attempts) = (parts.pool.clone(), Arc::clone(&parts.attempts));
+        *parts = Arc::new(Parts { site, auth, pool, attempts });
+        Ok(())
     }
 
     async fn connection(

@@ -47,6 +47,16 @@ impl Id {
         &self.0
     }
 
+    /// When it was made, in microseconds since 1970; `None` where it is too short to say.
+    #[must_use]
+    pub fn micros(&self) -> Option<u64> {
+        let digits = self.0.get(..TIME_DIGITS).filter(|_| self.0.len() > TIME_DIGITS)?;
+        digits.bytes().try_fold(0, |micros: u64, digit| {
+            let value = ALPHABET.iter().position(|&known| known == digit)?;
+            Some(micros * 62 + value as u64)
+        })
+    }
+
     fn made_of(micros: u64, random: u64) -> Self {
         let mut text = String::with_capacity(TIME_DIGITS + RANDOM_DIGITS);
         push_digits(&mut text, micros, TIME_DIGITS);
@@ -83,6 +93,16 @@ mod tests {
             let later = Id::made_of(pair[1], 0);
             assert!(earlier < later, "{earlier} {later}");
             assert!(earlier.as_str() < later.as_str());
+        }
+    }
+
+    #[test]
+    fn ids_know_when_they_were_made() {
+        for micros in [0, 61, 62, 1_795_363_200_000_001, 62u64.pow(9) - 1] {
+            assert_eq!(Id::made_of(micros, u64::MAX).micros(), Some(micros));
+        }
+        for text in ["a", "123456789"] {
+            assert_eq!(Id::parse(text).unwrap().micros(), None, "{text}");
         }
     }
 

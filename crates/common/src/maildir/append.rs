@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::disk::NewFile;
+use crate::disk::{self, NewFile};
 
 use super::StoreError;
 use super::held::Held;
@@ -25,6 +25,15 @@ pub struct Appending {
     /// Stored octets that wait to be written.
     waiting: Vec<u8>,
     message: NewMessage,
+}
+
+/// What became of a delivery. Either way it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The message is in the mailbox now.
+    Made,
+    /// It was there already: an earlier attempt had come so far.
+    Repeated,
 }
 
 /// Octets are written in pieces of about this size.
@@ -56,7 +65,8 @@ impl Appending {
         let marks = new_marks(&mut held, &self.message)?;
         held.write(1)?;
         let before = Looks::at(&held.folders)?;
-        let file = self.put(&marks)?;
+        let file = self.place(&name::unique(), &marks);
+        self.put(&file)?;
         let place = file.place;
         let added = file.name.clone();
         let uids = held.admit(vec![file], before).inspect_err(|_| {
@@ -68,13 +78,27 @@ impl Appending {
     }
 
     /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.
-    pub fn deliver(mut self) -> Result<(), StoreError> {
+    ///
+    /// All attempts at one delivery want the same name, and a name that is taken is never
+    /// replaced: what has it is the message, whole, for it was synced before it got it.
+    pub fn deliver(mut self) -> Result<Delivery, StoreError> {
         self.finish()?;
         let marks = match self.message.flags.keywords.as_slice() {
             [] => Marks::new(self.message.flags.system, 0),
             _ => new_marks(&mut self.mailbox.hold()?, &self.message)?,
         };
-        self.put(&marks).map(|_| ())
+        let id = self.message.delivery_id.take();
+        let file = self.place(&id.as_ref().map_or_else(name::unique, name::of_delivery), &marks);
+        let dir = self.folders.at(file.place).clone();
+        match self.put(&file) {
+            Ok(()) => Ok(Delivery::Made),
+            Err(error) if error.is_taken() && id.is_some() => {
+                // Whoever put it there may have died before making that last.
+                dir.sync()?;
+                Ok(Delivery::Repeated)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes the content last.
@@ -90,16 +114,18 @@ impl Appending {
         }
     }
 
+    /// Where it goes, under a name that begins with `unique`.
+    fn place(&self, unique: &str, marks: &Marks) -> scan::Located {
+        located(&format!("{unique},S={},W={}", self.lines.stored, self.lines.wire), marks)
+    }
+
     /// Gives the file its place, durably.
-    fn put(self, marks: &Marks) -> Result<scan::Located, StoreError> {
-        let base = format!("{},S={},W={}", name::unique(), self.lines.stored, self.lines.wire);
-        let file = located(&base, marks);
+    fn put(self, file: &scan::Located) -> disk::Result<()> {
         let dir = self.folders.at(file.place);
         self.file.move_to(dir, &*file.name)?;
         dir.sync().inspect_err(|_| {
             let _ = dir.unlink(&*file.name);
-        })?;
-        Ok(file)
+        })
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

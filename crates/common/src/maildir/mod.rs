@@ -7,6 +7,7 @@
 
 mod append;
 mod copy;
+mod delivery_id;
 mod directory;
 mod dotlock;
 mod expunge;
@@ -27,7 +28,8 @@ mod uid_validity;
 mod uidlist;
 mod watch;
 
-pub use append::Appending;
+pub use append::{Appending, Delivery};
+pub use delivery_id::DeliveryId;
 pub use directory::Directory;
 pub use store::{Located, Message, NewMessage, Store};
 pub use watch::Watch;

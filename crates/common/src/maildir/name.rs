@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mail_proto::mailbox::Flags;
 
+use super::DeliveryId;
 use crate::time;
 
 /// What a file name says of flags.
@@ -110,6 +111,20 @@ pub(super) fn unique() -> String {
     format!("{seconds}.M{micros}P{}Q{count}.{}", std::process::id(), host())
 }
 
+/// The name of a delivery, the same for every attempt at it: when its message was queued, its id,
+/// machine. [`unique`] names have a `P` where these have a `D`.
+pub(super) fn of_delivery(id: &DeliveryId) -> String {
+    format!("{}{}", delivery_stem(id), host())
+}
+
+/// How the names of a delivery begin, whatever the machine was called at the time.
+pub(super) fn delivery_stem(id: &DeliveryId) -> String {
+    let (seconds, micros) = (id.micros() / 1_000_000, id.micros() % 1_000_000);
+    // What stands between the dots is one word to other programs.
+    let word = id.to_string().replace('.', "-");
+    format!("{seconds}.M{micros}D{word}.")
+}
+
 /// This machine's name, as it can stand in a file name.
 pub(super) fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
@@ -176,6 +191,22 @@ mod tests {
         let mut names = ["b", "10.M1P1.x", "9.M20P1.x", "9.M3P9.x", "9.123.x", "9.M3P10.x"];
         names.sort_unstable_by_key(|name| arrival(name));
         assert_eq!(names, ["9.123.x", "9.M3P10.x", "9.M3P9.x", "9.M20P1.x", "10.M1P1.x", "b"]);
+    }
+
+    #[test]
+    fn deliveries_have_the_same_name_each_time() {
+        let id = |text| DeliveryId::parse(text).unwrap();
+        let name = of_delivery(&id("8MoK2mX2A0VhSXz9.12"));
+        let micros = id("8MoK2mX2A0VhSXz9.12").micros();
+        let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+        assert_eq!(name, format!("{seconds}.M{rest}D8MoK2mX2A0VhSXz9-12.{}", host()));
+        assert_eq!(name, of_delivery(&id("8MoK2mX2A0VhSXz9.12")));
+        assert_eq!(arrival(&name), (seconds, rest, name.as_str()));
+        for other in ["8MoK2mX2A0VhSXz9.1", "8MoK2mX2A0VhSXz9.120", "8MoK2mX2A0VhSXz8.12"] {
+            assert!(!name.starts_with(&delivery_stem(&id(other))), "{other}");
+        }
+        let longest = of_delivery(&id("zzzzzzzzzzzzzzzz.4294967295"));
+        assert!(longest.len() - host().len() < 60, "{longest}");
     }
 
     #[test]

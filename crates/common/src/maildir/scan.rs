@@ -113,11 +113,17 @@ impl Folders {
         Ok(None)
     }
 
-    /// Whether these are two names of one file.
-    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
-        let (one, other) =
-            (self.at(one.place).stat(&*one.name)?, self.at(other.place).stat(&*other.name)?);
-        Ok((one.device, one.inode) == (other.device, other.inode))
+    /// Whether there is a message whose identity begins so. `new` is looked through first: files
+    /// go from there to `cur`. One whose flags change while we look may be missed.
+    pub(super) fn holds(&self, beginning: &str) -> Result<bool, StoreError> {
+        for place in [Place::New, Place::Cur] {
+            for entry in self.at(place).entries()? {
+                if message_name(&entry?).is_some_and(|name| name.starts_with(beginning)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn take_in(&self, listing: &mut Listing, located: Located) -> Result<(), StoreError> {

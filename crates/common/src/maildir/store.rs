@@ -11,11 +11,11 @@ use mail_proto::mailbox::{FlagChange, NamedFlags, Snapshot, Uid};
 use crate::disk::{self, Dir};
 
 use super::append::Appending;
-use super::expunge::Which;
+use super::known::Looks;
 use super::lines::WireSize;
 use super::mailbox::{Mailbox, Pin};
 use super::watch::Watch;
-use super::{StoreError, copy, expunge, flags, name, scan, watch};
+use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
@@ -32,8 +32,8 @@ pub struct NewMessage {
     pub flags: NamedFlags,
     /// INTERNALDATE in seconds since 1970; now, where there is none.
     pub internal_date: Option<i64>,
-    /// The id under which our transport knows it.
-    pub delivery_id: Option<String>,
+    /// The delivery that it is, if it may be repeated.
+    pub delivery_id: Option<DeliveryId>,
 }
 
 /// Where a message went.
@@ -86,6 +86,25 @@ impl Store {
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
         Appending::begin(&self.mailbox, message)
+    }
+
+    /// Whether a delivery was made and its message is still here; if so, it survives a power cut.
+    /// The whole mailbox is looked through: to be asked only where a repeat is possible.
+    pub fn holds_delivery(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        let folders = self.mailbox.folders()?;
+        let beginning = name::delivery_stem(id);
+        let before = Looks::at(&folders)?;
+        let mut found = folders.holds(&beginning)?;
+        if !found && (before.were_recent() || !before.hold(Looks::at(&folders)?)) {
+            // Files were renamed while we looked: it may have been one of them.
+            found = folders.holds(&beginning)?;
+        }
+        if found {
+            // Whoever put it there, or moved it, may have died before making that last.
+            folders.new.sync()?;
+            folders.cur.sync()?;
+        }
+        Ok(found)
     }
 
     /// Changes flags; UIDs that are gone are passed over.

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
-use super::super::StoreError;
-use super::super::mailbox::Mailbox;
-use super::super::scan::Located;
+use super::super::{Delivery, DeliveryId, StoreError};
 use super::*;
 
 fn change(how: Change, system: u8, keywords: &[&str]) -> FlagChange {
@@ -46,6 +44,84 @@ fn a_message_given_up_leaves_no_trace() {
     drop(message);
     assert_eq!(ann.names("tmp"), [""; 0]);
     assert_eq!(uids(&inbox), []);
+}
+
+fn attempt(store: &Store, id: &DeliveryId, content: &str) -> Delivery {
+    let delivery_id = Some(id.clone());
+    let mut message = store.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
+    message.write(content.as_bytes()).unwrap();
+    message.deliver().unwrap()
+}
+
+fn delivery_id(number: usize) -> DeliveryId {
+    DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{number}")).unwrap()
+}
+
+#[test]
+fn a_delivery_repeated_is_there_once() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    assert_eq!(attempt(&inbox, &delivery_id(0), "one\n"), Delivery::Made);
+    let first = ann.names("new");
+    assert_eq!(attempt(&inbox, &delivery_id(0), "two\n"), Delivery::Repeated);
+    assert_eq!(ann.names("new"), first);
+    assert_eq!(ann.read(&format!("new/{}", first[0])), "one\n", "it is not replaced");
+    assert_eq!(ann.names("tmp"), [""; 0]);
+    assert_eq!(attempt(&inbox, &delivery_id(1), "one\n"), Delivery::Made);
+    deliver(&inbox, "one\n");
+    assert_eq!(ann.names("new").len(), 3, "other deliveries are other messages");
+}
+
+#[test]
+fn attempts_at_the_same_time_make_one_message() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    let id = delivery_id(0);
+    let outcomes: Vec<Delivery> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| attempt(&inbox, &id, "x\n"))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Delivery::Made).count(), 1);
+    assert_eq!((ann.names("new").len(), ann.names("tmp").len()), (1, 0));
+}
+
+#[test]
+fn an_attempt_that_died_is_not_in_the_way() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    let id = delivery_id(0);
+    let begun = NewMessage { delivery_id: Some(id.clone()), ..NewMessage::default() };
+    let mut message = inbox.append(begun).unwrap();
+    message.write(b"half of i").unwrap();
+    std::mem::forget(message);
+    assert_eq!(ann.names("tmp").len(), 1);
+    assert!(!inbox.holds_delivery(&id).unwrap(), "never half");
+    assert_eq!(attempt(&inbox, &id, "x\n"), Delivery::Made);
+}
+
+#[test]
+fn a_delivery_is_found_wherever_its_reader_put_it() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    let holds = |number| inbox.holds_delivery(&delivery_id(number)).unwrap();
+    assert!(!holds(1));
+    attempt(&inbox, &delivery_id(1), "one\n");
+    attempt(&inbox, &delivery_id(11), "eleven\n");
+    assert!(holds(1) && holds(11) && !holds(0) && !holds(2) && !holds(111));
+    inbox.recent_from(true).unwrap();
+    assert_eq!(ann.names("new"), [""; 0]);
+    assert!(holds(1) && holds(11));
+    inbox.store_flags(&[1, 2], &change(Change::Add, Flags::SEEN, &["$Junk"])).unwrap();
+    assert!(ann.names("cur")[0].ends_with(":2,Sa"));
+    assert!(holds(1) && holds(11));
+    // Another host name, and no sizes: whoever restores a backup may call it so.
+    let name = ann.names("cur")[0].clone();
+    let (word, _) = name.split_once("-1.").unwrap();
+    ann.rename(&format!("cur/{name}"), &format!("cur/{word}-1.elsewhere:2,"));
+    assert!(holds(1));
+    // What is gone, or in another mailbox, is not here.
+    inbox.expunge(&[2]).unwrap();
+    assert!(!holds(11) && holds(1));
 }
 
 #[test]
