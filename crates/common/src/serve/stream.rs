@@ -128,11 +128,15 @@ impl Stream {
         Ok(())
     }
 
-    pub(crate) fn accepted_tcp(stream: TcpStream) -> Self {
+    /// A connection that came over TCP.
+    #[must_use]
+    pub fn accepted_tcp(stream: TcpStream) -> Self {
         Self::from_tcp(stream, Origin::Accepted)
     }
 
-    pub(crate) fn accepted_unix(stream: UnixStream) -> Self {
+    /// A connection that came over a Unix socket.
+    #[must_use]
+    pub fn accepted_unix(stream: UnixStream) -> Self {
         Self::from_unix(stream, Origin::Accepted)
     }
 
