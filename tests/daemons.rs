@@ -110,20 +110,13 @@ fn play_one(
     }
     let mut world = Real { suite: Suite::of(Site::of(&chat.heading), daemons), socket };
     let came = play(chat, protocol, &mut world);
-    // Time cannot be hurried here: a chat in which it passes ends there.
-    let expected = until_time_passes(chat);
+    let expected = chat.until_time_passes();
     if came == expected {
         return Ok(());
     }
     let name = path.strip_prefix(chat::folder()).unwrap_or(path).display();
     let logs = world.suite.logs();
     Err(format!("--- {name}, as written\n{expected}--- as it came\n{came}--- logs\n{logs}"))
-}
-
-fn until_time_passes(chat: &Chat) -> String {
-    let lines = chat.body.lines();
-    let lines = lines.take_while(|line| !(line.starts_with("-- ") && line.ends_with(" pass")));
-    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The same chat where TLS came first: what offers TLS is not said. `None` where the chat is

@@ -1,24 +1,14 @@
 //! The chats, played to the sessions with the daemons' own backends: no sockets, no clock, and in
 //! pieces of 1, 7 and all bytes.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
+mod sessions;
 
-use imapd::Imapd;
-use lmtp_deliverd::LmtpDeliverd;
-use mail_common::auth::Gate;
-use mail_common::config::{self, Role};
-use mail_common::daemon::Daemon;
-use mail_proto::imap::Login;
-use mail_proto::pop3;
+use std::path::Path;
+
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
-use mail_tests::pure::{Joined, Pure, Stage};
+use mail_tests::pure::Pure;
 use mail_tests::site::Site;
-use mtad::Mtad;
-use pop3d::Pop3d;
-use tokio::runtime::Runtime;
+use sessions::Open;
 
 #[test]
 fn every_chat_can_be_played() {
@@ -37,72 +27,28 @@ fn every_chat_can_be_played() {
 
 #[test]
 fn smtp() {
-    play_all(Protocol::Smtp, |site, runtime| mtad(site, runtime, Role::Mx));
+    play_all(Protocol::Smtp);
 }
 
 #[test]
 fn submission() {
-    play_all(Protocol::Submission, |site, runtime| mtad(site, runtime, Role::Submission));
-}
-
-fn mtad(site: Arc<config::Site>, runtime: Rc<Runtime>, role: Role) -> Open {
-    let daemon: Arc<Mtad> = Arc::new(start(site, &runtime));
-    let peer = Some(Ipv4Addr::LOCALHOST.into());
-    Box::new(move || {
-        let (session, backend) = daemon.session(role, peer, None, true);
-        Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
-    })
+    play_all(Protocol::Submission);
 }
 
 #[test]
 fn lmtp() {
-    play_all(Protocol::Lmtp, |site, runtime| {
-        let daemon: LmtpDeliverd = start(site, &runtime);
-        Box::new(move || {
-            let (session, backend) = daemon.session(true, false);
-            Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
-        })
-    });
+    play_all(Protocol::Lmtp);
 }
 
 #[test]
 fn imap() {
-    play_all(Protocol::Imap, |site, runtime| {
-        let daemon: Rc<Imapd> = Rc::new(start(site, &runtime));
-        Box::new(move || {
-            let (session, backend) = daemon.login(true, true);
-            let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
-            let then = move |login: Login, gate: Gate| -> Box<dyn Stage> {
-                let unread = login.into_unread();
-                let (session, backend) = daemon.mailboxes(gate.into_user(), &unread);
-                Box::new(Joined { session, backend, runtime: after, then: None })
-            };
-            let runtime = Rc::clone(&runtime);
-            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
-        })
-    });
+    play_all(Protocol::Imap);
 }
 
 #[test]
 fn pop3() {
-    play_all(Protocol::Pop3, |site, runtime| {
-        let daemon: Rc<Pop3d> = Rc::new(start(site, &runtime));
-        Box::new(move || {
-            let (session, backend) = daemon.login(true, true);
-            let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
-            let then = move |login: pop3::Login, gate: Gate| -> Box<dyn Stage> {
-                let unread = login.into_unread();
-                let (session, backend) = daemon.maildrop(gate.into_user(), &unread);
-                Box::new(Joined { session, backend, runtime: after, then: None })
-            };
-            let runtime = Rc::clone(&runtime);
-            Box::new(Joined { session, backend, runtime, then: Some(Box::new(then)) })
-        })
-    });
+    play_all(Protocol::Pop3);
 }
-
-/// Makes the first stage of a connection.
-type Open = Box<dyn Fn() -> Box<dyn Stage>>;
 
 /// A site with one daemon's sessions over it.
 struct Sessions {
@@ -128,12 +74,7 @@ impl World for Sessions {
     }
 }
 
-fn start<D: Daemon>(site: Arc<config::Site>, runtime: &Runtime) -> D {
-    let _entered = runtime.enter();
-    D::start(site).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn play_all(protocol: Protocol, begin: impl Fn(Arc<config::Site>, Rc<Runtime>) -> Open) {
+fn play_all(protocol: Protocol) {
     let paths = protocol.chats();
     assert!(!paths.is_empty(), "no chats in tests/chats/{}", protocol.folder());
     let mut failures = Vec::new();
@@ -145,8 +86,7 @@ fn play_all(protocol: Protocol, begin: impl Fn(Arc<config::Site>, Rc<Runtime>) -
         }
         for piece in [1, 7, usize::MAX] {
             let site = Site::of(&chat.heading);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let open = begin(site.config(), Rc::new(runtime.expect("a runtime")));
+            let open = sessions::over(&site, protocol);
             let came = play(&chat, protocol, &mut Sessions { site, protocol, piece, open });
             if came != chat.body {
                 failures.push(differs(path, piece, &chat.body, &came));

@@ -145,6 +145,14 @@ impl Chat {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         Self::parse(&text).map_err(|e| format!("{}:{e}", path.display()))
     }
+
+    /// The conversation where time cannot be hurried: it ends where time passes.
+    #[must_use]
+    pub fn until_time_passes(&self) -> String {
+        let lines = self.body.lines();
+        let lines = lines.take_while(|line| !(line.starts_with("-- ") && line.ends_with(" pass")));
+        lines.flat_map(|line| [line, "\n"]).collect()
+    }
 }
 
 /// Where the chats are.

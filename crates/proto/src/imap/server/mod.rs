@@ -287,7 +287,3 @@ impl Session for Server {
         self.phase = Phase::Ending(why);
     }
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
