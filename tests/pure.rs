@@ -3,9 +3,11 @@
 
 mod sessions;
 
+use std::env;
+use std::fs;
 use std::path::Path;
 
-use mail_tests::chat::{self, Chat, Connection, Protocol, World, play};
+use mail_tests::chat::{self, Chat, Connection, Protocol, World, play, record};
 use mail_tests::pure::Pure;
 use mail_tests::site::Site;
 use sessions::Open;
@@ -84,10 +86,12 @@ fn play_all(protocol: Protocol) {
             failures.push(format!("--- {}: {mistakes}", path.display()));
             continue;
         }
+        if is_to_be_recorded(path) {
+            write(path, &record(&chat, protocol, &mut world(&chat, protocol, usize::MAX)));
+            continue;
+        }
         for piece in [1, 7, usize::MAX] {
-            let site = Site::of(&chat.heading);
-            let open = sessions::over(&site, protocol);
-            let came = play(&chat, protocol, &mut Sessions { site, protocol, piece, open });
+            let came = play(&chat, protocol, &mut world(&chat, protocol, piece));
             if came != chat.body {
                 failures.push(differs(path, piece, &chat.body, &came));
                 break;
@@ -96,6 +100,24 @@ fn play_all(protocol: Protocol) {
     }
     let (failed, all) = (failures.len(), paths.len());
     assert!(failures.is_empty(), "{failed} of {all} failed\n{}", failures.join("\n"));
+}
+
+fn world(chat: &Chat, protocol: Protocol, piece: usize) -> Sessions {
+    let site = Site::of(&chat.heading);
+    let open = sessions::over(&site, protocol);
+    Sessions { site, protocol, piece, open }
+}
+
+/// `RECORD=idle`: the chats whose path has `idle` in it are written, not played.
+fn is_to_be_recorded(path: &Path) -> bool {
+    env::var("RECORD").is_ok_and(|part| !part.is_empty() && path.to_string_lossy().contains(&part))
+}
+
+/// Writes a chat's conversation anew below its heading.
+fn write(path: &Path, body: &str) {
+    let text = fs::read_to_string(path).expect("was just read");
+    let (heading, _) = text.split_once("\n\n").expect("is a chat");
+    fs::write(path, format!("{heading}\n\n{body}")).expect("chats can be written");
 }
 
 fn differs(path: &Path, piece: usize, written: &str, came: &str) -> String {

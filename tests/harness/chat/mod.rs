@@ -9,6 +9,7 @@ mod mail;
 mod parse;
 mod pattern;
 mod play;
+mod record;
 
 use std::fs;
 use std::io;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use act::{Act, Said};
 pub use mail::{message, stuffed, without_trace};
 pub use play::play;
+pub use record::record;
 
 /// A conversation.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::slice;
 
 use super::pattern::{Names, written};
 use super::{Act, Chat, Connection, Heard, Protocol, Said, World, message, stuffed, without_trace};
@@ -10,13 +11,7 @@ use super::{Act, Chat, Connection, Heard, Protocol, Said, World, message, stuffe
 /// own body if all was as expected. It ends at the first line that did not come, with `-- silence`,
 /// `-- closed` or `-- broken: why` in its place; what the world said besides follows.
 pub fn play(chat: &Chat, protocol: Protocol, world: &mut dyn World) -> String {
-    let mut player = Player {
-        protocol,
-        world,
-        connections: BTreeMap::new(),
-        names: Names::default(),
-        body: String::new(),
-    };
+    let mut player = Player::new(protocol, world);
     for act in &chat.acts {
         match player.act(act) {
             Ok(()) => {}
@@ -31,26 +26,32 @@ pub fn play(chat: &Chat, protocol: Protocol, world: &mut dyn World) -> String {
     player.body
 }
 
-struct Player<'a> {
+/// Says what a client says, and writes down the conversation.
+pub(super) struct Player<'a> {
     protocol: Protocol,
     world: &'a mut dyn World,
     /// `None` once it is closed.
     connections: BTreeMap<usize, Option<Box<dyn Connection>>>,
     names: Names,
     /// The conversation so far.
-    body: String,
+    pub(super) body: String,
 }
 
 /// Why a chat does not go on.
-enum Stop {
+pub(super) enum Stop {
     /// Time would have to pass, and cannot be hurried here: not a failure.
     InTime,
     /// This came instead of what was expected.
     At(String),
 }
 
-impl Player<'_> {
-    fn act(&mut self, act: &Act) -> Result<(), Stop> {
+impl<'a> Player<'a> {
+    pub(super) fn new(protocol: Protocol, world: &'a mut dyn World) -> Self {
+        let (connections, names) = (BTreeMap::new(), Names::default());
+        Self { protocol, world, connections, names, body: String::new() }
+    }
+
+    pub(super) fn act(&mut self, act: &Act) -> Result<(), Stop> {
         match act {
             Act::Remark(text) => self.note(text),
             Act::Say { connection, said } => self.say(*connection, said)?,
@@ -162,7 +163,7 @@ impl Player<'_> {
                 }
             }
         }
-        self.note_line(&format!("S{}<", number(connection)), name);
+        self.note_mail(connection, name);
         Ok(())
     }
 
@@ -199,7 +200,7 @@ impl Player<'_> {
         }
     }
 
-    fn hear(&mut self, connection: usize) -> Result<Heard, Stop> {
+    pub(super) fn hear(&mut self, connection: usize) -> Result<Heard, Stop> {
         self.connection(connection)?.hear().map_err(broken)
     }
 
@@ -210,7 +211,7 @@ impl Player<'_> {
     }
 
     /// Hears what is still said on open connections: nothing may be.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         for (connection, open) in std::mem::take(&mut self.connections) {
             let Some(mut open) = open else { continue };
             match open.hang_up() {
@@ -222,6 +223,39 @@ impl Player<'_> {
                 Err(error) => self.note(&format!("-- broken: {error}")),
             }
         }
+    }
+
+    /// Notes a line that was heard, as one of these acts expects it if one does.
+    pub(super) fn note_heard(&mut self, connection: usize, heard: &[u8], acts: &[Act]) {
+        let heard = written(heard);
+        for act in acts {
+            let (sign, lines) = match act {
+                Act::Hear { connection: on, line } if *on == connection => {
+                    (':', slice::from_ref(line))
+                }
+                Act::HearInAnyOrder { connection: on, lines } if *on == connection => {
+                    ('*', lines.as_slice())
+                }
+                _ => continue,
+            };
+            if let Some(line) = lines.iter().find(|line| self.names.matches(line, &heard)) {
+                let line = if sign == '*' { line.strip_prefix("* ") } else { Some(&**line) };
+                let sign = format!("S{}{sign}", number(connection));
+                return self.note_line(&sign, line.unwrap_or_default());
+            }
+        }
+        self.note_line(&format!("S{}:", number(connection)), &heard);
+    }
+
+    /// Notes that a message was heard.
+    pub(super) fn note_mail(&mut self, connection: usize, name: &str) {
+        self.note_line(&format!("S{}<", number(connection)), name);
+    }
+
+    /// Notes that the server hung up.
+    pub(super) fn close(&mut self, connection: usize) {
+        self.note("-- closed");
+        self.connections.insert(connection, None);
     }
 
     fn note_line(&mut self, sign: &str, line: &str) {
