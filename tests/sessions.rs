@@ -26,6 +26,7 @@ pub(crate) fn over(site: &Site, protocol: Protocol) -> Open {
     match protocol {
         Protocol::Smtp => mtad(site, runtime, Role::Mx),
         Protocol::Submission => mtad(site, runtime, Role::Submission),
+        Protocol::Inject => mtad(site, runtime, Role::Inject),
         Protocol::Lmtp => lmtp_deliverd(site, runtime),
         Protocol::Pop3 => pop3d(site, runtime),
         Protocol::Imap => imapd(site, runtime),
@@ -34,9 +35,13 @@ pub(crate) fn over(site: &Site, protocol: Protocol) -> Open {
 
 fn mtad(site: &Site, runtime: Rc<Runtime>, role: Role) -> Open {
     let daemon: Arc<Mtad> = Arc::new(start(site, &runtime));
-    let peer = Some(Ipv4Addr::LOCALHOST.into());
+    let (peer, uid) = match role {
+        Role::Mx | Role::Submission => (Some(Ipv4Addr::LOCALHOST.into()), None),
+        Role::Inject => (None, Some(0)),
+    };
+    let starttls = site.config().tls.is_some();
     Box::new(move || {
-        let (session, backend) = daemon.session(role, peer, None, true);
+        let (session, backend) = daemon.session(role, peer, uid, starttls);
         Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
     })
 }
@@ -50,12 +55,14 @@ fn lmtp_deliverd(site: &Site, runtime: Rc<Runtime>) -> Open {
 }
 
 fn pop3d(site: &Site, runtime: Rc<Runtime>) -> Open {
-    let daemon: Pop3d = start(site, &runtime);
+    let daemon: Rc<Pop3d> = Rc::new(start(site, &runtime));
+    let starttls = site.config().tls.is_some();
     Box::new(move || {
-        let (session, backend) = daemon.login(true, true);
-        let after = Rc::clone(&runtime);
-        let then = move |login, gate: pop3d::Gate| -> Box<dyn Stage> {
-            let (session, backend) = gate.admit(login);
+        let (session, backend) = daemon.login(true, starttls);
+        let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
+        let then = move |login: pop3::Login, gate: Gate| -> Box<dyn Stage> {
+            let unread = login.into_unread();
+            let (session, backend) = daemon.maildrop(gate.into_user(), &unread);
             Box::new(Joined { session, backend, runtime: after, then: None })
         };
         let runtime = Rc::clone(&runtime);
@@ -65,8 +72,9 @@ fn pop3d(site: &Site, runtime: Rc<Runtime>) -> Open {
 
 fn imapd(site: &Site, runtime: Rc<Runtime>) -> Open {
     let daemon: Rc<Imapd> = Rc::new(start(site, &runtime));
+    let starttls = site.config().tls.is_some();
     Box::new(move || {
-        let (session, backend) = daemon.login(true, true);
+        let (session, backend) = daemon.login(true, starttls);
         let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
         let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
             let unread = login.into_unread();

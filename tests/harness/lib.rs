@@ -8,6 +8,7 @@
 //! - [`client`]: a blunt client that speaks in lines
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
+//! - [`trouble`]: what can go wrong around a server
 //! - [`source`]: the workspace's own files, for the house rules
 //!
 //! No test sleeps for a start, takes a fixed port, uses the network or a shared directory.
@@ -22,3 +23,4 @@ pub mod sink;
 pub mod site;
 pub mod source;
 pub mod suite;
+pub mod trouble;

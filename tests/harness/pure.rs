@@ -207,6 +207,11 @@ impl Connection for Pure {
         true
     }
 
+    fn shut_down(&mut self) {
+        self.stage().end(Ended::Shutdown);
+        self.advance();
+    }
+
     fn hang_up(&mut self) -> io::Result<Vec<Vec<u8>>> {
         Ok(self.lines.drain(..).collect())
     }

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::chat::Heading;
 use crate::patience;
+use crate::trouble::{SMALL, SmallDisk};
 
 /// The users and their passwords.
 pub const USERS: [(&str, &str); 2] = [("ann", "apple"), ("bob", "banana")];
@@ -30,6 +31,8 @@ pub const DOMAIN: &str = "example.org";
 /// A site. Gone when dropped.
 #[derive(Debug)]
 pub struct Site {
+    /// Before the directory, which could not be removed otherwise.
+    disks: Vec<SmallDisk>,
     directory: TempDir,
 }
 
@@ -41,7 +44,7 @@ impl Site {
     #[must_use]
     pub fn new(lines: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let site = Self { directory };
+        let site = Self { disks: Vec::new(), directory };
         for name in ["conf.d", "tls", "mail", "spool", "run", "log"] {
             fs::create_dir(site.path(name)).expect("an empty directory");
         }
@@ -65,7 +68,14 @@ impl Site {
     /// If it cannot be made.
     #[must_use]
     pub fn of(heading: &Heading) -> Self {
-        let site = Self::new(&heading.config);
+        let mut site = Self::new(&heading.config);
+        if heading.small_disk {
+            let disks = SMALL.iter().map(|name| SmallDisk::mount(&site.path(name)));
+            site.disks = disks.collect::<Result<_, _>>().expect("can_happen() was asked");
+        }
+        if heading.without_tls {
+            site.write("posthorn.toml", &site.configuration().replace(&site.tls(), ""));
+        }
         for (user, names) in &heading.with {
             for (number, name) in names.iter().enumerate() {
                 site.place(user, number, &crate::chat::message(name));
@@ -125,13 +135,18 @@ impl Site {
     /// The messages in a user's INBOX as they are stored, in order of delivery.
     #[must_use]
     pub fn inbox(&self, user: &str) -> Vec<Vec<u8>> {
+        self.message_files(user).iter().filter_map(|path| fs::read(path).ok()).collect()
+    }
+
+    /// The files of a user's INBOX, in order of delivery.
+    pub(crate) fn message_files(&self, user: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for place in ["new", "cur"] {
             let Ok(entries) = fs::read_dir(self.maildir(user).join(place)) else { continue };
             files.extend(entries.flatten().map(|entry| entry.path()));
         }
         files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-        files.iter().filter_map(|path| fs::read(path).ok()).collect()
+        files
     }
 
     /// The messages in a user's INBOX once they are enough, or when patience ends.
@@ -196,9 +211,7 @@ impl Site {
              hostname = \"mx.{DOMAIN}\"\n\
              [domains]\n\
              local = [\"{DOMAIN}\"]\n\
-             [tls]\n\
-             certificate = \"{directory}/tls/cert.pem\"\n\
-             key = \"{directory}/tls/key.pem\"\n\
+             {tls}\
              [mail]\n\
              path = \"{directory}/mail/%d/%n\"\n\
              [auth]\n\
@@ -210,8 +223,14 @@ impl Site {
              spool = \"{directory}/spool\"\n\
              lmtp = \"{directory}/run/lmtp.sock\"\n\
              retry_first = \"1s\"\n\
-             retry_max = \"1s\"\n"
+             retry_max = \"1s\"\n",
+            tls = self.tls(),
         )
+    }
+
+    fn tls(&self) -> String {
+        let tls = self.path("tls").display().to_string();
+        format!("[tls]\ncertificate = \"{tls}/cert.pem\"\nkey = \"{tls}/key.pem\"\n")
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::trouble::Trouble;
+
 /// One thing that happens. `connection` counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
@@ -57,6 +59,10 @@ pub enum Act {
         /// What.
         name: String,
     },
+    /// `-- the disk is full`: the world goes wrong around the server.
+    Befall(Trouble),
+    /// `-- shutdown`: the server is told to stop, as by SIGTERM.
+    Shutdown,
 }
 
 /// One thing a client says.

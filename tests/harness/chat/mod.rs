@@ -16,6 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::trouble::Trouble;
+
 pub use act::{Act, Said};
 pub use mail::{message, stuffed, without_trace};
 pub use play::play;
@@ -43,6 +45,12 @@ pub struct Heading {
     pub config: Vec<String>,
     /// `needs: IDLE`: what a foreign server must offer for this chat to be fair to it.
     pub needs: Vec<String>,
+    /// `pieces: all`: what is said together arrives together, and is not cut up.
+    pub one_piece: bool,
+    /// `disk: small`: mail and queue are on small disks of their own, so that they can be full.
+    pub small_disk: bool,
+    /// `without: tls`: the site has no certificate.
+    pub without_tls: bool,
     /// `reference: differs, because ...`; none: Postfix and Dovecot do the same.
     pub reference: Option<String>,
 }
@@ -54,6 +62,8 @@ pub enum Protocol {
     Smtp,
     /// Port 587.
     Submission,
+    /// `inject.sock`.
+    Inject,
     /// `lmtp.sock`.
     Lmtp,
     /// Port 110.
@@ -74,6 +84,12 @@ pub trait World {
         user: &str,
         enough: &mut dyn FnMut(&[Vec<u8>]) -> bool,
     ) -> Option<Vec<Vec<u8>>>;
+
+    /// Lets something go wrong around the server.
+    fn befall(&mut self, trouble: &Trouble);
+
+    /// Tells the server to stop. Connections are then told with [`Connection::shut_down`].
+    fn shut_down(&mut self);
 }
 
 /// One connection of a chat.
@@ -90,6 +106,9 @@ pub trait Connection {
     /// Lets time pass with nobody speaking. `false` where time is real and cannot be hurried:
     /// the chat ends there.
     fn pass(&mut self, span: Duration) -> bool;
+
+    /// The server stops. Real servers tell their sessions themselves.
+    fn shut_down(&mut self) {}
 
     /// Says nothing more; hears what is still said.
     fn hang_up(&mut self) -> io::Result<Vec<Vec<u8>>>;
@@ -108,7 +127,8 @@ pub enum Heard {
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Smtp, Self::Submission, Self::Lmtp, Self::Pop3, Self::Imap];
+    pub const ALL: [Self; 6] =
+        [Self::Smtp, Self::Submission, Self::Inject, Self::Lmtp, Self::Pop3, Self::Imap];
 
     /// The name of its folder below `tests/chats`.
     #[must_use]
@@ -116,6 +136,7 @@ impl Protocol {
         match self {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
+            Self::Inject => "inject",
             Self::Lmtp => "lmtp",
             Self::Pop3 => "pop3",
             Self::Imap => "imap",
@@ -146,6 +167,14 @@ impl Chat {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         Self::parse(&text).map_err(|e| format!("{}:{e}", path.display()))
+    }
+
+    /// Whether something goes wrong around the server, or it is told to stop: no chat for servers
+    /// of others.
+    #[must_use]
+    pub fn is_about_troubles(&self) -> bool {
+        let trouble = |act: &Act| matches!(act, Act::Befall(_) | Act::Shutdown);
+        self.heading.without_tls || self.acts.iter().any(trouble)
     }
 
     /// The conversation where time cannot be hurried: it ends where time passes.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Act, Chat, Heading, Said};
+use crate::trouble::Trouble;
 
 impl Chat {
     /// Reads a chat.
@@ -28,6 +29,9 @@ impl Chat {
             Some(sign) if sign.len() <= 3 => format!("{sign}:\n"),
             _ => format!("{line}\n"),
         };
+        if acts.acts.contains(&Act::Befall(Trouble::DiskFull)) && !heading.small_disk {
+            return Err("1: `-- the disk is full` needs the heading `disk: small`".to_owned());
+        }
         Ok(Self { heading, body: body.lines().map(trimmed).collect(), acts: acts.acts })
     }
 }
@@ -48,6 +52,12 @@ impl Heading {
             }
             "config" => self.config.push(value.to_owned()),
             "needs" => self.needs.extend(value.split_whitespace().map(str::to_owned)),
+            "pieces" if value == "all" => self.one_piece = true,
+            "disk" if value == "small" => self.small_disk = true,
+            "without" if value == "tls" => self.without_tls = true,
+            "pieces" | "disk" | "without" => {
+                return Err(format!("{key:?} can only be `pieces: all`, `disk: small`, `without: tls`"));
+            }
             "reference" if value == "same" || value.starts_with("differs, because ") => {
                 self.reference = Some(value.to_owned());
             }
@@ -132,7 +142,10 @@ impl Acts {
             "closed" => Ok(Act::Closed(connection)),
             "gone" => Ok(Act::Gone(connection)),
             "tls" => Ok(Act::Tls(connection)),
-            _ => Err(format!("no such event: {event:?}")),
+            "shutdown" => Ok(Act::Shutdown),
+            _ => Trouble::called(event)
+                .map(Act::Befall)
+                .ok_or_else(|| format!("no such event: {event:?}")),
         }
     }
 }
@@ -157,7 +170,7 @@ mod tests {
         let chat = Chat::parse(
             "# One.\n# Two.\nwith: ann has plain, 8bit\nconfig: limits.recipients = 2\n\n\
              C: a NOOP\nC< plain\nC2: b NOOP\nS* 1 EXISTS\nS* 0 RECENT\nS2: b OK\n-- closed\n\
-             -- 30m pass\n-- delivered to ann: plain\n",
+             -- 30m pass\n-- delivered to ann: plain\n-- bob's messages are gone\n-- shutdown\n",
         )
         .expect("is a chat");
         assert!(chat.body.starts_with("C: a NOOP\n"));
@@ -179,6 +192,8 @@ mod tests {
                 Act::Closed(2),
                 Act::Pass { connection: 2, span: Duration::from_secs(1800), text: "30m".into() },
                 Act::Delivered { user: "ann".into(), name: "plain".into() },
+                Act::Befall(Trouble::MessagesGone("bob".into())),
+                Act::Shutdown,
             ]
         );
     }
@@ -192,6 +207,8 @@ mod tests {
             ("# A.\nreference: other\n\nC: x\n", "2: write `reference:"),
             ("# A.\n\nC: x\nX: y\n", "4: neither"),
             ("# A.\n\n-- exploded\n", "3: no such event"),
+            ("# A.\n\n-- the disk is full\n", "1: `-- the disk is full` needs"),
+            ("# A.\ndisk: large\n\nC: x\n", "2: \"disk\" can only be"),
             ("# A.\n\n-- 5 pass\n", "3: \"5\" is no span"),
         ];
         for (text, expected) in table {

@@ -92,6 +92,17 @@ impl<'a> Player<'a> {
                 self.note(&format!("-- {text} pass"));
             }
             Act::Delivered { user, name } => self.delivered(user, name),
+            Act::Befall(trouble) => {
+                self.world.befall(trouble);
+                self.note(&format!("-- {trouble}"));
+            }
+            Act::Shutdown => {
+                self.world.shut_down();
+                for connection in self.connections.values_mut().flatten() {
+                    connection.shut_down();
+                }
+                self.note("-- shutdown");
+            }
         }
         Ok(())
     }
@@ -290,6 +301,7 @@ mod tests {
 
     use super::*;
     use crate::pure::{Joined, Pure};
+    use crate::trouble::Trouble;
 
     /// Says every line again, in what `Upper` makes of it; knows `TLS`, `BOTH` and `QUIT`.
     #[derive(Default)]
@@ -376,6 +388,10 @@ mod tests {
         ) -> Option<Vec<Vec<u8>>> {
             None
         }
+
+        fn befall(&mut self, _trouble: &Trouble) {}
+
+        fn shut_down(&mut self) {}
     }
 
     fn played(body: &str, piece: usize) -> String {
@@ -391,6 +407,13 @@ mod tests {
         for piece in [1, 7, usize::MAX] {
             assert_eq!(played(body, piece), body);
         }
+    }
+
+    #[test]
+    fn all_connections_hear_of_a_shutdown() {
+        let body = "S: hello <n>\nC2: x\nS2: hello <n>\nS2: X\n-- the queue cannot be written\n\
+            -- shutdown\nS: ended\n-- closed\nS2: ended\n-- closed\n";
+        assert_eq!(played(body, 7), body);
     }
 
     #[test]
