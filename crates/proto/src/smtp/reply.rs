@@ -67,6 +67,8 @@ impl Reply {
     pub(super) const HELLO_FIRST: Self = reply(503, "5.5.1", "Say hello first");
     pub(super) const BAD_SEQUENCE: Self = reply(503, "5.5.1", "Bad sequence of commands");
     pub(super) const NO_RECIPIENTS: Self = reply(554, "5.5.1", "No valid recipients");
+    /// RFC 2033, 4.2: it must be 503.
+    pub(super) const LMTP_NO_RECIPIENTS: Self = reply(503, "5.5.1", "No valid recipients");
     pub(super) const TLS_ACTIVE: Self = reply(503, "5.5.1", "TLS is active already");
     /// What follows STARTTLS in the clear may be another's: it is never executed.
     pub(super) const STARTTLS_NOT_LAST: Self =

@@ -18,14 +18,15 @@ pub(super) struct Incoming {
 
 impl Server {
     pub(super) fn data(&mut self) {
+        let lmtp = self.setup.dialect == Dialect::Lmtp;
         let envelope = match std::mem::replace(&mut self.stage, Stage::Greeted) {
             Stage::Transaction(envelope) if !envelope.recipients.is_empty() => envelope,
             stage => {
                 self.stage = stage;
-                return self.reply(Reply::NO_RECIPIENTS);
+                let reply = if lmtp { Reply::LMTP_NO_RECIPIENTS } else { Reply::NO_RECIPIENTS };
+                return self.reply(reply);
             }
         };
-        let lmtp = self.setup.dialect == Dialect::Lmtp;
         let replies = if lmtp { envelope.recipients.len() } else { 1 };
         let body = Body::new(self.setup.limits.message_size);
         self.turn = Turn::Message(Incoming { body, replies });
