@@ -1,10 +1,7 @@
 //! Real letters, from Debian's packages: unpacked below `target/letters`, never installed.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use crate::step::{Failure, run, workspace};
+use crate::step::{Failure, workspace};
+use crate::unpack::unpack;
 
 /// A package, and a file in it that shows that it was unpacked.
 const PACKAGES: [(&str, &str); 2] = [
@@ -18,7 +15,7 @@ pub(crate) fn fetch() -> Result<(), Failure> {
     for (package, proof) in PACKAGES {
         let unpacked = letters.join(package);
         if !unpacked.join(proof).exists() {
-            unpack(package, &unpacked)?;
+            unpack(&[package], &unpacked)?;
         }
         if !unpacked.join(proof).exists() {
             return Err(Failure::new(
@@ -28,21 +25,4 @@ pub(crate) fn fetch() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn unpack(package: &str, into: &Path) -> Result<(), Failure> {
-    let wrong = |error| Failure::new(format!("{}: {error}", into.display()), "make it writable");
-    let download = into.with_extension("download");
-    let _ = fs::remove_dir_all(&download);
-    fs::create_dir_all(&download).map_err(wrong)?;
-    let mut get = Command::new("apt-get");
-    // As root apt gives downloads to a user who cannot write here.
-    get.args(["--quiet=2", "-o", "APT::Sandbox::User=root", "download", package]);
-    run(get.current_dir(&download), "apt-get update, then see whether apt knows the package")?;
-    for entry in fs::read_dir(&download).map_err(wrong)?.flatten() {
-        let mut dpkg = Command::new("dpkg");
-        dpkg.arg("-x").arg(entry.path()).arg(into);
-        run(&mut dpkg, "remove target/letters and try again")?;
-    }
-    fs::remove_dir_all(&download).map_err(wrong)
 }

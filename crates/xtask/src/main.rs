@@ -4,7 +4,9 @@ mod chats;
 mod letters;
 mod long;
 mod packages;
+mod peers;
 mod step;
+mod unpack;
 mod up;
 mod verify;
 
@@ -33,6 +35,8 @@ enum Task {
     Chats,
     /// Fetch the real letters that the tests send
     Letters,
+    /// Fetch Postfix and Dovecot, to which the tests play the chats
+    Peers,
     /// Run a long test and write its figures into docs/long-runs.md
     Long {
         /// Which one
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Verify => verify::verify(),
         Task::Chats => chats::list_gaps(),
         Task::Letters => letters::fetch(),
+        Task::Peers => peers::fetch(),
         Task::Long { name } => long::run(name),
     };
     match outcome {

@@ -5,13 +5,14 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::step::{Failure, cargo, run};
-use crate::{letters, packages};
+use crate::{letters, packages, peers};
 
 /// Stops at the first step that fails. Prints the test runner's closing lines last.
 pub(crate) fn verify() -> Result<(), Failure> {
     let begun = Instant::now();
     step("packages that the tests need", packages::install)?;
     step("real letters", letters::fetch)?;
+    step("Postfix and Dovecot", peers::fetch)?;
     step("build", || {
         let mut build = cargo(&["build", "--ignore-rust-version", "--workspace", "--bins"]);
         run(&mut build, "mend what the compiler names above")
