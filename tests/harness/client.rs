@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -69,6 +70,19 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { carrier: Carrier::Unix(stream), tls: site.client_tls(), unread: Vec::new() })
+    }
+
+    /// Takes silence for an answer after this long.
+    ///
+    /// # Errors
+    /// Of the connection.
+    pub fn wait_no_longer_than(&mut self, span: Duration) -> io::Result<()> {
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.set_read_timeout(Some(span)),
+            Carrier::Unix(stream) => stream.set_read_timeout(Some(span)),
+            Carrier::Tls(stream) => stream.sock.set_read_timeout(Some(span)),
+            Carrier::Nothing => Ok(()),
+        }
     }
 
     /// The next line, without its CRLF, where there must be one.
@@ -190,7 +204,7 @@ impl Connection for Client {
         Ok(())
     }
 
-    fn pass(&mut self, _span: std::time::Duration) -> bool {
+    fn pass(&mut self, _span: Duration) -> bool {
         false
     }
 

@@ -8,7 +8,7 @@
 //! - [`client`]: a blunt client that speaks in lines
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
-//! - [`trouble`]: what can go wrong around a server
+//! - [`reference`]: Postfix and Dovecot, to which the same chats are played
 //! - [`source`]: the workspace's own files, for the house rules
 //!
 //! No test sleeps for a start, takes a fixed port, uses the network or a shared directory.
@@ -19,6 +19,7 @@ pub mod mail;
 pub mod patience;
 pub mod proxy;
 pub mod pure;
+pub mod reference;
 pub mod sink;
 pub mod site;
 pub mod source;

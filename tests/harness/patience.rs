@@ -8,8 +8,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer; `None` when patience is at its end. For things
 /// that nobody tells of, such as a file that appears.
-pub fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
+pub fn until<T>(ask: impl FnMut() -> Option<T>) -> Option<T> {
+    until_after(PATIENCE, ask)
+}
+
+/// The same with patience of one's own.
+pub fn until_after<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
             return Some(answer);

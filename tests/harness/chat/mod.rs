@@ -20,6 +20,7 @@ use crate::trouble::Trouble;
 
 pub use act::{Act, Said};
 pub use mail::{message, stuffed, without_trace};
+pub(crate) use pattern::{Names, written};
 pub use play::play;
 pub use record::record;
 
@@ -156,6 +157,14 @@ impl Protocol {
             .collect();
         paths.sort();
         paths
+    }
+}
+
+impl Heading {
+    /// Postfix and Dovecot are said to do the same.
+    #[must_use]
+    pub fn claims_same(&self) -> bool {
+        self.reference.as_deref().is_none_or(|claim| claim == "same")
     }
 }
 

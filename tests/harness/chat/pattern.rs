@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 /// What the names of a chat stand for.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(crate) struct Names(HashMap<String, String>);
 
 impl Names {
     /// Whether a line is what was expected. Names bind only if all of it is.
-    pub(super) fn matches(&mut self, expected: &str, heard: &str) -> bool {
+    pub(crate) fn matches(&mut self, expected: &str, heard: &str) -> bool {
         let mut bound = HashMap::new();
         if !self.fits(&pieces(expected), heard, &mut bound) {
             return false;
@@ -20,7 +20,7 @@ impl Names {
     }
 
     /// A client's line with its names filled in.
-    pub(super) fn fill(&self, line: &str) -> Vec<u8> {
+    pub(crate) fn fill(&self, line: &str) -> Vec<u8> {
         let mut filled = String::new();
         for piece in pieces(line) {
             match piece {
@@ -68,7 +68,7 @@ impl Names {
 }
 
 /// How a line that was heard is written in a chat.
-pub(super) fn written(line: &[u8]) -> String {
+pub(crate) fn written(line: &[u8]) -> String {
     let text: String = match std::str::from_utf8(line) {
         Ok(text) => text.to_owned(),
         // As Latin-1: wrong for people, but no byte is lost.
