@@ -319,6 +319,27 @@ async fn a_damaged_message_is_put_aside_and_never_delivered() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_for_a_while_is_tried_again() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    let id = scene.send("<x@example.net>", &["ann@example.org"]);
+    let (path, aside) =
+        (scene.directory.path().join("spool/messages").join(id.as_str()), "spool/aside");
+    let aside = scene.directory.path().join(aside);
+    std::fs::rename(&path, &aside).unwrap();
+    // Opens, but read(2) fails, as it does on a disk with a bad block.
+    std::fs::create_dir(&path).unwrap();
+    scene.run();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    let found = tokio::time::timeout(Duration::from_secs(5), letters.recv()).await;
+    assert_eq!(found.unwrap().unwrap(), expected("<x@example.net>", &id, 0, "ann@example.org"));
+    scene.until_empty().await;
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn routes() {
     use Failure::{BadDomain, NoSuchUser, RelayDenied};
     let scene = Scene::new("");

@@ -88,7 +88,10 @@ impl Carrier {
                 self.body = Some(body);
                 Answer::Body(block)
             }
-            Some(Err(QueueError::Damaged { damage, .. })) => {
+            // What cannot be read now may be read later: it is no damage.
+            Some(Err(QueueError::Damaged { damage, .. }))
+                if !matches!(damage, Damage::Unreadable(_)) =>
+            {
                 self.damage = Some(damage);
                 Answer::Unreadable
             }
