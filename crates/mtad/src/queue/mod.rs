@@ -135,12 +135,15 @@ impl Queue {
         Ok(self.progress.replace(id.as_str(), &format::encode_progress(progress))?)
     }
 
-    /// Forgets a message that is done with for every recipient.
+    /// Forgets a message that is done with for every recipient; to be called again if it fails.
     ///
     /// # Errors
     /// The disk is broken.
     pub(crate) fn finish(&self, id: &Id) -> Result<(), QueueError> {
-        self.messages.unlink(id.as_str())?;
+        match self.messages.unlink(id.as_str()) {
+            Err(error) if !error.is_missing() => return Err(error.into()),
+            _ => {}
+        }
         match self.progress.stat(id.as_str()) {
             Err(error) if error.is_missing() => return Ok(self.messages.sync()?),
             _ => {}
@@ -188,10 +191,21 @@ impl Queue {
             return error!("{shown}: cannot be read, left alone: {error}");
         }
         error!("{shown}: damaged, moved to {}: {damage}", self.corrupt.path().display());
-        let moved = self.messages.rename(name, &self.corrupt, name);
+        let moved = self.move_aside(name);
         let synced = moved.and_then(|()| self.corrupt.sync()).and_then(|()| self.messages.sync());
         if let Err(error) = synced {
             error!("{shown}: cannot be moved: {error}");
+        }
+    }
+
+    /// Nothing that was put aside before is replaced: somebody may have put it back half mended.
+    fn move_aside(&self, name: &OsStr) -> Result<(), DiskError> {
+        let mut target = name.to_owned();
+        loop {
+            match self.messages.rename_new(name, &self.corrupt, &target) {
+                Err(error) if error.is_taken() => target.push(".again"),
+                other => return other,
+            }
         }
     }
 

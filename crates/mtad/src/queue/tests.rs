@@ -122,6 +122,7 @@ fn what_is_finished_is_gone_whenever_the_power_goes() {
     queue.finish(&id).unwrap();
     let id = add(&queue, b"y").id;
     queue.finish(&id).unwrap();
+    queue.finish(&id).expect("what was half done is done again");
     assert!(queue.entries().unwrap().is_empty());
     assert!(names(&directory, "messages").is_empty() && names(&directory, "progress").is_empty());
 }
@@ -156,6 +157,7 @@ fn damage_is_seen_wherever_it_is() {
         let kept = fs::read(directory.path().join("corrupt").join(id.as_str())).unwrap();
         assert_eq!(kept, bytes);
         assert!(!path.exists());
+        fs::remove_file(directory.path().join("corrupt").join(id.as_str())).unwrap();
     }
     queue = reopen(&directory, queue);
     assert_eq!(queue.entries().unwrap().len(), 1);
@@ -179,6 +181,10 @@ fn a_foreign_file_is_put_aside() {
     fs::write(directory.path().join("messages/note.txt"), "hello").unwrap();
     assert!(queue.entries().unwrap().is_empty());
     assert_eq!(names(&directory, "corrupt"), ["note.txt"]);
+    fs::write(directory.path().join("messages/note.txt"), "hello again").unwrap();
+    assert!(queue.entries().unwrap().is_empty());
+    assert_eq!(names(&directory, "corrupt"), ["note.txt", "note.txt.again"]);
+    assert_eq!(fs::read(directory.path().join("corrupt/note.txt")).unwrap(), b"hello");
 }
 
 #[test]
