@@ -1,7 +1,7 @@
 //! One attempt to bring a message to all who still wait for it.
 //!
 //! The order of things is what keeps the law of the queue: a success is recorded when it is
-//! heard, so that a second copy is only possible if we die in between; a failure is recorded only
+//! heard, so that a delivery is repeated only if we die in between; a failure is recorded only
 //! once the notification of it is in the queue itself; and the message is removed last.
 
 use std::sync::Arc;
