@@ -190,8 +190,6 @@ pub enum Failure {
     SenderNotYours,
     /// The message was here before: 554 5.4.6.
     Loop,
-    /// The mailbox is full: 452 4.2.2.
-    MailboxFull,
     /// Mail to an unqualified or literal domain that we do not serve: 550 5.1.2.
     BadDomain,
 }
@@ -200,6 +198,6 @@ impl Failure {
     /// Whether trying again later may help. Unknown troubles are temporary.
     #[must_use]
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Unavailable | Self::DiskFull | Self::MailboxFull)
+        matches!(self, Self::Unavailable | Self::DiskFull)
     }
 }

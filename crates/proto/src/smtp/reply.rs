@@ -124,7 +124,6 @@ impl From<Failure> for Reply {
                 reply(553, "5.7.1", "Sender address rejected: not owned by user")
             }
             Failure::Loop => reply(554, "5.4.6", "Mail is looping"),
-            Failure::MailboxFull => reply(452, "4.2.2", "Mailbox is full; try later"),
             Failure::BadDomain => reply(550, "5.1.2", "Bad destination domain"),
         }
     }
@@ -229,9 +228,9 @@ mod tests {
 
     #[test]
     fn a_failure_that_is_temporary_is_a_4xx() {
-        use Failure::{BadDomain, DiskFull, Loop, MailboxFull};
+        use Failure::{BadDomain, DiskFull, Loop};
         use Failure::{NoSuchUser, RelayDenied, SenderNotYours, Unavailable};
-        let all = [BadDomain, DiskFull, Loop, MailboxFull];
+        let all = [BadDomain, DiskFull, Loop];
         for failure in all.into_iter().chain([NoSuchUser, RelayDenied, SenderNotYours, Unavailable])
         {
             let reply = Reply::from(failure);

@@ -208,7 +208,7 @@ fn lmtp_replies_for_each_recipient_whatever_happens() {
         ("Hi\r\n", None, "250 250 250"),
         ("a\nb\r\n", None, "550 550 closed"),
         (&*big, None, "552 552 250"),
-        ("Hi\r\n", Some(Failure::MailboxFull), "452 452 250"),
+        ("Hi\r\n", Some(Failure::DiskFull), "452 452 250"),
     ];
     for (message, commit, expected) in table {
         let mut world = World { commit, ..World::default() };
