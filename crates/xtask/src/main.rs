@@ -31,7 +31,7 @@ enum Task {
     },
     /// Install what the tests need, build, and check everything
     Verify,
-    /// List the commands and replies that no chat shows
+    /// Find the commands and replies that no chat shows
     Chats,
     /// Fetch the real letters that the tests send
     Letters,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Up { arguments } => up::up(&arguments),
         Task::Verify => verify::verify(),
-        Task::Chats => chats::list_gaps(),
+        Task::Chats => chats::find_gaps(),
         Task::Letters => letters::fetch(),
         Task::Peers => peers::fetch(),
         Task::Long { name } => long::run(name),

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::step::{Failure, cargo, run};
-use crate::{letters, packages, peers};
+use crate::{chats, letters, packages};
 
 /// Stops at the first step that fails. Prints the test runner's closing lines last.
 pub(crate) fn verify() -> Result<(), Failure> {
@@ -26,6 +26,7 @@ pub(crate) fn verify() -> Result<(), Failure> {
         clippy.args(["--all-targets", "--", "-D", "warnings"]);
         run(&mut clippy, "mend what clippy names above")
     })?;
+    step("a chat for each command and reply", chats::find_gaps)?;
     let mut closing = Vec::new();
     let outcome = step("tests", || tests(&mut closing));
     println!("\n=== the test runner's closing lines");
