@@ -175,6 +175,15 @@ fn licences_are_there() {
     }
 }
 
+/// What changes for users and admins is told as it lands, not when a release is made.
+#[test]
+fn the_changelog_tells_what_is_new() {
+    let changelog = read("CHANGELOG.md");
+    let unreleased = changelog.split_once("\n## Unreleased\n").expect("`## Unreleased` is there").1;
+    let section = unreleased.split("\n## ").next().unwrap_or_default();
+    assert!(section.lines().any(|line| line.starts_with("- ")), "nothing below `## Unreleased`");
+}
+
 #[test]
 fn dependencies_have_a_line_that_says_why() {
     let root: Table = read("Cargo.toml").parse().expect("is TOML");
@@ -243,16 +252,88 @@ fn every_daemon_has_its_units() {
 fn sockets_have_the_names_that_daemons_are_tested_with() {
     let mut in_units = BTreeSet::new();
     for (name, text) in unit_files().into_iter().filter(|(name, _)| name.ends_with(".socket")) {
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
-        let service = value("Service=").map(|service| service.trim_end_matches(".service"));
+        let service = value(&text, "Service=").map(|service| service.trim_end_matches(".service"));
         let daemon = service.unwrap_or(name.trim_end_matches(".socket")).to_owned();
-        let socket = value("FileDescriptorName=").unwrap_or_else(|| panic!("{name}: no name"));
+        let socket =
+            value(&text, "FileDescriptorName=").unwrap_or_else(|| panic!("{name}: no name"));
         in_units.insert((daemon, socket.to_owned()));
     }
     let tested = DAEMON_SOCKETS.iter().flat_map(|(daemon, sockets)| {
         sockets.iter().map(|(socket, _)| ((*daemon).to_owned(), (*socket).to_owned()))
     });
     assert_eq!(in_units, tested.collect());
+}
+
+#[test]
+fn units_start_programs_of_ours() {
+    for (name, text) in unit_files().into_iter().filter(|(name, _)| name.ends_with(".service")) {
+        let command = value(&text, "ExecStart=").unwrap_or_else(|| panic!("{name}: no ExecStart"));
+        let path = command.split(' ').next().unwrap_or_default();
+        let program = path.strip_prefix("/usr/sbin/").unwrap_or_else(|| panic!("{name}: {path}"));
+        let source = workspace().join("crates").join(program).join("src/main.rs");
+        assert!(source.is_file(), "{name}: no crate makes a program called {program}");
+        assert_eq!(package_name(&manifest_of(program)), program);
+    }
+}
+
+/// The table says what the units say, cell by cell.
+#[test]
+fn units_grant_what_the_table_of_privileges_says() {
+    let document = read("docs/privileges.md");
+    let rows: Vec<Vec<&str>> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    let daemons: Vec<_> = rows.iter().map(|row| row[0].trim_end_matches('`')).collect();
+    assert_eq!(daemons, DAEMONS, "the rows of docs/privileges.md");
+    for (daemon, row) in daemons.iter().zip(&rows) {
+        let [_, user, groups, reads, writes, network] = row[..] else {
+            panic!("{daemon}: six cells are a row: {row:?}");
+        };
+        let unit = read(&format!("systemd/{daemon}.service"));
+        let value = |key| value(&unit, key).unwrap_or_else(|| panic!("{daemon}: no {key}"));
+        assert_eq!(quoted(user), [value("User=")], "{daemon}: user");
+        assert_eq!(value("User="), value("Group="), "{daemon}: group");
+        let granted: Vec<_> = value("SupplementaryGroups=").split(' ').collect();
+        assert_eq!(quoted(groups), granted, "{daemon}: groups besides");
+        for (file, group) in [("TLS key", "posthorn-tls"), ("user database", "posthorn-auth")] {
+            assert_eq!(reads.contains(file), granted.contains(&group), "{daemon}: reads {file}");
+        }
+        let writable: Vec<_> = value("ReadWritePaths=").split(' ').collect();
+        assert_eq!(quoted(writes), writable, "{daemon}: writes");
+
+        let (incoming, rest) = network.split_once("; ").expect("in: ...; what else");
+        assert_eq!(listed(incoming), listens(value("Sockets=")), "{daemon}: in");
+        let alone = unit.lines().any(|line| line == "PrivateNetwork=yes");
+        assert_eq!(rest == "no network at all", alone, "{daemon}: PrivateNetwork");
+        let calls = value("RestrictAddressFamilies=").contains("AF_INET");
+        assert_eq!(rest.starts_with("out: "), calls, "{daemon}: RestrictAddressFamilies");
+    }
+}
+
+/// Ports, and the names of Unix sockets, of these units.
+fn listens(units: &str) -> BTreeSet<String> {
+    let streams = units.split(' ').map(|unit| {
+        let text = read(&format!("systemd/{unit}"));
+        value(&text, "ListenStream=").unwrap_or_else(|| panic!("{unit}: no stream")).to_owned()
+    });
+    streams.map(|stream| stream.rsplit('/').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// `in: 25, 587, \`inject.sock\``.
+fn listed(incoming: &str) -> BTreeSet<String> {
+    let list = incoming.strip_prefix("in: ").expect("begins with what comes in");
+    list.split(", ").map(|one| one.trim_matches('`').to_owned()).collect()
+}
+
+/// What stands in backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
+    unit.lines().find_map(|line| line.strip_prefix(key))
 }
 
 #[test]

@@ -77,7 +77,8 @@ impl World for Sessions {
         user: &str,
         enough: &mut dyn FnMut(&[Vec<u8>]) -> bool,
     ) -> Option<Vec<Vec<u8>>> {
-        let has_mailboxes = matches!(self.protocol, Protocol::Lmtp | Protocol::Pop3 | Protocol::Imap);
+        let has_mailboxes =
+            matches!(self.protocol, Protocol::Lmtp | Protocol::Pop3 | Protocol::Imap);
         has_mailboxes.then(|| self.site.inbox_when(user, enough))
     }
 

@@ -58,7 +58,9 @@ impl Trouble {
                 let cur = site.maildir(user).join("cur");
                 fs::remove_dir_all(&cur).and_then(|()| fs::write(&cur, "no directory"))
             }
-            Self::MessagesGone(user) => site.message_files(user).iter().try_for_each(fs::remove_file),
+            Self::MessagesGone(user) => {
+                site.message_files(user).iter().try_for_each(fs::remove_file)
+            }
             Self::MessagesUnreadable(user) => {
                 site.message_files(user).iter().try_for_each(|path| make_directory_of(path))
             }

@@ -56,7 +56,9 @@ impl Heading {
             "disk" if value == "small" => self.small_disk = true,
             "without" if value == "tls" => self.without_tls = true,
             "pieces" | "disk" | "without" => {
-                return Err(format!("{key:?} can only be `pieces: all`, `disk: small`, `without: tls`"));
+                return Err(format!(
+                    "{key:?} can only be `pieces: all`, `disk: small`, `without: tls`"
+                ));
             }
             "reference" if value == "same" || value.starts_with("differs, because ") => {
                 self.reference = Some(value.to_owned());
