@@ -57,6 +57,15 @@ struct Transaction {
     delivery_id: Option<String>,
 }
 
+/// The connection was cut off before it told what became of a transaction. If that was not because
+/// we stop, it panicked, and may do so again: not a reason to try without a pause.
+fn nobody_told(lane: &Lane) -> Done {
+    match lane.stop.is_cancelled() {
+        true => Done::Stopping,
+        false => Done::Unreachable("the delivery broke off".to_owned()),
+    }
+}
+
 impl Attempt {
     pub(crate) fn new(mtad: Arc<Mtad>, lanes: Arc<Lanes>, entry: Entry) -> Self {
         let routes = mtad.routes();
@@ -70,7 +79,10 @@ impl Attempt {
             let (id, envelope) = (self.entry.id.clone(), self.envelope(&transaction));
             let (done, told) = oneshot::channel();
             Lane::deliver(&transaction.lane, Job { id, envelope, done, again: false });
-            under_way.spawn(async { (transaction, told.await.unwrap_or(Done::Stopping)) });
+            under_way.spawn(async {
+                let done = told.await.unwrap_or_else(|_| nobody_told(&transaction.lane));
+                (transaction, done)
+            });
         }
         while let Some(joined) = under_way.join_next().await {
             let Ok((transaction, done)) = joined else { continue };

@@ -180,8 +180,21 @@ impl Lane {
     }
 }
 
+/// Gives a connection's place back if its work panics: else the lane would have one less for ever,
+/// and with the last one gone all its mail would wait.
+struct Place(Arc<Lane>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            Lane::ended(&self.0);
+        }
+    }
+}
+
 /// One connection, from its first job to its end.
 async fn work(lane: Arc<Lane>, first: Job) {
+    let place = Place(Arc::clone(&lane));
     match lane.connect().await {
         Err(why) => {
             let _ = first.done.send(Done::Unreachable(why));
@@ -194,7 +207,7 @@ async fn work(lane: Arc<Lane>, first: Job) {
             carrier.over(client.abandon(&reason), &reason);
         }
     }
-    Lane::ended(&lane);
+    Lane::ended(&place.0);
 }
 
 fn reason(ended: &io::Result<Outcome>) -> String {
