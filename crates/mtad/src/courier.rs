@@ -1,12 +1,14 @@
 //! The work besides connections: takes what comes into the queue, and tries it when it is due.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -15,7 +17,7 @@ use crate::attempt::Attempt;
 use crate::lanes::Lanes;
 use crate::queue::Entry;
 use crate::route::Routes;
-use crate::schedule::{Action, Schedule};
+use crate::schedule::{self, Action, Cause, Schedule};
 
 /// Messages being tried at the same time, for each connection to a destination: what waits for
 /// one destination must not keep others from theirs.
@@ -31,6 +33,8 @@ pub(crate) struct Courier {
     schedule: Schedule,
     arrivals: UnboundedReceiver<Entry>,
     attempts: JoinSet<Option<Entry>>,
+    /// Which message each attempt is about.
+    under_way: HashMap<task::Id, Id>,
     routes: Arc<Routes>,
     lanes: Arc<Lanes>,
     /// Begin nothing new.
@@ -49,7 +53,8 @@ impl Courier {
         let end = CancellationToken::new();
         let lanes = Arc::new(Lanes::new(&mtad, &routes, &stop, &end));
         let (schedule, attempts) = (Schedule::default(), JoinSet::new());
-        Self { mtad, schedule, arrivals, attempts, routes, lanes, stop, end }
+        let under_way = HashMap::new();
+        Self { mtad, schedule, arrivals, attempts, under_way, routes, lanes, stop, end }
     }
 
     pub(crate) async fn run(mut self) {
@@ -58,7 +63,7 @@ impl Courier {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 Some(entry) = self.arrivals.recv() => self.add(entry),
-                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
                 () = self.mtad.reloaded.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -75,7 +80,9 @@ impl Courier {
             match self.schedule.next(time::now_micros()) {
                 Action::Attempt(entry) => {
                     let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-                    self.attempts.spawn(Attempt::new(mtad, lanes, entry).run());
+                    let id = entry.id.clone();
+                    let attempt = self.attempts.spawn(Attempt::new(mtad, lanes, entry).run());
+                    self.under_way.insert(attempt.id(), id);
                 }
                 // The wall clock may be set meanwhile: look again in time.
                 Action::Wait(wait) => return wait.min(Duration::from_secs(60)),
@@ -99,12 +106,20 @@ impl Courier {
         self.schedule.add(entry, time::now_micros(), &self.routes.site.mtad);
     }
 
-    fn ended(&mut self, ended: Result<Option<Entry>, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(task::Id, Option<Entry>), task::JoinError>) {
         match ended {
-            Ok(Some(entry)) => self.add(entry),
-            Ok(None) => {}
-            // The message is still in the queue; the next start finds it.
-            Err(error) => error!("an attempt broke off: {error}"),
+            Ok((attempt, entry)) => {
+                self.under_way.remove(&attempt);
+                if let Some(entry) = entry {
+                    self.add(entry);
+                }
+            }
+            Err(error) => {
+                error!("an attempt broke off: {error}");
+                if let Some(id) = self.under_way.remove(&error.id()) {
+                    self.attempts.spawn(read_again(Arc::clone(&self.mtad), id));
+                }
+            }
         }
     }
 
@@ -121,5 +136,36 @@ impl Courier {
 
     async fn all_ended(&mut self) {
         while self.attempts.join_next().await.is_some() {}
+    }
+}
+
+/// The message of an attempt that panicked, to be tried again after a pause. What it had recorded
+/// holds.
+async fn read_again(mtad: Arc<Mtad>, id: Id) -> Option<Entry> {
+    let queue = mtad.queue.clone();
+    let mut entry = mtad.disk.run(move || queue.find(&id)).await??;
+    let settings = &mtad.routes().site.mtad;
+    schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);
+    Some(entry)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::tests::Scene;
+
+    #[tokio::test]
+    async fn the_message_of_a_broken_attempt_waits_for_the_next_one() {
+        let scene = Scene::new("");
+        let id = scene.send("<x@example.net>", &["ann@example.org"]);
+        let mut courier = scene.courier();
+        let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
+        courier.under_way.insert(broken.id(), id.clone());
+        let ended = courier.attempts.join_next_with_id().await.unwrap();
+        courier.ended(ended);
+        let (_, entry) = courier.attempts.join_next_with_id().await.unwrap().unwrap();
+        let entry = entry.unwrap();
+        assert_eq!(entry.id, id);
+        assert!(entry.progress.due > entry.letter.arrived + 60_000_000);
     }
 }

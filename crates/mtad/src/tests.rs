@@ -21,7 +21,7 @@ use crate::route::{Destination, Standing};
 const LETTER: &[u8] = b"Subject: hello\r\n\r\n.dot\r\n";
 
 /// A site with mtad in it; its peers are the test's.
-struct Scene {
+pub(crate) struct Scene {
     directory: TempDir,
     mtad: Arc<Mtad>,
     stop: CancellationToken,
@@ -29,7 +29,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path();
         let users = "ann@example.org:{PLAIN}apple\nbob@example.org:{PLAIN}banana\n";
@@ -58,14 +58,24 @@ impl Scene {
         Self { directory, mtad, stop, courier: None }
     }
 
-    fn run(&mut self) {
-        let surroundings = Surroundings {
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
             tls: None,
             connect_tls: None,
             stop: self.stop.clone(),
             write_patience: Duration::from_secs(5),
-        };
-        self.courier = Some(tokio::spawn(Arc::clone(&self.mtad).background(surroundings)));
+        }
+    }
+
+    fn run(&mut self) {
+        let background = Arc::clone(&self.mtad).background(self.surroundings());
+        self.courier = Some(tokio::spawn(background));
+    }
+
+    /// A courier that does not run by itself, with nothing to do.
+    pub(crate) fn courier(&self) -> Courier {
+        let (_, arriving) = unbounded_channel();
+        Courier::new(Arc::clone(&self.mtad), arriving, &self.surroundings())
     }
 
     async fn stop(&mut self) {
@@ -73,7 +83,7 @@ impl Scene {
         self.courier.take().unwrap().await.unwrap();
     }
 
-    fn send(&self, sender: &str, recipients: &[&str]) -> Id {
+    pub(crate) fn send(&self, sender: &str, recipients: &[&str]) -> Id {
         let mut incoming = self
             .mtad
             .queue

@@ -18,6 +18,7 @@ mod incoming;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,6 +109,18 @@ impl Queue {
         }
         entries.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(entries)
+    }
+
+    /// One message as it is recorded; `None`: it is done with, or cannot be read and was logged.
+    pub(crate) fn find(&self, id: &Id) -> Option<Entry> {
+        match self.entry(id.clone()) {
+            Ok(entry) => Some(entry),
+            Err(Damage::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(damage) => {
+                self.quarantine(id, &damage);
+                None
+            }
+        }
     }
 
     /// Begins a message. Dropped without [`Incoming::commit`] it leaves no trace.
