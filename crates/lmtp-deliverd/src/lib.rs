@@ -30,6 +30,10 @@ pub use backend::Deliveries;
 /// of its journal.
 const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
+/// Octets of trace fields that a message of mtad's may have more than when mtad measured it: one
+/// that was taken there must not be refused here.
+const TRANSIT: u64 = 16 << 10;
+
 /// The daemon.
 #[derive(Debug)]
 pub struct LmtpDeliverd(Present);
@@ -58,7 +62,7 @@ impl LmtpDeliverd {
             dialect: Dialect::Lmtp,
             hostname: parts.site.hostname.clone(),
             limits: Limits {
-                message_size: limits.message_size,
+                message_size: limits.message_size.saturating_add(if local { TRANSIT } else { 0 }),
                 recipients: limits.recipients,
                 command_line: limits.smtp_command_line,
                 errors: limits.errors,
