@@ -332,6 +332,9 @@ mod tests {
         fs::write(&passwd, "zoe@example.org:{PLAIN}zucchini\n").unwrap();
         assert!(lookup(&auth, "zoe@example.org").await.is_some());
         assert!(lookup(&auth, "ann@example.org").await.is_none());
+        fs::write(&passwd, "").unwrap();
+        let being_written = auth.lookup(&"zoe@example.org".parse().unwrap()).await;
+        assert!(matches!(being_written, Err(AuthError::Unreadable { .. })));
         fs::remove_file(&passwd).unwrap();
         let gone = auth.lookup(&"zoe@example.org".parse().unwrap()).await;
         assert!(matches!(gone, Err(AuthError::Unreadable { .. })));

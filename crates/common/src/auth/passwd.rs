@@ -64,7 +64,12 @@ impl Passwd {
         let look = look(&self.path).map_err(|error| unreadable(&self.path, error))?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.look != look {
-            *held = Held::read(&self.path).map_err(|error| unreadable(&self.path, error))?;
+            let new = Held::read(&self.path).map_err(|error| unreadable(&self.path, error))?;
+            if new.users.entries.is_empty() && !held.users.entries.is_empty() {
+                // Whoever writes it in place empties it first: nobody is bounced for that.
+                return Err(unreadable(&self.path, io::Error::other("it has no users any more")));
+            }
+            *held = new;
             info!(path = %self.path.display(), users = held.users.entries.len(), "users read again");
         }
         Ok(Arc::clone(&held.users))
