@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{AppendFile, DiskError, Entries, NewFile, Result, Stat};
+use super::{AppendFile, DiskError, Entries, Kind, NewFile, Result, Stat};
 
 /// An open directory; cheap to clone. Names given to its methods are single components: no `/`,
 /// no `.` or `..`; links are not followed. New files have mode 0600, new directories 0700.
@@ -62,12 +62,12 @@ impl Dir {
         Ok(Self { fd: Arc::new(fd), path: self.path.join(name).into() })
     }
 
-    /// Makes a directory in this one, durably; that it is there already is fine.
+    /// Makes a directory in this one, durably; that it is there already is fine, but whoever made
+    /// it may have died before it was synced.
     pub fn create_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = self.checked(name.as_ref())?;
         match rustix::fs::mkdirat(self, name, Mode::RWXU) {
-            Ok(()) => self.sync(),
-            Err(Errno::EXIST) => Ok(()),
+            Ok(()) | Err(Errno::EXIST) => self.sync(),
             Err(error) => Err(self.error(name, error.into())),
         }
     }
@@ -254,8 +254,16 @@ impl Dir {
     }
 
     /// Where the system cannot rename without replacing. Killed between the two, the file has
-    /// both names: one message seen twice at worst, none lost.
+    /// both names: one message seen twice at worst, none lost. A directory has no second name; but
+    /// it replaces nothing that is not an empty directory, and no mailbox is empty.
     fn relink(&self, from: &OsStr, dir: &Self, to: &OsStr) -> Result<()> {
+        if self.stat(from)?.kind == Kind::Directory {
+            return match dir.stat(to) {
+                Err(error) if error.is_missing() => self.rename(from, dir, to),
+                Err(error) => Err(error),
+                Ok(_) => Err(dir.error(to, io::ErrorKind::AlreadyExists.into())),
+            };
+        }
         self.link(from, dir, to)?;
         self.unlink(from)
     }
@@ -363,6 +371,25 @@ mod tests {
         assert!(dir.lock("l").unwrap().is_none());
         drop(held);
         assert!(dir.lock("l").unwrap().is_some());
+    }
+
+    #[test]
+    fn without_noreplace_nothing_is_replaced_either() {
+        let (_directory, dir) = temporary();
+        dir.replace("file", b"1").unwrap();
+        for name in ["one", "two"] {
+            dir.create_dir(name).unwrap();
+        }
+        for (from, to, taken) in [
+            ("file", "two", true),
+            ("one", "two", true),
+            ("one", "three", false),
+            ("file", "f", false),
+        ] {
+            let done = dir.relink(from.as_ref(), &dir, to.as_ref());
+            assert_eq!(done.is_err_and(|error| error.is_taken()), taken, "{from} {to}");
+            assert_eq!(dir.stat(from).is_ok(), taken, "{from} {to}");
+        }
     }
 
     #[test]
