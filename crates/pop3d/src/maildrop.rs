@@ -199,6 +199,10 @@ impl Reading {
         let left = message.stored_size().saturating_sub(self.stored);
         let mut stored = vec![0; usize::try_from(left).unwrap_or(BLOCK).min(BLOCK)];
         let count = message.read_at(&mut stored, self.stored)?;
+        if count == 0 && left > 0 {
+            // Somebody cut the file: what was sent must not look like a whole message.
+            return Err(StoreError::Gone(self.uid));
+        }
         let mut block = Vec::with_capacity(count + count / 16);
         self.wire.write(stored.get(..count).unwrap_or_default(), &mut block);
         if count == 0 || count as u64 == left {
