@@ -63,6 +63,9 @@ enum Trust {
 /// A directory that changed less than this ago may change again without a new time stamp.
 const GRAIN: Duration = Duration::from_millis(100);
 
+/// The same where time stamps seem to be whole seconds (small inodes, old NFS).
+const COARSE_GRAIN: Duration = Duration::from_secs(2);
+
 /// Seconds that a program may take from link to unlink.
 const LINKING: i64 = 600;
 
@@ -224,9 +227,10 @@ fn is_recent(stat: &Stat) -> bool {
         u64::try_from(stat.modified.seconds).unwrap_or_default(),
         stat.modified.nanoseconds,
     );
+    let grain = if stat.modified.nanoseconds == 0 { COARSE_GRAIN } else { GRAIN };
     // A time in the future is of a clock that was set back: the next change has another.
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since);
-    age.is_ok_and(|age| age < GRAIN)
+    age.is_ok_and(|age| age < grain)
 }
 
 /// The name of a message; what else lies about is passed over.
@@ -256,6 +260,20 @@ fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::disk::Stamp;
+
+    #[test]
+    fn whole_seconds_prove_nothing_for_two_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stat = Dir::open(directory.path()).unwrap().stat_self().unwrap();
+        let now = now();
+        for (seconds, nanoseconds, recent) in
+            [(now, 0, true), (now - 3, 0, false), (now - 1, 1, false)]
+        {
+            stat.modified = Stamp { seconds, nanoseconds };
+            assert_eq!(is_recent(&stat), recent, "{seconds}.{nanoseconds} at {now}");
+        }
+    }
 
     #[test]
     fn a_second_name_is_left_over_after_ten_minutes() {
