@@ -250,7 +250,9 @@ impl Attempt {
         let cause = self.cause.unwrap_or(Cause::Peer);
         self.defer(cause);
         let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
-        if cause == Cause::Stopping || !schedule::is_expired(&self.entry, now, settings) {
+        // What we break off because we stop may have arrived: nothing is given up for that.
+        let stopping = cause == Cause::Stopping || self.lanes.local.stop.is_cancelled();
+        if stopping || !schedule::is_expired(&self.entry, now, settings) {
             return;
         }
         for recipient in waiting {

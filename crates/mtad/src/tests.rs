@@ -152,6 +152,8 @@ enum Manner {
     NoBob,
     /// Hangs up in the middle of the message.
     DropsInData,
+    /// Says nothing more once the message has come.
+    Silent,
     /// Takes one message, and hangs up as soon as the next begins.
     OneMessage,
 }
@@ -189,6 +191,9 @@ async fn serve(
                 loop {
                     match lines.next_line().await {
                         Ok(Some(_)) if manner == Manner::DropsInData => return,
+                        Ok(Some(line)) if line == "." && manner == Manner::Silent => {
+                            return std::future::pending().await;
+                        }
                         Ok(Some(line)) if line == "." => break,
                         Ok(Some(line)) => letter.push_str(&(line + "\n")),
                         // Without its final dot it is no message.
@@ -326,6 +331,21 @@ async fn a_damaged_message_is_put_aside_and_never_delivered() {
     scene.stop().await;
     assert!(letters.try_recv().is_err());
     assert!(scene.directory.path().join("spool/corrupt").join(id.as_str()).exists());
+}
+
+#[tokio::test]
+async fn what_is_broken_off_by_our_stop_is_not_given_up() {
+    let soon = "mtad.retry_first = '1s'\nmtad.retry_max = '1s'\nmtad.lifetime = '1s'";
+    let mut scene = Scene::new(soon);
+    let _letters = scene.deliverd(|_| Manner::Silent);
+    scene.run();
+    let id = scene.send("<ann@example.org>", &["ann@example.org"]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The transaction is broken off a second later.
+    scene.stop().await;
+    let [entry] = scene.waiting().try_into().unwrap();
+    assert_eq!(entry.id, id);
+    assert!(!entry.progress.is_done());
 }
 
 #[tokio::test]
