@@ -8,7 +8,8 @@
 //! - [`client`]: a blunt client that speaks in lines
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
-//! - [`reference`]: Postfix and Dovecot, to which the same chats are played
+//! - [`trial`]: `posthorn try`
+//! - [`trouble`]: what can go wrong around a server
 //! - [`source`]: the workspace's own files, for the house rules
 //!
 //! No test sleeps for a start, takes a fixed port, uses the network or a shared directory.
@@ -24,4 +25,5 @@ pub mod sink;
 pub mod site;
 pub mod source;
 pub mod suite;
+pub mod trial;
 pub mod trouble;
