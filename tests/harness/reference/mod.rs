@@ -205,6 +205,7 @@ impl Ports {
         match protocol {
             Protocol::Smtp => self.smtp,
             Protocol::Submission => self.submission,
+            Protocol::Inject => unreachable!("the socket is ours alone"),
             Protocol::Lmtp => self.lmtp,
             Protocol::Pop3 => self.pop3,
             Protocol::Imap => self.imap,
@@ -212,7 +213,7 @@ impl Ports {
     }
 
     fn all(self) -> [u16; 5] {
-        Protocol::ALL.map(|protocol| self.of(protocol))
+        [self.smtp, self.submission, self.lmtp, self.pop3, self.imap]
     }
 }
 

@@ -80,6 +80,9 @@ impl Player<'_> {
             Act::Delivered { user, name } => self.delivered(user, name),
             // Time cannot be hurried: the chat ends here, and was right so far.
             Act::Pass { .. } => return Ok(false),
+            Act::Befall(_) | Act::Shutdown => {
+                return Err(io::Error::other("troubles are for our own servers"));
+            }
             Act::Remark(_)
             | Act::Hear { .. }
             | Act::HearInAnyOrder { .. }

@@ -67,7 +67,7 @@ impl Reply {
         while let Some(line) = lines.next_line()? {
             let first = self.lines.is_empty();
             let ends = match protocol {
-                Protocol::Smtp | Protocol::Submission | Protocol::Lmtp => {
+                Protocol::Smtp | Protocol::Submission | Protocol::Inject | Protocol::Lmtp => {
                     line.as_bytes().get(3) != Some(&b'-')
                 }
                 Protocol::Pop3 if first => !(listing && line.starts_with("+OK")),
@@ -98,7 +98,7 @@ impl Reply {
     /// Whether what was heard is what this reply says, as far as they are compared. Names bind.
     pub(super) fn is_like(&self, heard: &Self, protocol: Protocol, names: &mut Names) -> bool {
         match protocol {
-            Protocol::Smtp | Protocol::Submission | Protocol::Lmtp => {
+            Protocol::Smtp | Protocol::Submission | Protocol::Inject | Protocol::Lmtp => {
                 bind(&self.lines, &heard.lines, names);
                 smtp_codes(&self.lines) == smtp_codes(&heard.lines)
             }
