@@ -91,13 +91,7 @@ impl Attempt {
                 self.record().await;
             }
         }
-        match self.damage.take() {
-            Some(damage) => {
-                self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
-                None
-            }
-            None => self.conclude().await,
-        }
+        self.conclude().await
     }
 
     /// Who is carried where. A local recipient has a transaction of its own, because its
@@ -218,9 +212,13 @@ impl Attempt {
 
     /// All transactions are over: tells the sender of failures, then records or removes.
     async fn conclude(mut self) -> Option<Entry> {
-        self.expire_or_defer();
-        if !self.failures.is_empty() {
+        if self.damage.is_none() {
+            self.expire_or_defer();
             self.tell_sender().await;
+        }
+        if let Some(damage) = self.damage.take() {
+            self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
+            return None;
         }
         if !self.entry.progress.is_done() {
             self.record().await;
@@ -271,6 +269,9 @@ impl Attempt {
     /// Queues one notification of all failures of this attempt. Only then they are given up.
     async fn tell_sender(&mut self) {
         let failures = std::mem::take(&mut self.failures);
+        if failures.is_empty() {
+            return;
+        }
         let id = self.entry.id.clone();
         match self.entry.letter.sender.0.clone() {
             // RFC 5321, 4.5.5 and 6.1: a notification is never sent about a notification.
@@ -298,6 +299,16 @@ impl Attempt {
 
     /// Nobody could be told, so nobody is given up.
     fn keep_untold(&mut self, failures: &[Failure], error: Option<QueueError>) {
+        let error = match error {
+            // Its header cannot be told, today or tomorrow: a person shall look at it.
+            Some(QueueError::Damaged { damage, .. })
+                if !matches!(damage, Damage::Unreadable(_)) =>
+            {
+                self.damage = Some(damage);
+                return;
+            }
+            other => other,
+        };
         let error = error.map_or_else(|| "the work panicked".to_owned(), |e| e.to_string());
         error!("{}: notification cannot be queued: {error}", self.entry.id);
         for failure in failures {
