@@ -24,8 +24,7 @@ pub(super) fn told(error: &StoreError) -> Failure {
 }
 
 /// The answer to a request on which the work came to no end.
-pub(super) fn unfinished(request: &Request) -> Answer {
-    let why = Failure::Unavailable;
+pub(super) fn unfinished(request: &Request, why: Failure) -> Answer {
     match request {
         Request::Folders => Answer::Folders(Err(why)),
         Request::Create(_)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
 use mail_common::serve::Backend;
-use mail_proto::imap::{Answer, Request, Server};
+use mail_proto::imap::{Answer, Failure, Request, Server};
 use tracing::info;
 
 use super::failure::unfinished;
@@ -30,7 +30,7 @@ impl Mailboxes {
 
 impl Backend<Server> for Mailboxes {
     async fn perform(&mut self, request: Request) -> Answer {
-        let unfinished = unfinished(&request);
+        let unfinished = unfinished(&request, Failure::Unavailable);
         let (parts, user) = (Arc::clone(&self.parts), self.user.clone());
         let mut work = self.work.take().unwrap_or_default();
         let done = self.parts.pool.run(move || {

@@ -6,7 +6,7 @@ use mail_common::maildir::{Appending, Directory, NewMessage, StoreError, Watch};
 use mail_proto::imap::{Answer, Append, Appended, Failure, Request, Status};
 use mail_proto::mailbox::Flags;
 
-use super::failure::told;
+use super::failure::{told, unfinished};
 use super::selected::Selection;
 
 /// What lasts from one question to the next.
@@ -24,10 +24,7 @@ impl Work {
     pub(super) fn answer(&mut self, request: Request, user: &User, mail: &Mail) -> Answer {
         let directory = match self.directory(user, mail) {
             Ok(directory) => directory,
-            Err(error) => {
-                told(&error);
-                return super::failure::unfinished(&request);
-            }
+            Err(error) => return unfinished(&request, told(&error)),
         };
         match request {
             Request::Folders => Answer::Folders(tell(directory.folders())),
@@ -60,7 +57,7 @@ impl Work {
             }
             request => match &mut self.selection {
                 Some(selection) => selection.answer(request, &directory),
-                None => super::failure::unfinished(&request),
+                None => unfinished(&request, Failure::Unavailable),
             },
         }
     }
