@@ -151,13 +151,13 @@ fn flags_are_in_file_names() {
         inbox.store_flags(&[1, 2, 9], &change(Change::Add, Flags::FLAGGED, &["foo"])).unwrap();
     assert_eq!(snapshot.keywords.as_ref(), ["$Junk", "foo"]);
     assert_eq!(snapshot.messages[0].flags, Flags { system: Flags::FLAGGED, keywords: 2 });
-    let names = ann.names("cur");
-    assert!(names[0].ends_with(":2,Fb") && names[1].ends_with(":2,FSab"), "{names:?}");
+    // Names of one second are in no order: their microseconds have no leading zeros.
+    let is_there = |end: &str| ann.names("cur").iter().any(|name| name.ends_with(end));
+    assert!(is_there(":2,Fb") && is_there(":2,FSab"), "{:?}", ann.names("cur"));
     assert_eq!(ann.read("dovecot-keywords"), "0 $Junk\n1 foo\n");
     inbox.store_flags(&[2], &change(Change::Replace, Flags::DELETED, &[])).unwrap();
     inbox.store_flags(&[1], &change(Change::Remove, Flags::FLAGGED, &["FOO", "no"])).unwrap();
-    let names = ann.names("cur");
-    assert!(names[0].ends_with(":2,") && names[1].ends_with(":2,T"), "{names:?}");
+    assert!(is_there(":2,") && is_there(":2,T"), "{:?}", ann.names("cur"));
     let many: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let error = inbox.store_flags(&[1], &change(Change::Add, 0, &many)).unwrap_err();
