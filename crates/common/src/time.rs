@@ -18,13 +18,6 @@ pub fn rfc5322(seconds: i64) -> String {
     rfc5322_in(seconds, TimeZone::system())
 }
 
-/// `22-Nov-2026 15:47:16 +0100` (RFC 3501, date-time) in the local zone. A day below 10 begins
-/// with a space, so that all have the same length.
-#[must_use]
-pub fn imap_date_time(seconds: i64) -> String {
-    imap_date_time_in(seconds, TimeZone::system())
-}
-
 /// How many minutes the local zone's clock is ahead of UTC, `seconds` after 1970.
 #[must_use]
 pub fn zone_minutes(seconds: i64) -> i16 {
@@ -38,10 +31,6 @@ pub(crate) fn rfc3339_now() -> impl std::fmt::Display {
 
 fn rfc5322_in(seconds: i64, zone: TimeZone) -> String {
     local(seconds, zone).strftime("%a, %-d %b %Y %H:%M:%S %z").to_string()
-}
-
-fn imap_date_time_in(seconds: i64, zone: TimeZone) -> String {
-    local(seconds, zone).strftime("%e-%b-%Y %H:%M:%S %z").to_string()
 }
 
 fn zone_minutes_in(seconds: i64, zone: TimeZone) -> i16 {
@@ -64,16 +53,15 @@ mod tests {
     fn dates() {
         let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let table = [
-            (1_795_358_836, "Sun, 22 Nov 2026 15:47:16 +0100", "22-Nov-2026 15:47:16 +0100"),
-            (1_782_907_200, "Wed, 1 Jul 2026 14:00:00 +0200", " 1-Jul-2026 14:00:00 +0200"),
-            (0, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
-            (i64::MAX, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
-            (i64::MIN, "Thu, 1 Jan 1970 01:00:00 +0100", " 1-Jan-1970 01:00:00 +0100"),
-            (-86_400, "Wed, 31 Dec 1969 01:00:00 +0100", "31-Dec-1969 01:00:00 +0100"),
+            (1_795_358_836, "Sun, 22 Nov 2026 15:47:16 +0100"),
+            (1_782_907_200, "Wed, 1 Jul 2026 14:00:00 +0200"),
+            (0, "Thu, 1 Jan 1970 01:00:00 +0100"),
+            (i64::MAX, "Thu, 1 Jan 1970 01:00:00 +0100"),
+            (i64::MIN, "Thu, 1 Jan 1970 01:00:00 +0100"),
+            (-86_400, "Wed, 31 Dec 1969 01:00:00 +0100"),
         ];
-        for (seconds, rfc5322, imap) in table {
+        for (seconds, rfc5322) in table {
             assert_eq!(rfc5322_in(seconds, berlin.clone()), rfc5322);
-            assert_eq!(imap_date_time_in(seconds, berlin.clone()), imap);
         }
         assert_eq!(zone_minutes_in(1_782_907_200, berlin.clone()), 120);
         assert_eq!(zone_minutes_in(i64::MIN, berlin), 60);
