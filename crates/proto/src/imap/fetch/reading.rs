@@ -51,11 +51,6 @@ impl Reading {
         self.filled = 0;
     }
 
-    /// Gives back all but the last place.
-    pub fn forget_structure(&mut self) {
-        self.structure = None;
-    }
-
     /// The MIME structure.
     pub fn structure<S: Source>(&mut self, source: &mut S) -> Result<Arc<Part>, S::Error> {
         if let Some(known) = &self.structure {
