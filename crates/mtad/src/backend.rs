@@ -205,7 +205,7 @@ impl Backend<Server> for Connection {
                 if let Err(failure) = outcome {
                     self.log_refusal(&client, failure, &format!("from={sender}"));
                 }
-                Answer::Sender { sender, outcome }
+                Answer::Sender(outcome)
             }
             Request::Route { client, sender, recipient } => {
                 let outcome = self.routes.accepts(&recipient.address, self.standing()).await;

@@ -143,12 +143,7 @@ pub enum Answer {
         verdict: Verdict,
     },
     /// To [`Request::Sender`].
-    Sender {
-        /// The sender asked about.
-        sender: ReversePath,
-        /// What comes of it.
-        outcome: Result<(), Failure>,
-    },
+    Sender(Result<(), Failure>),
     /// To [`Request::Route`].
     Routed {
         /// The recipient asked about.

@@ -214,7 +214,7 @@ impl Server {
     fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Verified { username, verdict } => self.verified(username, verdict),
-            Answer::Sender { outcome, .. } => self.sender_decided(outcome),
+            Answer::Sender(outcome) => self.sender_decided(outcome),
             Answer::Routed { recipient, outcome } => self.routed(recipient, outcome),
             Answer::Begun(outcome) => self.begun(outcome),
             Answer::Stored(outcome) => self.stored(outcome),

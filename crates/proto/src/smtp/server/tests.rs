@@ -54,7 +54,7 @@ impl World {
                 self.note(&format!("sender {sender}"));
                 let spam = sender.to_string().contains("spam");
                 let outcome = if spam { Err(Failure::SenderNotYours) } else { Ok(()) };
-                Answer::Sender { sender, outcome }
+                Answer::Sender(outcome)
             }
             Request::Route { recipient, .. } => {
                 self.note(&format!("route {}", recipient.address));
