@@ -16,7 +16,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use mail_common::config::{Site, TlsMode};
+use mail_common::config::{LmtpListen, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Present, StartError};
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_common::time;
@@ -37,19 +37,6 @@ const TRANSIT: u64 = 16 << 10;
 /// The daemon.
 #[derive(Debug)]
 pub struct LmtpDeliverd(Present);
-
-/// What all its listeners are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lmtp;
-
-/// What sessions share.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) site: Arc<Site>,
-    pub(crate) auth: Auth,
-    pub(crate) pool: Pool,
-    pub(crate) attempts: Arc<Attempts>,
-}
 
 impl LmtpDeliverd {
     /// A session and what answers it. Only over a socket of this machine is the peer believed
@@ -79,19 +66,19 @@ impl LmtpDeliverd {
 impl Daemon for LmtpDeliverd {
     const NAME: &'static str = "lmtp-deliverd";
 
-    type Role = Lmtp;
+    type Role = ();
 
-    fn listeners(site: &Site) -> Vec<Listener<Lmtp>> {
-        let listener = |listen: &mail_common::config::LmtpListen| Listener {
+    fn listeners(site: &Site) -> Vec<Listener<()>> {
+        let listener = |listen: &LmtpListen| Listener {
             endpoint: listen.address.clone(),
-            role: Lmtp,
+            role: (),
             tls: TlsMode::Starttls,
         };
         site.lmtp_deliverd.listen.iter().map(listener).collect()
     }
 
-    fn role(socket_name: &str) -> Option<(Lmtp, TlsMode)> {
-        (socket_name == "lmtp").then_some((Lmtp, TlsMode::Starttls))
+    fn role(socket_name: &str) -> Option<((), TlsMode)> {
+        (socket_name == "lmtp").then_some(((), TlsMode::Starttls))
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
@@ -112,7 +99,7 @@ impl Daemon for LmtpDeliverd {
     async fn connection(
         self: Arc<Self>,
         mut stream: Stream,
-        _role: Lmtp,
+        _role: (),
         surroundings: Surroundings,
     ) -> io::Result<()> {
         let local = stream.peer().is_none();

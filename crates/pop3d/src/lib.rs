@@ -26,10 +26,6 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 #[derive(Debug)]
 pub struct Pop3d(Present);
 
-/// What all its listeners are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pop3;
-
 impl Pop3d {
     /// The first session of a connection and what answers it.
     #[must_use]
@@ -52,21 +48,21 @@ impl Pop3d {
 impl Daemon for Pop3d {
     const NAME: &'static str = "pop3d";
 
-    type Role = Pop3;
+    type Role = ();
 
-    fn listeners(site: &Site) -> Vec<Listener<Pop3>> {
+    fn listeners(site: &Site) -> Vec<Listener<()>> {
         let listener = |listen: &Pop3Listen| Listener {
             endpoint: listen.address.clone(),
-            role: Pop3,
+            role: (),
             tls: listen.tls,
         };
         site.pop3d.listen.iter().map(listener).collect()
     }
 
-    fn role(socket_name: &str) -> Option<(Pop3, TlsMode)> {
+    fn role(socket_name: &str) -> Option<((), TlsMode)> {
         match socket_name {
-            "pop3" => Some((Pop3, TlsMode::Starttls)),
-            "pop3s" => Some((Pop3, TlsMode::Implicit)),
+            "pop3" => Some(((), TlsMode::Starttls)),
+            "pop3s" => Some(((), TlsMode::Implicit)),
             _ => None,
         }
     }
@@ -82,7 +78,7 @@ impl Daemon for Pop3d {
     async fn connection(
         self: Arc<Self>,
         mut stream: Stream,
-        _role: Pop3,
+        _role: (),
         surroundings: Surroundings,
     ) -> io::Result<()> {
         // A Unix socket is nearer still.
