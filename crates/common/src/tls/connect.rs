@@ -25,7 +25,7 @@ impl Connector {
     /// RFC 7435: mail between servers goes in clear where there is no TLS, so one that attacks
     /// can always have it in clear by hiding STARTTLS. Refusing the wrong or old certificates that
     /// honest servers have would not stop him; it would only send their mail in clear, or not at
-    /// all. Where a destination says that its certificate counts (DANE, MTA-STS), it is checked.
+    /// all. Whether a destination says that its certificate counts (DANE, MTA-STS) is not asked.
     #[must_use]
     pub fn opportunistic() -> Self {
         super::provide();
