@@ -16,7 +16,7 @@ use super::connections::Connections;
 use super::{Daemon, StartError};
 use crate::config::{self, Site, Source};
 use crate::serve::Surroundings;
-use crate::tls::{Acceptor, Connector};
+use crate::tls::Acceptor;
 
 /// A daemon that is ready.
 pub(super) struct Life<D> {
@@ -149,7 +149,7 @@ impl Shared {
         };
         let surroundings = Surroundings {
             tls,
-            connect_tls: Some(Connector::opportunistic()),
+            connect_tls: None,
             stop: stop.clone(),
             write_patience: site.limits.patience.duration(),
         };
