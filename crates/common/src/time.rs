@@ -12,6 +12,18 @@ pub fn now_micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Now, in seconds since 1970.
+#[must_use]
+pub fn now_seconds() -> i64 {
+    seconds(now_micros())
+}
+
+/// The whole seconds in so many microseconds.
+#[must_use]
+pub fn seconds(micros: u64) -> i64 {
+    i64::try_from(micros / 1_000_000).expect("a millionth of any u64 fits")
+}
+
 /// `Sun, 22 Nov 2026 15:47:16 +0100` (RFC 5322, 3.3) in the local zone, of seconds since 1970.
 #[must_use]
 pub fn rfc5322(seconds: i64) -> String {

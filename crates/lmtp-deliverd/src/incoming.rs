@@ -144,14 +144,13 @@ impl Incoming {
         site: &Site,
         delivery_id: Option<DeliveryId>,
     ) -> Result<Delivery, DeliveryError> {
-        let now = i64::try_from(time::now_micros() / 1_000_000).unwrap_or(i64::MAX);
         let trace = Trace {
             client: &self.client,
             sender: &self.envelope.sender,
             recipient,
             hostname: &site.hostname,
             id: &self.id,
-            date: &time::rfc5322(now),
+            date: &time::rfc5322(time::now_seconds()),
         };
         let mut appending = inbox.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         appending.write(trace.fields().as_bytes())?;

@@ -97,7 +97,7 @@ impl Connection {
         self.receiving = Receiving::Nothing;
         let id = Id::new();
         let arrived = time::now_micros();
-        let date = time::rfc5322(i64::try_from(arrived / 1_000_000).unwrap_or(i64::MAX));
+        let date = time::rfc5322(time::seconds(arrived));
         let (hostname, recipients) = (&self.routes.site.hostname, envelope.recipients.as_slice());
         let (peer, uid, date) = (self.peer, self.uid, date.as_str());
         let trace = Trace { client, peer, uid, hostname, id: &id, recipients, date };

@@ -30,8 +30,8 @@ pub(crate) fn send(
     let text = dsn::bounce(&Bounce {
         id: id.as_str(),
         reporting_mta: hostname,
-        date: &date(arrived),
-        arrival_date: &date(entry.letter.arrived),
+        date: &time::rfc5322(time::seconds(arrived)),
+        arrival_date: &time::rfc5322(time::seconds(entry.letter.arrived)),
         original_id: entry.id.as_str(),
         to,
         failures,
@@ -47,8 +47,4 @@ pub(crate) fn send(
     })?;
     incoming.write(&text)?;
     incoming.commit()
-}
-
-fn date(micros: u64) -> String {
-    time::rfc5322(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX))
 }

@@ -119,17 +119,13 @@ fn is_dead(holder: &str, lock: &Stat) -> bool {
 /// Whether neither the lock nor its file changed for too long.
 fn is_old(dir: &Dir, file: &str, lock: &Stat) -> bool {
     let list = dir.stat(file).map_or(0, |stat| stat.modified.seconds);
-    now() - lock.modified.seconds.max(list) > STALE
-}
-
-fn now() -> i64 {
-    i64::try_from(time::now_micros() / 1_000_000).unwrap_or(i64::MAX)
+    time::now_seconds() - lock.modified.seconds.max(list) > STALE
 }
 
 /// About when this process began to lock.
 fn started() -> i64 {
     static STARTED: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
-    *STARTED.get_or_init(now)
+    *STARTED.get_or_init(time::now_seconds)
 }
 
 /// The machine's name as Dovecot writes it.

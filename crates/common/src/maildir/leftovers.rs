@@ -61,6 +61,5 @@ fn remove_down_to(dir: &Dir, name: &OsStr, depth: usize) -> Result<(), StoreErro
 }
 
 fn is_old(stat: &Stat) -> bool {
-    let now = i64::try_from(time::now_micros() / 1_000_000).unwrap_or_default();
-    now - stat.changed.seconds > OLD
+    time::now_seconds() - stat.changed.seconds > OLD
 }

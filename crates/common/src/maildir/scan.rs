@@ -156,7 +156,7 @@ impl Folders {
         let stats = (dirs.0.stat(&*first.name), dirs.1.stat(&*second.name));
         let (Ok(one), Ok(other)) = stats else { return Ok(None) };
         if (one.device, one.inode) == (other.device, other.inode) {
-            if is_left_over(&one, now()) {
+            if is_left_over(&one, time::now_seconds()) {
                 dirs.1.unlink(&*second.name)?;
             }
             return Ok(None);
@@ -218,10 +218,6 @@ fn is_left_over(stat: &Stat, now: i64) -> bool {
     now.saturating_sub(stat.changed.seconds) > LINKING
 }
 
-fn now() -> i64 {
-    i64::try_from(time::now_micros() / 1_000_000).unwrap_or_default()
-}
-
 fn is_recent(stat: &Stat) -> bool {
     let since = Duration::new(
         u64::try_from(stat.modified.seconds).unwrap_or_default(),
@@ -266,7 +262,7 @@ mod tests {
     fn whole_seconds_prove_nothing_for_two_of_them() {
         let directory = tempfile::tempdir().unwrap();
         let mut stat = Dir::open(directory.path()).unwrap().stat_self().unwrap();
-        let now = now();
+        let now = time::now_seconds();
         for (seconds, nanoseconds, recent) in
             [(now, 0, true), (now - 3, 0, false), (now - 1, 1, false)]
         {
