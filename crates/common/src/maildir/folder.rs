@@ -8,9 +8,7 @@
 //! Directories that others made may be called what we would never call them (bare UTF-8, a stray
 //! `&`). They are shown as they are spelt, and found by being shown.
 
-use base64::Engine;
-use base64::alphabet::IMAP_MUTF7;
-use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use mail_proto::imap::syntax::{canonical, utf7};
 
 use crate::config::Mail;
 
@@ -21,7 +19,6 @@ pub(super) struct Naming {
     prefix: String,
 }
 
-const MUTF7: GeneralPurpose = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
 /// What a file system takes as one name.
 const LONGEST: usize = 255;
 
@@ -42,15 +39,7 @@ impl Naming {
 
     /// As it is shown: INBOX in any case, also as the first level, is `INBOX`.
     pub(super) fn canonical(&self, name: &str) -> String {
-        match name.split_at_checked(INBOX.len()) {
-            Some((first, rest))
-                if first.eq_ignore_ascii_case(INBOX)
-                    && (rest.is_empty() || rest.starts_with(self.separator)) =>
-            {
-                format!("{INBOX}{rest}")
-            }
-            _ => name.to_owned(),
-        }
+        canonical(name.to_owned(), self.separator)
     }
 
     /// The directory of a mailbox: empty for INBOX; `None` where no mailbox can have this name.
@@ -66,7 +55,7 @@ impl Naming {
                 return None;
             }
             directory.push('.');
-            directory.push_str(&encode(&self.escape(level, number == 0)));
+            directory.push_str(&utf7::encode(&self.escape(level, number == 0)));
         }
         (directory.len() <= LONGEST).then_some(directory)
     }
@@ -82,7 +71,7 @@ impl Naming {
             if number > 0 {
                 name.push(self.separator);
             }
-            let shown = decode(level).map(|level| self.unescape(&level));
+            let shown = utf7::decode(level.as_bytes()).map(|level| self.unescape(&level));
             name.push_str(shown.as_deref().unwrap_or(level));
         }
         Some(name)
@@ -144,57 +133,6 @@ fn escaped(text: &str) -> Option<(char, &str)> {
     let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
     let byte = u8::from_str_radix(digits, 16).ok().filter(|byte| hex && byte.is_ascii())?;
     Some((char::from(byte), rest))
-}
-
-/// Into modified UTF-7 (RFC 3501, 5.1.3).
-fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    let mut units: Vec<u8> = Vec::new();
-    for c in text.chars() {
-        if matches!(c, ' '..='~') {
-            end_base64(&mut units, &mut encoded);
-            encoded.push(c);
-            if c == '&' {
-                encoded.push('-');
-            }
-        } else {
-            units.extend(c.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_be_bytes()));
-        }
-    }
-    end_base64(&mut units, &mut encoded);
-    encoded
-}
-
-fn end_base64(units: &mut Vec<u8>, encoded: &mut String) {
-    if !units.is_empty() {
-        encoded.push('&');
-        MUTF7.encode_string(&units, encoded);
-        encoded.push('-');
-        units.clear();
-    }
-}
-
-/// From modified UTF-7; `None` where it is not what [`encode`] would have written.
-fn decode(encoded: &str) -> Option<String> {
-    let mut text = String::new();
-    let mut rest = encoded;
-    while let Some((before, after)) = rest.split_once('&') {
-        text.push_str(before);
-        let (base64, after) = after.split_once('-')?;
-        if base64.is_empty() {
-            text.push('&');
-        } else {
-            let bytes = MUTF7.decode(base64).ok()?;
-            let units = bytes.chunks_exact(2).map(|pair| match pair {
-                [high, low] => u16::from_be_bytes([*high, *low]),
-                _ => 0,
-            });
-            text.extend(char::decode_utf16(units).collect::<Result<Vec<char>, _>>().ok()?);
-        }
-        rest = after;
-    }
-    text.push_str(rest);
-    (encode(&text) == encoded).then_some(text)
 }
 
 #[cfg(test)]
