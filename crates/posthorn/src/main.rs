@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mail_common::config::SITE_FILE;
 
 /// The mail system's own command.
 #[derive(Parser)]
@@ -26,7 +27,7 @@ enum Command {
     /// Read the configuration and show every mistake in it
     Check {
         /// The site's configuration
-        #[arg(long, value_name = "FILE", default_value = "/etc/posthorn/posthorn.toml")]
+        #[arg(long, value_name = "FILE", default_value = SITE_FILE)]
         config: PathBuf,
     },
     /// Hand in mail as local programs do: sendmail(1)

@@ -33,6 +33,9 @@ pub(crate) use show::Shown;
 pub use span::Span;
 pub use template::PathTemplate;
 
+/// The site's configuration, where no other file is named.
+pub const SITE_FILE: &str = "/etc/posthorn/posthorn.toml";
+
 /// Everything a site says. The same file serves all daemons.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

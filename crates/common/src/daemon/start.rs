@@ -26,7 +26,7 @@ const SYSTEM: u8 = 71;
 #[command(version)]
 struct Arguments {
     /// The site's configuration; conf.d/*.toml beside it are read after it.
-    #[arg(long, value_name = "FILE", default_value = "/etc/posthorn/posthorn.toml")]
+    #[arg(long, value_name = "FILE", default_value = config::SITE_FILE)]
     config: PathBuf,
     /// Sets one key over all files, such as limits.drain=5s.
     #[arg(long = "set", value_name = "KEY=VALUE")]

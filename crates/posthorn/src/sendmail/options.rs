@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mail_common::config::SITE_FILE;
+
 use super::Failure;
 
 /// What the command line says.
@@ -35,7 +37,7 @@ impl Default for Options {
             recipients_from_header: false,
             dot_ends: true,
             sender: None,
-            config: "/etc/posthorn/posthorn.toml".into(),
+            config: SITE_FILE.into(),
             recipients: Vec::new(),
         }
     }
