@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use mail_proto::mailbox::{Folder, SpecialUse};
 
-use super::folder::{INBOX, Naming};
 use super::mailbox::Mailbox;
+use super::naming::{INBOX, Naming};
 use super::scan::Folders;
 use super::{Store, StoreError, leftovers, lock, name, subscriptions, uid_validity, uidlist};
 use crate::auth::User;
