@@ -4,7 +4,6 @@
 //! by [`Gate`], and [`Server`](mail_proto::pop3::Server), answered by [`Maildrop`].
 
 mod maildrop;
-mod wire;
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -9,10 +9,9 @@ use mail_common::daemon::Parts;
 use mail_common::maildir::{self, Directory, Store, StoreError};
 use mail_common::serve::Backend;
 use mail_proto::mailbox::{Change, FlagChange, Flags, NamedFlags, Uid};
+use mail_proto::message::wire::Cursor;
 use mail_proto::pop3::{Answer, Failure, Message, Request, Server};
 use tracing::{info, warn};
-
-use crate::wire::Wire;
 
 /// Octets that are read at a time; in wire form they can be twice as many.
 const BLOCK: usize = 128 << 10;
@@ -41,11 +40,8 @@ struct Reading {
     uid: Uid,
     /// `None` at its end: a session that waits for its client needs no open file.
     message: Option<maildir::Message>,
-    /// Octets that were read, as stored.
-    stored: u64,
-    /// The same octets in wire form.
-    sent: u64,
-    wire: Wire,
+    /// How far it was read and sent.
+    cursor: Cursor,
 }
 
 impl Maildrop {
@@ -163,7 +159,7 @@ impl Open {
     /// The block of a message at an offset in wire form: the next one, or the first.
     fn load(&mut self, uid: Uid, offset: u64) -> Result<Vec<u8>, StoreError> {
         let mut reading = match self.reading.take() {
-            Some(reading) if reading.uid == uid && reading.sent == offset => reading,
+            Some(reading) if reading.uid == uid && reading.cursor.at.wire == offset => reading,
             _ if offset == 0 => Reading::open(&self.inbox, uid)?,
             _ => return Err(StoreError::Gone(uid)),
         };
@@ -188,7 +184,7 @@ impl Open {
 impl Reading {
     fn open(inbox: &Store, uid: Uid) -> Result<Self, StoreError> {
         let message = Some(inbox.message(uid)?);
-        Ok(Self { uid, message, stored: 0, sent: 0, wire: Wire::default() })
+        Ok(Self { uid, message, cursor: Cursor::default() })
     }
 
     /// The next block in wire form; empty at the end.
@@ -196,20 +192,19 @@ impl Reading {
         let Some(message) = &self.message else {
             return Ok(Vec::new());
         };
-        let left = message.stored_size().saturating_sub(self.stored);
+        let left = message.stored_size().saturating_sub(self.cursor.at.stored);
         let mut stored = vec![0; usize::try_from(left).unwrap_or(BLOCK).min(BLOCK)];
-        let count = message.read_at(&mut stored, self.stored)?;
+        let count = message.read_at(&mut stored, self.cursor.at.stored)?;
         if count == 0 && left > 0 {
             // Somebody cut the file: what was sent must not look like a whole message.
             return Err(StoreError::Gone(self.uid));
         }
         let mut block = Vec::with_capacity(count + count / 16);
-        self.wire.write(stored.get(..count).unwrap_or_default(), &mut block);
+        let stored = stored.get(..count).unwrap_or_default();
+        self.cursor.advance(stored, u64::MAX, |text| block.extend_from_slice(text));
         if count == 0 || count as u64 == left {
             self.message = None;
         }
-        self.stored += count as u64;
-        self.sent += block.len() as u64;
         Ok(block)
     }
 }

@@ -104,12 +104,14 @@ mod tests {
 
     #[test]
     fn line_ends_become_crlf() {
-        let table: [(&[u8], &[u8]); 9] = [
+        let table: [(&[u8], &[u8]); 11] = [
             (b"", b""),
             (b"a\nb\n", b"a\r\nb\r\n"),
             (b"a\r\nb\r\n", b"a\r\nb\r\n"),
             (b"a\r\nb\nc", b"a\r\nb\r\nc"),
             (b"\n\n\r\n\n", b"\r\n\r\n\r\n\r\n"),
+            (b"a\r\n\nb", b"a\r\n\r\nb"),
+            (b"a\rb\n\r", b"a\rb\r\n\r"),
             (b"a\r\r\n", b"a\r\r\n"),
             (b"\r", b"\r"),
             (b"a\rb\n", b"a\rb\r\n"),
