@@ -93,31 +93,9 @@ impl ToStored {
     }
 }
 
-/// Counts octets as a reader shows them: a LF without a CR before it is CRLF.
-#[derive(Debug, Default)]
-pub(super) struct WireSize {
-    octets: u64,
-    after_cr: bool,
-}
-
-impl WireSize {
-    /// Counts the next piece of a file.
-    pub(super) fn add(&mut self, stored: &[u8]) {
-        for byte in stored {
-            let bare = *byte == b'\n' && !self.after_cr;
-            self.octets += if bare { 2 } else { 1 };
-            self.after_cr = *byte == b'\r';
-        }
-    }
-
-    /// All octets so far.
-    pub(super) fn octets(&self) -> u64 {
-        self.octets
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use mail_proto::message::wire::Cursor;
     use proptest::prelude::*;
 
     use super::*;
@@ -159,9 +137,11 @@ mod tests {
             let (text, octets, wire) = stored(&[first, second]);
             prop_assert_eq!(&text, &stored(&[&bytes]).0);
             prop_assert_eq!(octets, text.len() as u64);
-            let mut size = WireSize::default();
-            size.add(&text);
-            prop_assert_eq!(size.octets(), wire);
+            let mut cursor = Cursor::default();
+            let (first, second) = text.split_at(cut.min(text.len()));
+            cursor.pass(first);
+            cursor.pass(second);
+            prop_assert_eq!(cursor.at.wire, wire);
             let shown = crlf(&text);
             prop_assert_eq!(shown.len() as u64, wire);
             prop_assert_eq!(shown, crlf(&bytes), "only bare LFs are mended");

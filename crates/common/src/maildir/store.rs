@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail_proto::mailbox::{FlagChange, NamedFlags, Snapshot, Uid};
+use mail_proto::message::wire::Cursor;
 
 use crate::disk::{self, Dir};
 
 use super::append::Appending;
 use super::known::Looks;
-use super::lines::WireSize;
 use super::mailbox::{Mailbox, Pin};
 use super::watch::Watch;
 use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
@@ -244,15 +244,14 @@ impl Message {
     }
 
     fn wire_size(&self) -> Result<u64, StoreError> {
-        let (mut size, mut offset) = (WireSize::default(), 0);
+        let mut cursor = Cursor::default();
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let count = self.read_at(&mut buffer, offset)?;
+            let count = self.read_at(&mut buffer, cursor.at.stored)?;
             if count == 0 {
-                return Ok(size.octets());
+                return Ok(cursor.at.wire);
             }
-            size.add(buffer.get(..count).unwrap_or_default());
-            offset += count as u64;
+            cursor.pass(buffer.get(..count).unwrap_or_default());
         }
     }
 

@@ -44,6 +44,15 @@ impl Cursor {
         given
     }
 
+    /// Takes stored octets without giving their wire form.
+    pub fn pass(&mut self, block: &[u8]) {
+        let Some(last) = block.last() else { return };
+        let length = block.len() as u64;
+        self.at.stored += length;
+        self.at.wire += length + bare_line_ends(block, self.after_cr);
+        self.after_cr = *last == b'\r';
+    }
+
     /// The octets up to the first LF that has no CR, and whether there was one.
     fn text_before_bare_lf<'a>(&self, text: &'a [u8]) -> (&'a [u8], bool) {
         let mut searched = 0;

@@ -77,18 +77,16 @@ impl Reading {
         if let Some(end) = self.end {
             return Ok(end);
         }
-        let mut end = Place::default();
-        let mut after_cr = false;
+        let mut cursor = Cursor::default();
         loop {
-            let block = self.block(source, end.stored)?;
-            let Some(last) = block.last() else { break };
-            let added = wire::bare_line_ends(block, after_cr);
-            after_cr = *last == b'\r';
-            let length = block.len() as u64;
-            end = Place { stored: end.stored + length, wire: end.wire + length + added };
+            let block = self.block(source, cursor.at.stored)?;
+            if block.is_empty() {
+                break;
+            }
+            cursor.pass(block);
         }
-        self.end = Some(end);
-        Ok(end)
+        self.end = Some(cursor.at);
+        Ok(cursor.at)
     }
 
     /// The header as stored with its empty line, cut at [`HEADER_LIMIT`].
