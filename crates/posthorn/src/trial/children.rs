@@ -1,12 +1,11 @@
 //! The daemons as child processes: started, awaited, restarted, stopped.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram as BlockingDatagram};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use mail_common::disk::Dir;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
@@ -85,12 +84,13 @@ impl Children {
 impl Daemon {
     async fn start(name: &'static str, site: &TrialSite) -> Result<Self, TrialError> {
         let since = Instant::now();
-        let (notify_name, notify) = notify_socket(name)?;
+        let notify_path = site.notify_path(name);
+        let notify = notify_socket(&notify_path)?;
         let mut process = Command::new(site.program(name))
             .arg("--config")
             .arg(site.config())
             .args(site.flags().iter().flat_map(|flag| ["--set", flag.as_str()]))
-            .env("NOTIFY_SOCKET", notify_name)
+            .env("NOTIFY_SOCKET", notify_path)
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -125,13 +125,19 @@ impl Daemon {
     }
 }
 
-/// Where a daemon says that it is ready, as it would to systemd. The name is abstract: it leaves
-/// no file.
-fn notify_socket(daemon: &str) -> Result<(String, UnixDatagram), TrialError> {
-    let name = format!("posthorn-try-{}-{daemon}", std::process::id());
-    let socket = BlockingDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-    socket.set_nonblocking(true)?;
-    Ok((format!("@{name}"), UnixDatagram::from_std(socket)?))
+/// Where a daemon says that it is ready, as it would to systemd.
+fn notify_socket(path: &Path) -> Result<UnixDatagram, TrialError> {
+    remove_socket(path)?;
+    UnixDatagram::bind(path).map_err(|error| TrialError::File { path: path.to_owned(), error })
+}
+
+/// Removes the socket that an earlier run left.
+fn remove_socket(path: &Path) -> Result<(), TrialError> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    match Dir::open(directory)?.unlink(name) {
+        Err(error) if !error.is_missing() => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for `READY=1`.

@@ -100,6 +100,8 @@ async fn submit(
     let sender = parse(from).map_err(|e| fail(sentence(&e)))?;
     let recipient = parse(to).map_err(|e| fail(sentence(&e)))?;
     let envelope = Envelope::new(Some(sender), vec![recipient]).map_err(|e| fail(sentence(&e)))?;
+    // lettre ends every message with a line end of its own.
+    let letter = letter.strip_suffix(b"\r\n").unwrap_or(letter);
     let response = transport.send_raw(&envelope, letter).await.map_err(|e| fail(sentence(&e)))?;
     Ok(response.message().collect::<Vec<_>>().join(" "))
 }

@@ -62,6 +62,8 @@ pub(crate) struct Arguments {
 enum TrialError {
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: std::io::Error },
+    #[error("{}: too long for the sockets below it; name a shorter one with --dir", .0.display())]
+    LongPath(PathBuf),
     #[error(transparent)]
     Disk(#[from] mail_common::disk::DiskError),
     #[error("{0}")]

@@ -14,6 +14,9 @@ use super::{Arguments, TrialError};
 /// More accounts than this are not shown, only counted.
 const SHOWN: usize = 10;
 
+/// Octets of the directory's path: 107 that a Unix socket's may have, less the longest below it.
+const LONGEST_DIRECTORY: usize = 107 - "/run/notify-lmtp-deliverd.sock".len();
+
 /// A trial's directory, made or found again.
 pub(super) struct TrialSite {
     directory: PathBuf,
@@ -30,6 +33,10 @@ impl TrialSite {
         let ports = Ports::new(arguments.port_base)?;
         make(&arguments.dir)?;
         let directory = std::fs::canonicalize(&arguments.dir).map_err(at(&arguments.dir))?;
+        // The longest name of a socket below must fit into what the system takes for one.
+        if directory.as_os_str().len() > LONGEST_DIRECTORY {
+            return Err(TrialError::LongPath(directory));
+        }
         for below in ["mail", "spool", "run", "log", "tls"] {
             make(&directory.join(below))?;
         }
@@ -64,6 +71,11 @@ impl TrialSite {
 
     pub(super) fn log_path(&self, daemon: &str) -> PathBuf {
         self.logs().join(format!("{daemon}.log"))
+    }
+
+    /// The socket on which a daemon says that it is ready.
+    pub(super) fn notify_path(&self, daemon: &str) -> PathBuf {
+        self.directory.join(format!("run/notify-{daemon}.sock"))
     }
 
     /// A daemon's log, to be written at its end.
