@@ -11,20 +11,22 @@ use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server};
 use tracing::warn;
 
+use crate::attempts::Attempts;
 use crate::incoming::Incoming;
 
 /// One session's view of the mailboxes.
 #[derive(Debug)]
 pub struct Deliveries {
     parts: Arc<Parts>,
+    attempts: Arc<Attempts>,
     /// Whose mailboxes the recipients of this transaction are.
     routed: HashMap<Address, User>,
     incoming: Option<Incoming>,
 }
 
 impl Deliveries {
-    pub(crate) fn new(parts: Arc<Parts>) -> Self {
-        Self { parts, routed: HashMap::new(), incoming: None }
+    pub(crate) fn new(parts: Arc<Parts>, attempts: Arc<Attempts>) -> Self {
+        Self { parts, attempts, routed: HashMap::new(), incoming: None }
     }
 
     async fn route(&mut self, recipient: &Recipient) -> Result<(), Failure> {
@@ -46,7 +48,8 @@ impl Deliveries {
         let user = |recipient: &Recipient| self.routed.get(&recipient.address).cloned();
         let users: Option<Vec<_>> = envelope.recipients.iter().map(user).collect();
         let users = users.ok_or(Failure::Unavailable)?;
-        self.incoming = Some(Incoming::new(client, envelope, users, &self.parts.site));
+        let (site, attempts) = (&self.parts.site, Arc::clone(&self.attempts));
+        self.incoming = Some(Incoming::new(client, envelope, users, site, attempts));
         Ok(())
     }
 
@@ -70,7 +73,7 @@ impl Deliveries {
         let recipients = incoming.recipients();
         let parts = Arc::clone(&self.parts);
         let work = move || match incoming.add(&block) {
-            Ok(()) => incoming.deliver(&parts),
+            Ok(()) => incoming.deliver(&parts.site),
             Err(failure) => vec![Err(failure); recipients],
         };
         let outcomes = self.parts.pool.run(work).await;

@@ -1,5 +1,7 @@
 //! A message under way: from DATA to an outcome for each recipient.
 
+use std::sync::Arc;
+
 use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::disk::DiskError;
@@ -11,8 +13,7 @@ use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::Parts;
-use crate::attempts::Standing;
+use crate::attempts::{Attempts, Standing};
 use crate::header::Header;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
@@ -32,6 +33,7 @@ pub(crate) struct Incoming {
     spool: Spool,
     /// What stays of the block that came last.
     passed: Vec<u8>,
+    attempts: Arc<Attempts>,
 }
 
 /// Why a message did not get into a mailbox.
@@ -48,7 +50,13 @@ enum DeliveryError {
 impl Incoming {
     /// A message that is about to come. One without a delivery id gets an id of its own.
     #[must_use]
-    pub(crate) fn new(client: Client, envelope: Envelope, users: Vec<User>, site: &Site) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        envelope: Envelope,
+        users: Vec<User>,
+        site: &Site,
+        attempts: Arc<Attempts>,
+    ) -> Self {
         let id = envelope.delivery_id.clone().unwrap_or_else(|| Id::new().to_string());
         Self {
             client,
@@ -58,6 +66,7 @@ impl Incoming {
             header: Header::new(site.limits.header_size),
             spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
+            attempts,
         }
     }
 
@@ -74,12 +83,12 @@ impl Incoming {
     }
 
     /// The message is whole: delivers it. The failure of one recipient is none of another.
-    pub(crate) fn deliver(mut self, parts: &Parts) -> Vec<Result<Accepted, Failure>> {
+    pub(crate) fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
             return self.users.iter().map(|_| Err(failure)).collect();
         }
-        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, parts)).collect()
+        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, site)).collect()
     }
 
     fn spool_passed(&mut self) -> Result<(), Failure> {
@@ -91,10 +100,10 @@ impl Incoming {
         })
     }
 
-    fn outcome(&self, at: usize, user: &User, parts: &Parts) -> Result<Accepted, Failure> {
+    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Accepted, Failure> {
         let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
         let (id, to) = (&self.id, &recipient.address);
-        match self.deliver_to(to, user, parts) {
+        match self.deliver_to(to, user, site) {
             Ok(delivery) => {
                 let status = match delivery {
                     Delivery::Made => "sent",
@@ -116,17 +125,16 @@ impl Incoming {
         &self,
         recipient: &Address,
         user: &User,
-        parts: &Parts,
+        site: &Site,
     ) -> Result<Delivery, DeliveryError> {
         if self.header.was_delivered_to(recipient) {
             return Err(DeliveryError::Loop);
         }
-        let site = &parts.site;
         let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
         let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
             return self.write(&inbox, recipient, site, None);
         };
-        let Some(attempt) = parts.attempts.begin(&id, user) else {
+        let Some(attempt) = self.attempts.begin(&id, user) else {
             return Ok(Delivery::Repeated);
         };
         let delivery = match attempt.standing() {

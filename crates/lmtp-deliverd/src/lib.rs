@@ -2,8 +2,8 @@
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
 //! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
-//! outcome of its own, and a 250 only once the message survives a power cut. [`attempts`] knows what
-//! was delivered before.
+//! outcome of its own, and a 250 only once the message survives a power cut. [`attempts`] knows
+//! what was delivered before.
 
 mod attempts;
 mod backend;
@@ -36,14 +36,17 @@ const TRANSIT: u64 = 16 << 10;
 
 /// The daemon.
 #[derive(Debug)]
-pub struct LmtpDeliverd(Present);
+pub struct LmtpDeliverd {
+    present: Present,
+    attempts: Arc<Attempts>,
+}
 
 impl LmtpDeliverd {
     /// A session and what answers it. Only over a socket of this machine is the peer believed
     /// what it says of a message's id.
     #[must_use]
     pub fn session(&self, local: bool, starttls: bool) -> (smtp::Server, Deliveries) {
-        let parts = self.0.parts();
+        let parts = self.present.parts();
         let limits = &parts.site.limits;
         let setup = smtp::Setup {
             dialect: Dialect::Lmtp,
@@ -59,7 +62,7 @@ impl LmtpDeliverd {
             cleartext_auth: false,
             delivery_ids: local,
         };
-        (smtp::Server::new(setup), Deliveries::new(parts))
+        (smtp::Server::new(setup), Deliveries::new(parts, Arc::clone(&self.attempts)))
     }
 }
 
@@ -82,18 +85,12 @@ impl Daemon for LmtpDeliverd {
     }
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
-        let auth = open_auth(&site)?;
-        let pool = Pool::new(Self::NAME, THREADS);
-        let attempts = Arc::new(Attempts::new(time::now_micros()));
-        Ok(Self { parts: RwLock::new(Arc::new(Parts { site, auth, pool, attempts })) })
+        let present = Present::open(site, Self::NAME, THREADS)?;
+        Ok(Self { present, attempts: Arc::new(Attempts::new(time::now_micros())) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
-        let auth = open_auth(&site)?;
-        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
-        let (pool, attempts) = (parts.pool.clone(), Arc::clone(&parts.attempts));
-        *parts = Arc::new(Parts { site, auth, pool, attempts });
-        Ok(())
+        self.present.renew(site)
     }
 
     async fn connection(

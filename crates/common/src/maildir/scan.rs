@@ -129,6 +129,13 @@ impl Folders {
         Ok(false)
     }
 
+    /// Whether these are two names of one file.
+    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
+        let (one, other) =
+            (self.at(one.place).stat(&*one.name)?, self.at(other.place).stat(&*other.name)?);
+        Ok((one.device, one.inode) == (other.device, other.inode))
+    }
+
     fn take_in(&self, listing: &mut Listing, located: Located) -> Result<(), StoreError> {
         let base = name::base(&located.name);
         let Some(other) = listing.get(base) else {

@@ -12,10 +12,11 @@ use mail_proto::message::wire::Cursor;
 use crate::disk::{self, Dir};
 
 use super::append::Appending;
+use super::expunge::Which;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::watch::Watch;
-use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
+use super::{DeliveryId, StoreError, copy, expunge, flags, name, scan, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
+use super::super::mailbox::Mailbox;
+use super::super::scan::Located;
 use super::super::{Delivery, DeliveryId, StoreError};
 use super::*;
 
