@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use mail_tests::chat::{self, Chat, Protocol};
-use mail_tests::reference::{Originals, Outcome, Unpacked, compare};
+use mail_tests::reference::{Originals, Outcome, SPOKEN, Unpacked, compare};
 
 /// What came of the chats of one protocol.
 #[derive(Default)]
@@ -58,16 +58,12 @@ type Chats = Vec<(Protocol, PathBuf, Chat)>;
 fn by_configuration() -> BTreeMap<Vec<String>, Chats> {
     let mut all: BTreeMap<Vec<String>, Chats> = BTreeMap::new();
     let only = std::env::var("POSTHORN_TEST_CHATS").unwrap_or_default();
-    // Only our own servers have inject.sock, and only they are brought into trouble.
-    for protocol in Protocol::ALL.into_iter().filter(|it| *it != Protocol::Inject) {
+    for protocol in SPOKEN {
         for path in protocol.chats() {
             if !name(&path).contains(&only) {
                 continue;
             }
             let chat = Chat::read(&path).unwrap_or_else(|mistake| panic!("{mistake}"));
-            if chat.is_about_troubles() {
-                continue;
-            }
             all.entry(chat.heading.config.clone()).or_default().push((protocol, path, chat));
         }
     }

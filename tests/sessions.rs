@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use imapd::Imapd;
 use lmtp_deliverd::LmtpDeliverd;
+use mail_common::auth::Gate;
 use mail_common::config::Role;
 use mail_common::daemon::Daemon;
 use mail_proto::imap::Login;
+use mail_proto::pop3;
 use mail_tests::chat::Protocol;
 use mail_tests::pure::{Joined, Stage};
 use mail_tests::site::Site;
@@ -76,7 +78,7 @@ fn imapd(site: &Site, runtime: Rc<Runtime>) -> Open {
     Box::new(move || {
         let (session, backend) = daemon.login(true, starttls);
         let (daemon, after) = (Rc::clone(&daemon), Rc::clone(&runtime));
-        let then = move |login: Login, gate: imapd::Gate| -> Box<dyn Stage> {
+        let then = move |login: Login, gate: Gate| -> Box<dyn Stage> {
             let unread = login.into_unread();
             let (session, backend) = daemon.mailboxes(gate.into_user(), &unread);
             Box::new(Joined { session, backend, runtime: after, then: None })

@@ -10,6 +10,7 @@
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
+//! - [`reference`]: Postfix and Dovecot, to which the same chats are played
 //! - [`source`]: the workspace's own files, for the house rules
 //!
 //! No test sleeps for a start, takes a fixed port, uses the network or a shared directory.

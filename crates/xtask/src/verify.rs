@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::step::{Failure, cargo, run};
-use crate::{chats, letters, packages};
+use crate::{chats, letters, packages, peers};
 
 /// Stops at the first step that fails. Prints the test runner's closing lines last.
 pub(crate) fn verify() -> Result<(), Failure> {

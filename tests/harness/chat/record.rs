@@ -36,7 +36,7 @@ impl Recorder<'_> {
             | Act::Gone(connection)
             | Act::Tls(connection)
             | Act::Pass { connection, .. } => *connection,
-            Act::Remark(_) | Act::Delivered { .. } => {
+            Act::Remark(_) | Act::Delivered { .. } | Act::Befall(_) | Act::Shutdown => {
                 let _ = self.player.act(act);
                 return;
             }

@@ -41,6 +41,10 @@ const SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)]
 /// Whose the mailboxes are: Debian's user and group `mail`.
 const MAIL: u32 = 8;
 
+/// What they speak: our `inject.sock` is our own.
+pub const SPOKEN: [Protocol; 5] =
+    [Protocol::Smtp, Protocol::Submission, Protocol::Lmtp, Protocol::Pop3, Protocol::Imap];
+
 /// Both originals, running. Stopped when dropped.
 #[derive(Debug)]
 pub struct Originals {
@@ -203,9 +207,8 @@ impl Ports {
 
     fn of(self, protocol: Protocol) -> u16 {
         match protocol {
-            Protocol::Smtp => self.smtp,
+            Protocol::Smtp | Protocol::Inject => self.smtp,
             Protocol::Submission => self.submission,
-            Protocol::Inject => unreachable!("the socket is ours alone"),
             Protocol::Lmtp => self.lmtp,
             Protocol::Pop3 => self.pop3,
             Protocol::Imap => self.imap,
@@ -213,7 +216,7 @@ impl Ports {
     }
 
     fn all(self) -> [u16; 5] {
-        [self.smtp, self.submission, self.lmtp, self.pop3, self.imap]
+        SPOKEN.map(|protocol| self.of(protocol))
     }
 }
 
