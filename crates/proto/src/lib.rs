@@ -8,6 +8,8 @@
 //! That makes every conversation a text file that can be played in any split of its bytes, and
 //! every parser and state a fuzz target.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic, clippy::todo))]
+
 pub mod address;
 pub mod dsn;
 pub mod imap;
