@@ -130,8 +130,8 @@ impl std::fmt::Debug for Waiting {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 

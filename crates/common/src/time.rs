@@ -56,8 +56,8 @@ fn local(seconds: i64, zone: TimeZone) -> Zoned {
     if (1..=9999).contains(&moment.year()) { moment } else { Timestamp::UNIX_EPOCH.to_zoned(zone) }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

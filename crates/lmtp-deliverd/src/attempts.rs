@@ -158,8 +158,8 @@ impl Memory {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::thread;
     use std::time::Duration;

@@ -149,8 +149,8 @@ async fn read_again(mtad: Arc<Mtad>, id: Id) -> Option<Entry> {
     Some(entry)
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use crate::tests::Scene;
 

@@ -129,8 +129,8 @@ impl Hops {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use mail_proto::Secured;
 

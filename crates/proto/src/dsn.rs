@@ -206,8 +206,8 @@ fn folded(start: &str, words: &str, line_break: &str) -> String {
     text
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use mail_parser::MessageParser;
 

@@ -239,8 +239,8 @@ fn without_detail(address: &Address) -> Option<Address> {
     Address::new(local, address.domain().clone()).ok()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::time::{Duration, Instant};

@@ -150,8 +150,8 @@ fn unreadable(path: &Path, error: io::Error) -> AuthError {
     AuthError::Unreadable { path: path.to_owned(), error }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

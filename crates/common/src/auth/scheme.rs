@@ -145,8 +145,8 @@ fn same(right: &[u8], offered: &[u8], secret: &hmac::Key) -> bool {
     hmac::verify(secret, offered, hmac::sign(secret, right).as_ref()).is_ok()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

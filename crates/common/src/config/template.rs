@@ -102,8 +102,8 @@ impl From<PathTemplate> for String {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 

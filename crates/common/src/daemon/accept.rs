@@ -168,8 +168,8 @@ async fn breathe(error: &io::Error) {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use tokio_util::sync::CancellationToken;
 

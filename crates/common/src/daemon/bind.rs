@@ -158,8 +158,8 @@ fn cannot_bind(path: &Path, error: &io::Error) -> StartError {
     StartError { what: format!("cannot listen on {shown}"), why: error.to_string(), remedy }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

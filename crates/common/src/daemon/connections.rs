@@ -74,8 +74,8 @@ impl Drop for Slot {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::future::{Future, poll_fn};
     use std::pin::pin;

@@ -78,8 +78,8 @@ fn push_digits(text: &mut String, number: u64, count: usize) {
     text.extend(digits.map(char::from));
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 

@@ -133,8 +133,8 @@ fn escaped(out: &mut impl Write, text: &str) -> fmt::Result {
     Ok(())
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};

@@ -36,8 +36,8 @@ impl fmt::Display for DeliveryId {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -149,8 +149,8 @@ fn leading_number(text: &str) -> Option<u64> {
     text.get(..end)?.parse().ok()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -259,8 +259,8 @@ fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::disk::Stamp;

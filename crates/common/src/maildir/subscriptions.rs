@@ -100,8 +100,8 @@ fn unescape(level: &str) -> String {
     plain
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

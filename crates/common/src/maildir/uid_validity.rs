@@ -70,8 +70,8 @@ fn parse(digits: &str) -> Option<u32> {
     whole.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

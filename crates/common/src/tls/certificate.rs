@@ -144,8 +144,8 @@ fn nothing(path: &Path, what: &'static str, error: pem::Error) -> CertificateErr
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

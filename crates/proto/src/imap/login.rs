@@ -347,8 +347,8 @@ impl Session for Login {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::imap::tests::setup;

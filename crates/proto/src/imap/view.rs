@@ -250,8 +250,8 @@ fn apply(how: Change, named: Flags, to: Flags) -> Flags {
     Flags { system, keywords }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

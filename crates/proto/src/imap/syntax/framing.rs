@@ -356,8 +356,8 @@ pub fn tag(command: &[u8]) -> String {
     text.unwrap_or("*").to_owned()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

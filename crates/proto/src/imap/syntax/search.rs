@@ -186,8 +186,8 @@ fn capitalised(word: &str) -> String {
     first.to_owned() + &rest.to_ascii_lowercase()
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::mailbox::Entry;

@@ -148,8 +148,8 @@ pub fn write_uids(out: &mut Vec<u8>, uids: impl Iterator<Item = Uid>) {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

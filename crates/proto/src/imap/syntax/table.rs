@@ -116,8 +116,8 @@ pub(super) fn verb(cursor: &mut Cursor<'_>) -> Result<Verb, Refusal> {
     known.map(|row| row.1).ok_or(Refusal::Bad("Unknown command"))
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

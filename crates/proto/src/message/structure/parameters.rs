@@ -163,8 +163,8 @@ fn is_token_char(octet: u8) -> bool {
     !special && octet > b' ' && octet != 0x7f
 }
 
-#[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[cfg(test)]
 mod tests {
     use super::*;
 
