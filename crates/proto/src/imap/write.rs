@@ -2,6 +2,7 @@
 //!
 //! These run once or more for every message of a FETCH, so nothing here allocates or formats.
 
+use super::syntax;
 use crate::mailbox::Flags;
 use crate::message::date::{DateTime, MONTHS};
 
@@ -69,17 +70,12 @@ pub fn literal_length(out: &mut Vec<u8>, length: u64) {
 pub fn astring(out: &mut Vec<u8>, text: &[u8]) {
     let is_atom = !text.is_empty()
         && !text.eq_ignore_ascii_case(b"NIL")
-        && text.iter().all(|&octet| is_astring_char(octet));
+        && text.iter().all(|&octet| syntax::is_astring_char(octet));
     if is_atom {
         out.extend_from_slice(text);
     } else {
         string(out, text);
     }
-}
-
-/// RFC 3501, 9: ASTRING-CHAR.
-fn is_astring_char(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
 }
 
 /// A string, or NIL where there is none.

@@ -196,7 +196,7 @@ pub(super) fn is_atom_char(byte: u8) -> bool {
 }
 
 /// RFC 3501, 9: ASTRING-CHAR.
-pub(super) fn is_astring_char(byte: u8) -> bool {
+pub(in crate::imap) fn is_astring_char(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\')
 }
 

@@ -21,6 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cursor::Cursor;
+pub(super) use cursor::is_astring_char;
 pub use mailbox::canonical;
 pub use set::{Numbering, Set, write_uids};
 pub use table::{Allowed, COMMANDS, Verb};
@@ -253,5 +254,5 @@ fn command(cursor: &mut Cursor<'_>, state: State<'_>, setup: &Setup) -> Result<C
 
 /// RFC 3501, 9: a tag is ASTRING-CHARs without `+`.
 fn is_tag_char(byte: u8) -> bool {
-    cursor::is_astring_char(byte) && byte != b'+'
+    is_astring_char(byte) && byte != b'+'
 }
