@@ -10,11 +10,10 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use mail_common::auth::{Gate, User};
+use mail_common::auth::{Gate, User, log_in};
 use mail_common::config::{ImapListen, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Present, StartError};
-use mail_common::serve::{Outcome, Stream, Surroundings, converse};
-use mail_proto::Session as _;
+use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::imap::{Limits, Login, Server, Setup};
 
 pub use backend::Mailboxes;
@@ -106,14 +105,12 @@ impl Daemon for Imapd {
         // A Unix socket is nearer still.
         let loopback = stream.peer().is_none_or(|peer| peer.is_loopback());
         let (login, gate) = self.login(loopback, surroundings.tls.is_some());
-        let (mut login, mut gate) = (Box::new(login), Box::new(gate));
-        if let Some(tls) = stream.secured() {
-            login.secured(tls);
-        }
-        if converse(&mut *login, &mut stream, &mut *gate, &surroundings).await? != Outcome::Done {
+        // In boxes, or a session that sleeps would hold their room.
+        let (login, gate) = (Box::new(login), Box::new(gate));
+        let Some((user, login)) = log_in(login, gate, &mut stream, &surroundings).await? else {
             return Ok(());
-        }
-        let client = LoggedIn { user: gate.into_user(), unread: login.into_unread(), stream };
+        };
+        let client = LoggedIn { user, unread: login.into_unread(), stream };
         self.serve(client, &surroundings).await
     }
 }

@@ -9,11 +9,10 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use mail_common::auth::{Gate, User};
+use mail_common::auth::{Gate, User, log_in};
 use mail_common::config::{Pop3Listen, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Parts, Present, StartError};
-use mail_common::serve::{Outcome, Stream, Surroundings, converse};
-use mail_proto::Session as _;
+use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::pop3::{Login, Server, Setup};
 
 pub use maildrop::Maildrop;
@@ -83,14 +82,12 @@ impl Daemon for Pop3d {
         // A Unix socket is nearer still.
         let loopback = stream.peer().is_none_or(|peer| peer.is_loopback());
         let (login, gate) = self.login(loopback, surroundings.tls.is_some());
-        let (mut login, mut gate) = (Box::new(login), Box::new(gate));
-        if let Some(tls) = stream.secured() {
-            login.secured(tls);
-        }
-        if converse(&mut *login, &mut stream, &mut *gate, &surroundings).await? != Outcome::Done {
+        // In boxes, or a session that sleeps would hold their room.
+        let (login, gate) = (Box::new(login), Box::new(gate));
+        let Some((user, login)) = log_in(login, gate, &mut stream, &surroundings).await? else {
             return Ok(());
-        }
-        let (server, maildrop) = self.maildrop(gate.into_user(), &login.into_unread());
+        };
+        let (server, maildrop) = self.maildrop(user, &login.into_unread());
         let (mut server, mut maildrop) = (Box::new(server), Box::new(maildrop));
         converse(&mut *server, &mut stream, &mut *maildrop, &surroundings).await?;
         Ok(())

@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-pub use gate::Gate;
+pub use gate::{Gate, log_in};
 use passwd::{Entry, Passwd, Users};
 pub use scheme::{HashError, hash};
 use scheme::{Stored, Unreadable};
