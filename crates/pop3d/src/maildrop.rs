@@ -135,7 +135,7 @@ fn open(user: &User, mail: &Mail) -> Result<(Open, Vec<Message>), Refusal> {
     let snapshot = inbox.sync()?;
     let inbox = inbox.pinned(snapshot.uid_validity);
     let mut messages = Vec::with_capacity(snapshot.messages.len());
-    for entry in &snapshot.messages {
+    for entry in snapshot.messages.iter() {
         match inbox.size(entry.uid) {
             Ok(size) => {
                 let uidl = uidl(entry.uid, snapshot.uid_validity);

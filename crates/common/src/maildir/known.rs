@@ -199,7 +199,7 @@ impl Known {
             let flags = Flags { system: marks.system, keywords: marks.keywords };
             Entry { uid: live.uid, flags }
         };
-        let messages: Vec<Entry> = self.live.iter().map(entry).collect();
+        let messages = self.live.iter().map(entry).collect();
         let names = self.keywords.shown(used);
         let keywords = match self.snapshot.keywords.as_ref() == names {
             true => Arc::clone(&self.snapshot.keywords),

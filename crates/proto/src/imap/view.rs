@@ -118,7 +118,7 @@ impl View {
         out.extend_from_slice(b"* ");
         write::number(out, messages.len() as u64);
         out.extend_from_slice(b" EXISTS\r\n* ");
-        let old = messages.partition_point(|entry| entry.uid < self.recent_from);
+        let old = messages.position(self.recent_from).unwrap_or_else(|at| at);
         write::number(out, (messages.len() - old) as u64);
         out.extend_from_slice(b" RECENT\r\n");
     }
@@ -158,7 +158,7 @@ impl View {
             Stored::Silently(_, change) => Some((change, named(change, now))),
             _ => None,
         };
-        let mut old = (0..).zip(&before.messages);
+        let mut old = (0..).zip(before.messages.iter());
         for (position, entry) in (0..).zip(now.messages.iter().take(known)) {
             let Some((was_at, was)) = old.by_ref().find(|(_, was)| was.uid == entry.uid) else {
                 return;
@@ -228,11 +228,15 @@ fn gone(before: &Snapshot, now: &Snapshot) -> Vec<u32> {
 fn with_gone(before: &Snapshot, now: &Snapshot) -> Snapshot {
     let mut messages = Vec::with_capacity(before.messages.len() + now.messages.len());
     let mut fresh = now.messages.iter().copied().peekable();
-    for old in &before.messages {
+    for old in before.messages.iter() {
         messages.push(fresh.next_if(|entry| entry.uid == old.uid).unwrap_or(*old));
     }
     messages.extend(fresh);
-    Snapshot { messages, keywords: Arc::clone(&now.keywords), ..*now }
+    Snapshot {
+        messages: messages.into_iter().collect(),
+        keywords: Arc::clone(&now.keywords),
+        ..*now
+    }
 }
 
 /// A change's flags as bits; a keyword that the mailbox does not know has none.
@@ -342,7 +346,7 @@ mod tests {
     fn new_keywords_are_made_known_first() {
         let mut now = Snapshot::clone(&snapshot(&[(10, 0)]));
         now.keywords = ["Work".to_owned()].into();
-        now.messages[0].flags.keywords = 1;
+        now.messages.set_flags(0, Flags { system: 0, keywords: 1 });
         let expected = "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft Work)|\
             * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft Work \\*)] \
             Flags permitted.|* 1 FETCH (FLAGS (Work))|";

@@ -210,7 +210,7 @@ fn many_at_once_never_share_a_uid() {
                 mine.insert(append(store, &content, Flags::SEEN, &[]), content);
             }
             let snapshot = store.sync().unwrap();
-            for entry in &snapshot.messages {
+            for entry in snapshot.messages.iter() {
                 let added = Change::Add;
                 let flags = NamedFlags { system: Flags::FLAGGED, ..NamedFlags::default() };
                 if entry.uid % 5 == 0 {
@@ -345,8 +345,8 @@ impl World {
         let store = &self.stores[which];
         let snapshot = store.sync().unwrap();
         assert_eq!(snapshot.uid_validity, self.validity);
-        assert!(snapshot.messages.is_sorted_by(|a, b| a.uid < b.uid));
-        for entry in &snapshot.messages {
+        assert!(snapshot.messages.iter().is_sorted_by(|a, b| a.uid < b.uid));
+        for entry in snapshot.messages.iter() {
             assert!(entry.uid < snapshot.uid_next);
             let content = text(store, entry.uid);
             assert!(!self.removed.contains(&content));

@@ -74,7 +74,7 @@ fn section(name: &str, part: &[u32], text: SectionText, partial: Option<(u64, u6
 
 fn question(uids: &[Uid], items: &[Item]) -> Fetch {
     let flags = Flags { system: Flags::SEEN, keywords: 1 };
-    let messages: Vec<_> = uids.iter().map(|&uid| Entry { uid, flags }).collect();
+    let messages = uids.iter().map(|&uid| Entry { uid, flags }).collect();
     Fetch {
         positions: (0..u32::try_from(uids.len()).expect("small")).collect(),
         snapshot: Arc::new(Snapshot {

@@ -74,7 +74,7 @@ pub fn advance<S: Source>(
     let snapshot = search.snapshot.clone();
     let first = usize::try_from(search.next).unwrap_or(usize::MAX);
     let read_before = reading.octets_read();
-    for entry in snapshot.messages.iter().skip(first).take(MESSAGES) {
+    for entry in snapshot.messages.iter_from(first).take(MESSAGES) {
         if reading.octets_read() - read_before >= OCTETS {
             break;
         }

@@ -68,7 +68,9 @@ fn found(key: Key) -> (Vec<u32>, usize) {
         uid_validity: 1,
         uid_next: 4,
         keywords: ["Work".to_owned()].into(),
-        messages: vec![entry(1, Flags::SEEN, 0), entry(2, 0, 1), entry(3, Flags::DELETED, 0)],
+        messages: [entry(1, Flags::SEEN, 0), entry(2, 0, 1), entry(3, Flags::DELETED, 0)]
+            .into_iter()
+            .collect(),
     };
     let snapshot = Arc::new(snapshot);
     let mut search = Search { snapshot, recent_from: 3, key, next: 0, found: Vec::new() };

@@ -193,7 +193,8 @@ mod tests {
     use crate::mailbox::Entry;
 
     fn parse(text: &str) -> Parsed<Key> {
-        let messages = [10, 20, 30].map(|uid| Entry { uid, flags: Flags::default() }).to_vec();
+        let messages = [10, 20, 30].map(|uid| Entry { uid, flags: Flags::default() });
+        let messages = messages.into_iter().collect();
         let snapshot = Snapshot { messages, ..Snapshot::default() };
         let mut cursor = Cursor::new(text.as_bytes(), 9);
         let key = program(&mut cursor, &snapshot)?;

@@ -1,0 +1,243 @@
+//! The messages of a mailbox, in pieces.
+//!
+//! A mailbox may hold a million messages, and most changes touch one of them. So that a change
+//! costs the same in any mailbox, the list is cut into pieces which the picture before the change
+//! and the one after it share; only the piece that changed is copied. Who compares two pictures
+//! may pass over pieces that are the same piece.
+
+use std::sync::Arc;
+
+use super::{Entry, Flags, Uid};
+
+/// Messages in order of UID. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// None is empty.
+    pieces: Vec<Arc<[Entry]>>,
+    /// How many messages stand before each piece; as many as pieces.
+    starts: Vec<usize>,
+    count: usize,
+}
+
+/// Messages of a full piece: 16 KiB.
+const PIECE: usize = 1024;
+
+impl Messages {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The message at a position, from 0.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<&Entry> {
+        let (piece, at) = self.place(position)?;
+        self.pieces.get(piece)?.get(at)
+    }
+
+    /// The first message.
+    #[must_use]
+    pub fn first(&self) -> Option<&Entry> {
+        self.pieces.first()?.first()
+    }
+
+    /// The last message, which has the highest UID.
+    #[must_use]
+    pub fn last(&self) -> Option<&Entry> {
+        self.pieces.last()?.last()
+    }
+
+    /// All, in order of UID.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
+        self.pieces.iter().flat_map(|piece| piece.iter())
+    }
+
+    /// All from a position on.
+    pub fn iter_from(&self, position: usize) -> impl Iterator<Item = &Entry> + Clone {
+        let (piece, at) = self.place(position).unwrap_or((self.pieces.len(), 0));
+        self.pieces.iter().skip(piece).flat_map(|piece| piece.iter()).skip(at)
+    }
+
+    /// The pieces. Two pictures that share one (`Arc::ptr_eq`) have the same messages there.
+    #[must_use]
+    pub fn pieces(&self) -> &[Arc<[Entry]>] {
+        &self.pieces
+    }
+
+    /// Where a UID stands, from 0; `Err` holds where it would stand.
+    pub fn position(&self, uid: Uid) -> Result<usize, usize> {
+        let after = self
+            .pieces
+            .partition_point(|piece| piece.first().is_some_and(|entry| entry.uid <= uid));
+        let Some(piece) = after.checked_sub(1) else { return Err(0) };
+        let start = self.starts.get(piece).copied().unwrap_or_default();
+        let entries = self.pieces.get(piece).map_or(&[][..], |piece| piece);
+        match entries.binary_search_by_key(&uid, |entry| entry.uid) {
+            Ok(at) => Ok(start + at),
+            Err(at) => Err(start + at),
+        }
+    }
+
+    /// Gives the message at a position other flags; nothing, where there is none.
+    pub fn set_flags(&mut self, position: usize, flags: Flags) {
+        let Some((piece, at)) = self.place(position) else { return };
+        let Some(piece) = self.pieces.get_mut(piece) else { return };
+        if let Some(entry) = Arc::make_mut(piece).get_mut(at) {
+            entry.flags = flags;
+        }
+    }
+
+    /// Removes the messages with these UIDs, which are in rising order; those that are not there
+    /// are passed over.
+    pub fn remove(&mut self, uids: &[Uid]) {
+        let mut uids = uids;
+        for piece in &mut self.pieces {
+            let Some(last) = piece.last() else { continue };
+            let (here, rest) = uids.split_at(uids.partition_point(|uid| *uid <= last.uid));
+            uids = rest;
+            let stays = |entry: &&Entry| here.binary_search(&entry.uid).is_err();
+            if !here.is_empty() {
+                *piece = piece.iter().filter(stays).copied().collect();
+            }
+        }
+        self.pieces.retain(|piece| !piece.is_empty());
+        self.number();
+        if self.pieces.len() > 2 * self.count.div_ceil(PIECE) {
+            *self = self.iter().copied().collect();
+        }
+    }
+
+    fn place(&self, position: usize) -> Option<(usize, usize)> {
+        if position >= self.count {
+            return None;
+        }
+        let piece = self.starts.partition_point(|start| *start <= position).checked_sub(1)?;
+        Some((piece, position - self.starts.get(piece)?))
+    }
+
+    fn number(&mut self) {
+        self.count = 0;
+        self.starts.clear();
+        for piece in &self.pieces {
+            self.starts.push(self.count);
+            self.count += piece.len();
+        }
+    }
+}
+
+/// Adds messages at the end; their UIDs are above all others and rise.
+impl Extend<Entry> for Messages {
+    fn extend<T: IntoIterator<Item = Entry>>(&mut self, entries: T) {
+        let mut entries = entries.into_iter().peekable();
+        let mut piece = Vec::with_capacity(PIECE);
+        if entries.peek().is_some() && self.pieces.last().is_some_and(|last| last.len() < PIECE) {
+            piece.extend(self.pieces.pop().iter().flat_map(|last| last.iter().copied()));
+            self.starts.pop();
+            self.count -= piece.len();
+        }
+        while entries.peek().is_some() {
+            let room = PIECE - piece.len();
+            piece.extend(entries.by_ref().take(room));
+            self.starts.push(self.count);
+            self.count += piece.len();
+            self.pieces.push(piece.as_slice().into());
+            piece.clear();
+        }
+    }
+}
+
+impl FromIterator<Entry> for Messages {
+    fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
+        let mut messages = Self::default();
+        messages.extend(entries);
+        messages
+    }
+}
+
+/// The same messages, however they are cut.
+impl PartialEq for Messages {
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Messages {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(uid: Uid) -> Entry {
+        Entry { uid, flags: Flags::default() }
+    }
+
+    #[test]
+    fn an_entry_takes_16_octets() {
+        assert_eq!(size_of::<Entry>(), 16);
+    }
+
+    #[test]
+    fn a_change_shares_all_other_pieces() {
+        let before: Messages = (1..=5000).map(entry).collect();
+        let mut after = before.clone();
+        after.set_flags(2000, Flags { system: Flags::SEEN, keywords: 0 });
+        after.extend([entry(6000)]);
+        let same = before.pieces().iter().zip(after.pieces());
+        let same: Vec<bool> = same.map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+        assert_eq!(same, [true, false, true, true, false]);
+        assert_eq!(after.len(), 5001);
+        assert!(before.get(2000).is_some_and(|entry| !entry.flags.has(Flags::SEEN)));
+        assert!(after.get(2000).is_some_and(|entry| entry.flags.has(Flags::SEEN)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_list(
+            steps in prop::collection::vec((0u32..3, 1u32..1500, 1u32..40), 1..12),
+        ) {
+            let (mut messages, mut plain) = (Messages::default(), Vec::<Entry>::new());
+            for (what, count, every) in steps {
+                let next = plain.last().map_or(1, |entry: &Entry| entry.uid + every);
+                match what {
+                    0 => {
+                        let new = || (0..count).map(|n| entry(next + n * every));
+                        messages.extend(new());
+                        plain.extend(new());
+                    }
+                    1 => {
+                        let gone: Vec<Uid> = (0..count).map(|n| 1 + n * every).collect();
+                        messages.remove(&gone);
+                        plain.retain(|entry| !gone.contains(&entry.uid));
+                    }
+                    _ => {
+                        let flags = Flags { system: Flags::SEEN, keywords: u64::from(every) };
+                        messages.set_flags(count as usize, flags);
+                        if let Some(entry) = plain.get_mut(count as usize) {
+                            entry.flags = flags;
+                        }
+                    }
+                }
+                prop_assert_eq!(messages.len(), plain.len());
+                prop_assert!(messages.iter().eq(plain.iter()));
+                prop_assert!(messages.iter_from(count as usize).eq(plain.iter().skip(count as usize)));
+                prop_assert_eq!(messages.first(), plain.first());
+                prop_assert_eq!(messages.last(), plain.last());
+                for uid in [0, 1, count, next, u32::MAX] {
+                    let expected = plain.binary_search_by_key(&uid, |entry| entry.uid);
+                    prop_assert_eq!(messages.position(uid), expected);
+                }
+                prop_assert_eq!(messages.get(count as usize), plain.get(count as usize));
+                prop_assert!(messages.pieces().len() <= 2 * plain.len().div_ceil(PIECE) + 1);
+            }
+        }
+    }
+}
