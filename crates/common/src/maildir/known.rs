@@ -34,10 +34,10 @@ pub(super) struct Known {
 }
 
 /// How both directories look.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Looks {
-    new: Look,
-    cur: Look,
+    pub(super) new: Look,
+    pub(super) cur: Look,
 }
 
 /// A message that is there.

@@ -42,15 +42,15 @@ pub(super) type Listing = HashMap<Box<str>, Located>;
 /// How a directory looked when it was listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
-    stat: Stat,
-    trust: Trust,
+    pub(super) stat: Stat,
+    pub(super) trust: Trust,
 }
 
 /// Whether the same time stamp proves that nothing changed. Time stamps have the grain of the
 /// kernel's tick: what happens after the listing but within the same tick leaves the stamp as it
 /// is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// It does.
     Proof,
     /// It does not: the directory had changed just before it was listed.
