@@ -14,6 +14,7 @@ use mail_proto::mailbox::{Folder, SpecialUse};
 
 use super::mailbox::Mailbox;
 use super::naming::{INBOX, Naming};
+use super::places::Places;
 use super::scan::Folders;
 use super::{Store, StoreError, leftovers, lock, name, subscriptions, uid_validity, uidlist};
 use crate::auth::User;
@@ -87,7 +88,7 @@ impl Directory {
             Some(directory) => self.home.join(directory),
             None => return Err(StoreError::NoSuchMailbox(name)),
         };
-        Ok(Store::new(Mailbox::of(&name, &path, &self.home)))
+        Ok(Store::new(Mailbox::of(&name, &Places::together(&path), &self.home)))
     }
 
     /// Makes a mailbox, and its parents where they are missing. A separator at the end is allowed.
@@ -295,8 +296,8 @@ impl Directory {
         self.make_parents(home, to)?;
         let directory = self.new_directory(to)?;
         make(home, &directory)?;
-        let target = Folders::open(home.subdir(&directory)?)?;
-        Mailbox::of(INBOX, &self.home, &self.home).hold()?.move_all(&target)
+        let target = Folders::open(&Places::together(&self.home.join(&directory)))?;
+        Mailbox::of(INBOX, &Places::together(&self.home), &self.home).hold()?.move_all(&target)
     }
 }
 

@@ -52,7 +52,7 @@ impl<'mailbox> Held<'mailbox> {
         known: MutexGuard<'mailbox, Known>,
         folders: Folders,
     ) -> Result<Self, StoreError> {
-        let lock = Lock::take(&folders.dir)?;
+        let lock = Lock::take(&folders)?;
         let mut held = Self { mailbox, folders, lock, known };
         held.refresh()?;
         Ok(held)
@@ -157,9 +157,9 @@ impl<'mailbox> Held<'mailbox> {
             }
         }
         if added {
-            let saved = self.known.keywords.save(&self.folders.dir);
+            let saved = self.known.keywords.save(&self.folders.control);
             saved.inspect_err(|_| self.known.looks = None)?;
-            self.known.keywords_stat = keywords::stat(&self.folders.dir)?;
+            self.known.keywords_stat = keywords::stat(&self.folders.control)?;
         }
         Ok((bits, left))
     }
@@ -228,7 +228,7 @@ impl<'mailbox> Held<'mailbox> {
         let before = Looks::at(&self.folders)?;
         // The letters in the names mean there what they mean here.
         if self.known.keywords != Keywords::default() {
-            self.known.keywords.save(&target.dir)?;
+            self.known.keywords.save(&target.control)?;
         }
         let mut gone = HashSet::new();
         for live in self.known.live().to_vec() {
@@ -250,11 +250,11 @@ impl<'mailbox> Held<'mailbox> {
     }
 
     fn read_list(&mut self) -> Result<(), StoreError> {
-        let stat = uidlist::stat(&self.folders.dir)?;
+        let stat = uidlist::stat(&self.folders.control)?;
         if self.known.looks.is_some() && self.known.list_stat == stat {
             return Ok(());
         }
-        let found = uidlist::read(&self.folders.dir)?;
+        let found = uidlist::read(&self.folders.control)?;
         let nonsense = matches!(found, Found::Nonsense);
         let form = if nonsense { Form::Damaged(1) } else { Form::Outdated };
         let path = self.mailbox.path().display();
@@ -280,9 +280,9 @@ impl<'mailbox> Held<'mailbox> {
     }
 
     fn read_keywords(&mut self) -> Result<(), StoreError> {
-        let stat = keywords::stat(&self.folders.dir)?;
+        let stat = keywords::stat(&self.folders.control)?;
         if self.known.looks.is_none() || self.known.keywords_stat != stat {
-            self.known.keywords = Keywords::read(&self.folders.dir)?;
+            self.known.keywords = Keywords::read(&self.folders.control)?;
             self.known.keywords_stat = stat;
         }
         Ok(())
@@ -324,8 +324,8 @@ impl<'mailbox> Held<'mailbox> {
         }
         if sparse || outdated {
             self.known.list.keep_only(live.iter().map(|live| live.uid));
-            self.known.list.save(&self.folders.dir)?;
-            self.known.list_stat = uidlist::stat(&self.folders.dir)?;
+            self.known.list.save(&self.folders.control)?;
+            self.known.list_stat = uidlist::stat(&self.folders.control)?;
         }
         live.extend(self.number(newcomers)?);
         Ok(Lists::Same)
@@ -342,8 +342,8 @@ impl<'mailbox> Held<'mailbox> {
         let list = &mut self.known.list;
         let number = |file: Located| Live { uid: list.add(name::base(&file.name)), file };
         let live: Vec<Live> = files.into_iter().map(number).collect();
-        self.known.list.save_new(&self.folders.dir, live.len())?;
-        self.known.list_stat = uidlist::stat(&self.folders.dir)?;
+        self.known.list.save_new(&self.folders.control, live.len())?;
+        self.known.list_stat = uidlist::stat(&self.folders.control)?;
         Ok(live)
     }
 
@@ -355,12 +355,12 @@ impl<'mailbox> Held<'mailbox> {
             uidvalidity = list.uid_validity,
             "no UIDs are left; all messages get new ones"
         );
-        list.save(&self.folders.dir)?;
+        list.save(&self.folders.control)?;
         self.known.looks = None;
         Ok(())
     }
 
     fn list_changed(&self) -> Result<bool, StoreError> {
-        Ok(self.known.list_stat != uidlist::stat(&self.folders.dir)?)
+        Ok(self.known.list_stat != uidlist::stat(&self.folders.control)?)
     }
 }

@@ -96,8 +96,8 @@ impl Known {
     pub(super) fn holds(&self, folders: &Folders) -> Result<bool, StoreError> {
         let Some(looks) = self.looks else { return Ok(false) };
         Ok(looks.hold(Looks::at(folders)?)
-            && self.list_stat == uidlist::stat(&folders.dir)?
-            && self.keywords_stat == keywords::stat(&folders.dir)?)
+            && self.list_stat == uidlist::stat(&folders.control)?
+            && self.keywords_stat == keywords::stat(&folders.control)?)
     }
 
     /// Whether nobody looked at the mailbox yet.

@@ -20,7 +20,11 @@ const DEEPEST: usize = 8;
 pub(super) fn remove(folders: &Folders) {
     let all = |_: &str| true;
     let unfinished = |name: &str| name.ends_with(Dir::TEMPORARY);
-    for done in [remove_old(&folders.tmp, all), remove_old(&folders.dir, unfinished)] {
+    for done in [
+        remove_old(&folders.tmp, all),
+        remove_old(&folders.control, unfinished),
+        remove_old(&folders.index, unfinished),
+    ] {
         if let Err(error) = done {
             tracing::warn!(%error, "cannot remove what was left behind");
         }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::disk::Dir;
 
 use super::dotlock::Dotlock;
+use super::scan::Folders;
 use super::{StoreError, uidlist};
 
 const LOCK: &str = "posthorn.lock";
@@ -23,16 +24,16 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The second lock, held, and perhaps the third.
 #[derive(Debug)]
 pub(super) struct Lock {
-    dir: Dir,
+    control: Dir,
     dotlock: Option<Dotlock>,
     _kernel: File,
 }
 
 impl Lock {
     /// Takes the lock among our processes.
-    pub(super) fn take(dir: &Dir) -> Result<Self, StoreError> {
-        let kernel = kernel(dir, LOCK)?;
-        Ok(Self { dir: dir.clone(), dotlock: None, _kernel: kernel })
+    pub(super) fn take(folders: &Folders) -> Result<Self, StoreError> {
+        let kernel = kernel(&folders.index, LOCK)?;
+        Ok(Self { control: folders.control.clone(), dotlock: None, _kernel: kernel })
     }
 
     /// Takes Dovecot's lock too, until this is dropped. Whether it was taken only now: then what
@@ -41,7 +42,7 @@ impl Lock {
         match &mut self.dotlock {
             Some(dotlock) => dotlock.keep_alive().map(|()| false),
             None => {
-                self.dotlock = Some(Dotlock::take(&self.dir, uidlist::FILE, PATIENCE)?);
+                self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, PATIENCE)?);
                 Ok(true)
             }
         }

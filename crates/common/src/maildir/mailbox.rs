@@ -24,6 +24,7 @@ use crate::disk::Dir;
 use super::StoreError;
 use super::held::Held;
 use super::known::Known;
+use super::places::Places;
 use super::scan::Folders;
 
 /// A mailbox in this process.
@@ -31,8 +32,8 @@ use super::scan::Folders;
 pub(super) struct Mailbox {
     /// As clients call it.
     name: String,
-    path: PathBuf,
-    /// The user's directory.
+    places: Places,
+    /// Where `dovecot-uidvalidity` of the user is.
     home: PathBuf,
     known: Mutex<Known>,
 }
@@ -53,40 +54,40 @@ impl Pin {
 }
 
 impl Mailbox {
-    /// The mailbox of a directory: the same one for all who ask in this process.
-    pub(super) fn of(name: &str, path: &Path, home: &Path) -> Arc<Self> {
-        static ALL: LazyLock<Mutex<HashMap<PathBuf, Weak<Mailbox>>>> =
-            LazyLock::new(Mutex::default);
+    /// The mailbox at these places: the same one for all who ask in this process. `home` is where
+    /// `dovecot-uidvalidity` of the user is.
+    pub(super) fn of(name: &str, places: &Places, home: &Path) -> Arc<Self> {
+        static ALL: LazyLock<Mutex<HashMap<Places, Weak<Mailbox>>>> = LazyLock::new(Mutex::default);
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mailbox) = all.get(path).and_then(Weak::upgrade) {
+        if let Some(mailbox) = all.get(places).and_then(Weak::upgrade) {
             return mailbox;
         }
         if all.len() >= all.capacity() {
             all.retain(|_, mailbox| mailbox.strong_count() > 0);
         }
-        let mailbox = Self::apart(name, path, home);
-        all.insert(path.to_owned(), Arc::downgrade(&mailbox));
+        let mailbox = Self::apart(name, places, home);
+        all.insert(places.clone(), Arc::downgrade(&mailbox));
         mailbox
     }
 
-    /// The mailbox of a directory, shared with nobody, as if in another process.
-    pub(super) fn apart(name: &str, path: &Path, home: &Path) -> Arc<Self> {
+    /// The mailbox at these places, shared with nobody, as if in another process.
+    pub(super) fn apart(name: &str, places: &Places, home: &Path) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
-            path: path.to_owned(),
+            places: places.clone(),
             home: home.to_owned(),
             known: Mutex::default(),
         })
     }
 
-    /// Where it is.
+    /// Where its messages are.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.places.mail
     }
 
-    /// The user's directory.
+    /// Where `dovecot-uidvalidity` of the user is.
     pub(super) fn home(&self) -> Result<Dir, StoreError> {
-        Ok(Dir::open(&self.home)?)
+        Ok(Dir::open_or_create(&self.home)?)
     }
 
     /// Opens its directories.
@@ -97,8 +98,7 @@ impl Mailbox {
             }
             error => error,
         };
-        let dir = Dir::open(&self.path).map_err(|error| missing(error.into()))?;
-        Folders::open(dir).map_err(missing)
+        Folders::open(&self.places).map_err(missing)
     }
 
     /// How it looks now.

@@ -23,6 +23,7 @@ mod lock;
 mod mailbox;
 mod name;
 mod naming;
+mod places;
 mod scan;
 mod store;
 mod subscriptions;

@@ -5,11 +5,13 @@
 //! for again by who misses it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
 use crate::time;
 
+use super::places::Places;
 use super::{StoreError, name};
 
 /// Which of the two directories of messages.
@@ -22,7 +24,10 @@ pub(super) enum Place {
 /// An open mailbox.
 #[derive(Debug)]
 pub(super) struct Folders {
-    pub(super) dir: Dir,
+    /// Where Dovecot's files are: UID list, keywords.
+    pub(super) control: Dir,
+    /// Where ours are.
+    pub(super) index: Dir,
     pub(super) new: Dir,
     pub(super) cur: Dir,
     pub(super) tmp: Dir,
@@ -70,13 +75,19 @@ const COARSE_GRAIN: Duration = Duration::from_secs(2);
 const LINKING: i64 = 600;
 
 impl Folders {
-    /// Opens a mailbox. `tmp` and `new` are made where somebody lost them; without `cur` it is
-    /// none.
-    pub(super) fn open(dir: Dir) -> Result<Self, StoreError> {
+    /// Opens a mailbox. `tmp` and `new` are made where somebody lost them, and so are the
+    /// directories of control and index files; without `cur` it is none.
+    pub(super) fn open(places: &Places) -> Result<Self, StoreError> {
+        let dir = Dir::open(&places.mail)?;
         let cur = dir.subdir("cur")?;
+        let control = beside(&dir, &places.mail, &places.control)?;
+        let index = match places.index == places.control {
+            true => control.clone(),
+            false => beside(&dir, &places.mail, &places.index)?,
+        };
         let new = subdir(&dir, "new")?;
         let tmp = subdir(&dir, "tmp")?;
-        Ok(Self { dir, new, cur, tmp })
+        Ok(Self { control, index, new, cur, tmp })
     }
 
     /// The directory of a place.
@@ -247,6 +258,14 @@ fn message_name(entry: &crate::disk::Entry) -> Option<&str> {
     };
     let hidden = name.starts_with(['.', ':']) || name.contains(['\n', '\r']);
     (!hidden).then_some(name)
+}
+
+/// The directory at `path`, which may be the mailbox itself.
+fn beside(dir: &Dir, mail: &Path, path: &Path) -> Result<Dir, StoreError> {
+    match mail == path {
+        true => Ok(dir.clone()),
+        false => Ok(Dir::open_or_create(path)?),
+    }
 }
 
 fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {

@@ -172,7 +172,7 @@ impl Store {
 
     /// The POP3 lock on this mailbox, held until it is dropped; `None` if another session has it.
     pub fn lock_maildrop(&self) -> Result<Option<File>, StoreError> {
-        Ok(self.mailbox.folders()?.dir.lock(MAILDROP_LOCK)?)
+        Ok(self.mailbox.folders()?.index.lock(MAILDROP_LOCK)?)
     }
 
     /// Tells of changes, whoever makes them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
 use super::super::mailbox::Mailbox;
+use super::super::places::Places;
 use super::super::scan::Located;
 use super::super::{Delivery, DeliveryId, StoreError};
 use super::*;
@@ -209,7 +210,7 @@ fn who_takes_deleted_away_saves_the_message() {
     for content in ["a", "b", "c", "d"] {
         append(&inbox, content, Flags::DELETED, &[]);
     }
-    let mailbox = Mailbox::apart("INBOX", &ann.home(), &ann.home());
+    let mailbox = Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home());
     // Somebody else takes it away while the other waits for the lock.
     let mut held = mailbox.hold().unwrap();
     let waiting = std::thread::spawn({

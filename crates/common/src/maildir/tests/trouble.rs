@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::known::Known;
 use super::super::mailbox::Mailbox;
+use super::super::places::Places;
 use super::super::scan::{Listing, Located, Place};
 use super::super::uidlist::UidList;
 use super::*;
@@ -15,7 +16,7 @@ use super::*;
 impl Ann {
     /// INBOX as another process knows it: nothing is shared with [`inbox`](Self::inbox).
     fn stranger(&self) -> Store {
-        Store::new(Mailbox::apart("INBOX", &self.home(), &self.home()))
+        Store::new(Mailbox::apart("INBOX", &Places::together(&self.home()), &self.home()))
     }
 }
 
@@ -144,7 +145,7 @@ fn flags_that_another_program_sets_meanwhile_are_kept() {
     let ann = Ann::new();
     ann.open();
     ann.put("new/1.a", "x");
-    let mailbox = Mailbox::apart("INBOX", &ann.home(), &ann.home());
+    let mailbox = Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home());
     let mut held = mailbox.hold().unwrap();
     ann.rename("new/1.a", "cur/1.a:2,F");
     let answered = |file: &Located| {
@@ -168,7 +169,8 @@ fn a_first_look_misses_what_has_a_uid() {
     let mut known = Known::default();
     known.take_list(UidList::parse(ann.read("dovecot-uidlist").as_bytes()).unwrap());
     assert!(!known.are_all_in(&Listing::new()));
-    let folders = Mailbox::apart("INBOX", &ann.home(), &ann.home()).folders().unwrap();
+    let folders =
+        Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home()).folders().unwrap();
     let listing = folders.list(&[Place::New, Place::Cur], Listing::new()).unwrap();
     assert!(known.are_all_in(&listing));
 }
