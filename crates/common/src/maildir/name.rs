@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mail_proto::mailbox::Flags;
+use twox_hash::XxHash3_64;
 
 use super::DeliveryId;
 use crate::time;
@@ -79,6 +80,13 @@ impl fmt::Display for Marks {
 /// The identity in a file name.
 pub(super) fn base(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
+}
+
+/// What stands for an identity in the index and in the cache: XXH3 with 64 bits and no seed. It is
+/// in files: it must never change.
+#[cfg_attr(not(test), expect(dead_code, reason = "the index and the cache come to use it"))]
+pub(super) fn hash(base: &str) -> u64 {
+    XxHash3_64::oneshot(base.as_bytes())
 }
 
 /// The size of the file, where the name says it.
@@ -171,6 +179,12 @@ mod tests {
             assert_eq!((marks.system, marks.keywords), (system, keywords), "{name}");
             assert_eq!(marks.to_string(), written, "{name}");
         }
+    }
+
+    #[test]
+    fn hashes_stay_what_they_are() {
+        assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(hash("1795365077.M5972P19834Q1.vm,S=5,W=6"), 0xd1d2_c650_d54d_bdd6);
     }
 
     #[test]
