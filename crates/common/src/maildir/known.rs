@@ -208,6 +208,7 @@ impl Known {
         let snapshot = Snapshot {
             uid_validity: self.list.uid_validity,
             uid_next: self.list.uid_next,
+            modseq: 0,
             keywords,
             messages,
         };

@@ -268,6 +268,7 @@ mod tests {
         Arc::new(Snapshot {
             uid_validity: 1,
             uid_next: messages.last().map_or(1, |last| last.0 + 1),
+            modseq: 0,
             keywords: Arc::default(),
             messages: messages.iter().map(entry).collect(),
         })

@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub uid_validity: u32,
     /// Greater than every UID ever given.
     pub uid_next: Uid,
+    /// HIGHESTMODSEQ (RFC 7162, 3.1.1): rises with every change; 0 where nobody counts.
+    pub modseq: u64,
     /// The names of the keyword bits.
     pub keywords: Arc<[String]>,
     /// In order of UID.

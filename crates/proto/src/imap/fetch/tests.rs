@@ -80,6 +80,7 @@ fn question(uids: &[Uid], items: &[Item]) -> Fetch {
         snapshot: Arc::new(Snapshot {
             uid_validity: 1,
             uid_next: 100,
+            modseq: 0,
             keywords: ["Work".to_owned()].into(),
             messages,
         }),
