@@ -1,5 +1,7 @@
 //! What is known of each message besides its flags.
 
+use mail_proto::mailbox::Uid;
+
 /// What is known of a message besides its flags. 40 octets, for a mailbox may hold a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::maildir) struct Fact {
@@ -16,6 +18,8 @@ pub(in crate::maildir) struct Fact {
     pub(in crate::maildir) size: u32,
     /// Which [`Tail`]: 0 in `new`, 1 plain, above: odd ones, in the index's list.
     pub(super) tail: u32,
+    /// Whose this is; 0 before the index has it.
+    pub(super) uid: Uid,
 }
 
 /// How a message's file name goes on behind the base name, and where the file is.
@@ -39,6 +43,17 @@ impl Fact {
     pub(in crate::maildir) const UNKNOWN_DATE: i64 = i64::MIN;
     /// Nobody asked for the size yet.
     pub(in crate::maildir) const UNKNOWN_SIZE: u32 = u32::MAX;
+
+    /// Of a message whose date and size nobody asked for yet.
+    pub(in crate::maildir) fn new(hash: u64, line: u32) -> Self {
+        let (date, size) = (Self::UNKNOWN_DATE, Self::UNKNOWN_SIZE);
+        Self { hash, modseq: 0, date, line, size, tail: 0, uid: 0 }
+    }
+
+    /// Whose this is.
+    pub(in crate::maildir) fn uid(&self) -> Uid {
+        self.uid
+    }
 }
 
 /// The facts of all messages, read when somebody first asks.

@@ -32,6 +32,8 @@ pub(super) use vanished::Vanished;
 
 use mail_proto::mailbox::{Flags, Messages, Uid};
 
+use thiserror::Error;
+
 use super::StoreError;
 use super::known::Looks;
 use crate::disk::{Dir, Stat};
@@ -120,7 +122,9 @@ pub(super) enum Change {
     /// [`Head::reserved`] is this.
     Reserved(Uid),
     /// [`Head::marks`] are these.
-    Marks(Marks),
+    Marks(Box<Marks>),
+    /// Both directories were listed whole under this boot of the machine: [`Head::boot`].
+    Boot([u8; 16]),
 }
 
 /// What [`Index::follow`] found.
@@ -143,6 +147,25 @@ pub(super) enum Lasting {
     Yes,
 }
 
+/// Why the facts of the messages cannot be had.
+#[derive(Debug, Error)]
+pub(super) enum FactsError {
+    /// Another process wrote the snapshot anew: [`Index::follow`], which reads it, and ask again.
+    #[error("the snapshot was replaced")]
+    Replaced,
+    /// The index is to be made anew from the Maildir, with [`Index::new`].
+    #[error("the snapshot is damaged or gone")]
+    Damaged,
+    /// The system said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which boot of the machine this is; zeros where the kernel does not tell.
+pub(super) fn boot() -> [u8; 16] {
+    todo!()
+}
+
 impl Index {
     /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
     /// Of the facts only what the log says is read now.
@@ -160,15 +183,30 @@ impl Index {
         todo!()
     }
 
-    /// Reads and applies what others appended. Takes no lock.
+    /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.
+    /// Takes no lock: a frame that is not whole is one that is being written.
+    ///
+    /// What is in memory stays as it is where the answer is [`Followed::Lost`].
     pub(super) fn follow(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
         todo!("{dir:?}")
     }
 
+    /// As [`follow`](Self::follow), for who holds the mailbox's lock: then nobody is writing, and
+    /// a frame that is not whole is damage ([`Followed::Lost`]). After that, make what is in
+    /// memory fit the Maildir: the next [`write`](Self::write) begins with a new log.
+    pub(super) fn follow_locked(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
+        todo!("{dir:?}")
+    }
+
     /// One transaction: gives it the next modseq, appends it to the log with one write, applies
-    /// it. The caller holds the mailbox's lock and has followed the log to its end. If the log
-    /// cannot be written, it is applied nevertheless, and the error returned: then this process
-    /// knows it, and others see that their marks are old and list the directories.
+    /// it. The caller holds the mailbox's lock and has followed the log to its end, or was told
+    /// [`Followed::Lost`]: then, and after a write that failed, there is a
+    /// [`checkpoint`](Self::checkpoint) instead of a write to the log.
+    ///
+    /// If it cannot be written, it is applied nevertheless, but for [`Change::Reserved`], and the
+    /// error returned: then this process knows it, and others see that their marks are old and
+    /// list the directories. Changes that cannot be (UIDs that do not rise) are an error, and
+    /// none is applied.
     pub(super) fn write(
         &mut self,
         dir: &Dir,
@@ -183,19 +221,24 @@ impl Index {
         todo!()
     }
 
-    /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock.
-    pub(super) fn checkpoint(&mut self, dir: &Dir) -> Result<(), StoreError> {
+    /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and
+    /// either followed the log to its end or made what is in memory fit the Maildir.
+    pub(super) fn checkpoint(&mut self, dir: &Dir) -> Result<(), FactsError> {
         todo!("{dir:?}")
     }
 
     /// What is known of a message besides its flags. The first call reads the facts of all.
-    pub(super) fn fact(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Fact>, StoreError> {
+    pub(super) fn fact(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Fact>, FactsError> {
         todo!("{dir:?} {uid}")
     }
 
     /// As [`fact`](Self::fact), of all, in order of UID.
-    pub(super) fn facts(&mut self, dir: &Dir) -> Result<&[Fact], StoreError> {
-        todo!("{dir:?}")
+    pub(super) fn facts(
+        &mut self,
+        dir: &Dir,
+    ) -> Result<impl Iterator<Item = &Fact> + Clone, FactsError> {
+        let _ = dir;
+        Ok([].iter())
     }
 
     /// How a message's file name ends, given its fact and flags.
