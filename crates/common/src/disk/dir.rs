@@ -83,7 +83,16 @@ impl Dir {
     /// Gives a file new content, durably: after a crash there is the old content or the new, and
     /// when this returns the new. On an error the old content stays.
     pub fn replace(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
-        self.replace_at(name.as_ref(), bytes, None)
+        self.replace_at(name.as_ref(), None, |file| file.write(bytes))
+    }
+
+    /// As [`replace`](Self::replace), for what is written in pieces.
+    pub fn replace_with(
+        &self,
+        name: impl AsRef<OsStr>,
+        write: impl FnOnce(&mut NewFile) -> Result<()>,
+    ) -> Result<()> {
+        self.replace_at(name.as_ref(), None, write)
     }
 
     /// As [`replace`](Self::replace); and the time of the file's last change, in whole seconds,
@@ -92,11 +101,12 @@ impl Dir {
         let name = name.as_ref();
         let old = match self.stat(name) {
             Ok(stat) => stat.modified.seconds,
-            Err(error) if error.is_missing() => return self.replace_at(name, bytes, None),
+            Err(error) if error.is_missing() => return self.replace(name, bytes),
             Err(error) => return Err(error),
         };
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
-        self.replace_at(name, bytes, (now <= old).then_some(old.saturating_add(1)))
+        let modified = (now <= old).then_some(old.saturating_add(1));
+        self.replace_at(name, modified, |file| file.write(bytes))
     }
 
     /// The end of the names of files that [`replace`](Self::replace) has not finished. Those of
@@ -109,6 +119,13 @@ impl Dir {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
         let fd = self.openat(name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(AppendFile::new(self.clone(), name, fd.into()))
+    }
+
+    /// Opens a file to write at its end; it must exist.
+    pub fn append_existing(&self, name: impl AsRef<OsStr>) -> Result<AppendFile> {
+        let name = name.as_ref();
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        Ok(AppendFile::new(self.clone(), name, self.openat(name, flags, Mode::empty())?.into()))
     }
 
     /// Opens a file for reading.
@@ -226,7 +243,12 @@ impl Dir {
         }
     }
 
-    fn replace_at(&self, name: &OsStr, bytes: &[u8], modified: Option<i64>) -> Result<()> {
+    fn replace_at(
+        &self,
+        name: &OsStr,
+        modified: Option<i64>,
+        write: impl FnOnce(&mut NewFile) -> Result<()>,
+    ) -> Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = self.checked(name)?;
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -238,7 +260,7 @@ impl Dir {
             _ => {}
         }
         let mut file = self.create_new(&temporary)?;
-        file.write(bytes)?;
+        write(&mut file)?;
         if let Some(seconds) = modified {
             file.set_modified(seconds)?;
         }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 
-use super::{Dir, DiskError, Result};
+use super::{Dir, DiskError, Result, Stat};
 
 /// A file that was just created. Dropped before [`move_to`](Self::move_to) or
 /// [`keep`](Self::keep), it is removed again.
@@ -132,6 +132,12 @@ impl AppendFile {
     pub fn length(&self) -> Result<u64> {
         let metadata = self.file.metadata().map_err(|e| self.dir.error(&self.name, e))?;
         Ok(metadata.len())
+    }
+
+    /// What the system knows of it now, whatever has its name.
+    pub fn stat(&self) -> Result<Stat> {
+        let stat = rustix::fs::fstat(&self.file);
+        Ok(stat.map_err(|error| self.dir.error(&self.name, error.into()))?.into())
     }
 
     /// The file itself, for a child process to write to.

@@ -161,6 +161,16 @@ impl FromIterator<Entry> for Messages {
     }
 }
 
+/// Of pieces whose UIDs rise from each to the next; empty ones are left out.
+impl FromIterator<Arc<[Entry]>> for Messages {
+    fn from_iter<T: IntoIterator<Item = Arc<[Entry]>>>(pieces: T) -> Self {
+        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let mut messages = Self { pieces, starts: Vec::new(), count: 0 };
+        messages.number();
+        messages
+    }
+}
+
 /// The same messages, however they are cut.
 impl PartialEq for Messages {
     fn eq(&self, other: &Self) -> bool {

@@ -22,21 +22,28 @@
 
 mod apply;
 mod fact;
+mod files;
 mod frame;
 mod log;
+mod octets;
 mod snapshot;
+mod source;
 mod vanished;
 
 pub(super) use fact::{Fact, Tail};
 pub(super) use vanished::Vanished;
 
-use mail_proto::mailbox::{Flags, Messages, Uid};
+use std::sync::OnceLock;
 
+use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
 use thiserror::Error;
 
 use super::StoreError;
 use super::known::Looks;
 use crate::disk::{Dir, Stat};
+use crate::time;
+
+use files::{Reader, Step};
 
 /// What a process knows of a mailbox: the snapshot, and the log up to a position.
 #[derive(Debug, Clone)]
@@ -47,7 +54,13 @@ pub(super) struct Index {
     pub(super) messages: Messages,
     facts: fact::Facts,
     vanished: Vanished,
+    /// Up to where in the log this is.
     position: log::Position,
+    step: Step,
+    /// How the log looked when it was read or written last.
+    looked: Option<Stat>,
+    /// The snapshot that has the facts.
+    snapshot: snapshot::Identity,
 }
 
 /// What there is once for a mailbox.
@@ -163,39 +176,71 @@ pub(super) enum FactsError {
 
 /// Which boot of the machine this is; zeros where the kernel does not tell.
 pub(super) fn boot() -> [u8; 16] {
-    todo!()
+    static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = text.trim_end().split('-').collect();
+        u128::from_str_radix(&digits, 16).unwrap_or_default().to_be_bytes()
+    })
 }
+
+/// The modseq after another one: microseconds since 1970, so that it is above all that clients
+/// saw before an index was lost; one more where the clock says less. There is none above 2^63-1.
+pub(super) fn next_modseq(last: u64) -> u64 {
+    last.saturating_add(1).max(time::now_micros()).min(apply::MODSEQ)
+}
+
+/// More octets of a log than this are too many, if they are a quarter of the snapshot too.
+const LONG_LOG: u64 = 1 << 20;
 
 impl Index {
     /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
     /// Of the facts only what the log says is read now.
+    ///
+    /// A log that is damaged, or does not fit, is read as far as it goes: then this is how the
+    /// mailbox was at some time, and [`follow`](Self::follow) answers [`Followed::Lost`]. Files of
+    /// a newer version are an error.
     pub(super) fn open(dir: &Dir) -> Result<Option<Self>, StoreError> {
-        todo!("{dir:?}")
+        Self::read(dir)
     }
 
     /// A picture that was made from the Maildir: messages in order of UID with their facts (whose
-    /// modseq counts) and tails. Not written yet; see [`checkpoint`](Self::checkpoint).
+    /// modseq counts) and tails, which say what is in `new`. Not written yet; see
+    /// [`checkpoint`](Self::checkpoint).
     pub(super) fn new(
         head: Head,
         messages: impl Iterator<Item = (Uid, Flags, Fact, Tail)>,
     ) -> Self {
-        let _ = (head, messages.count());
-        todo!()
+        let (mut facts, mut in_new) = (fact::Facts::empty(), Vec::new());
+        let entry = |(uid, flags, fact, tail): (Uid, Flags, Fact, Tail)| {
+            if tail.is_in_new() {
+                in_new.push(uid);
+            }
+            facts.add(Fact { uid, ..fact }, &tail);
+            Entry { uid, flags }
+        };
+        let messages: Messages = messages.map(entry).collect();
+        let after = messages.last().map_or(1, |entry| entry.uid.saturating_add(1));
+        let vanished = Vanished::none_since(head.modseq);
+        let head = Head { uid_next: head.uid_next.max(after), in_new, ..head };
+        let (position, snapshot) = (log::Position::default(), snapshot::Identity::default());
+        let (step, looked) = (Step::Ahead, None);
+        Self { head, messages, facts, vanished, position, step, looked, snapshot }
     }
 
     /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.
     /// Takes no lock: a frame that is not whole is one that is being written.
     ///
-    /// What is in memory stays as it is where the answer is [`Followed::Lost`].
+    /// After [`Followed::Lost`], what is in memory is how the mailbox was at some time.
     pub(super) fn follow(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
-        todo!("{dir:?}")
+        self.catch_up(dir, Reader::Free)
     }
 
     /// As [`follow`](Self::follow), for who holds the mailbox's lock: then nobody is writing, and
     /// a frame that is not whole is damage ([`Followed::Lost`]). After that, make what is in
     /// memory fit the Maildir: the next [`write`](Self::write) begins with a new log.
     pub(super) fn follow_locked(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
-        todo!("{dir:?}")
+        self.catch_up(dir, Reader::Locked)
     }
 
     /// One transaction: gives it the next modseq, appends it to the log with one write, applies
@@ -213,23 +258,26 @@ impl Index {
         changes: Vec<Change>,
         lasting: Lasting,
     ) -> Result<(), StoreError> {
-        todo!("{dir:?} {changes:?} {lasting:?}")
+        self.transact(dir, changes, lasting)
     }
 
-    /// Whether the log grew so long that it is time for a [`checkpoint`](Self::checkpoint).
+    /// Whether the log grew so long that it is time for a [`checkpoint`](Self::checkpoint), or
+    /// there is something that is in memory only.
     pub(super) fn wants_checkpoint(&self) -> bool {
-        todo!()
+        let log = self.position.offset;
+        self.step != Step::In || log > LONG_LOG && log > self.snapshot.size / 4
     }
 
     /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and
     /// either followed the log to its end or made what is in memory fit the Maildir.
     pub(super) fn checkpoint(&mut self, dir: &Dir) -> Result<(), FactsError> {
-        todo!("{dir:?}")
+        self.save(dir)
     }
 
     /// What is known of a message besides its flags. The first call reads the facts of all.
     pub(super) fn fact(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Fact>, FactsError> {
-        todo!("{dir:?} {uid}")
+        self.read_facts(dir)?;
+        Ok(self.facts.find(uid).copied())
     }
 
     /// As [`fact`](Self::fact), of all, in order of UID.
@@ -237,24 +285,26 @@ impl Index {
         &mut self,
         dir: &Dir,
     ) -> Result<impl Iterator<Item = &Fact> + Clone, FactsError> {
-        let _ = dir;
-        Ok([].iter())
+        self.read_facts(dir)?;
+        Ok(self.facts.iter())
     }
 
-    /// How a message's file name ends, given its fact and flags.
+    /// How a message's file name ends.
     pub(super) fn tail(&self, fact: &Fact) -> Tail {
-        todo!("{fact:?}")
+        self.facts.tail(fact)
     }
 
-    /// Keeps a size or date that had to be looked up; not written until the next checkpoint.
+    /// Keeps a size or date that had to be looked up; not written until the next checkpoint. For
+    /// who has the fact from [`fact`](Self::fact).
     pub(super) fn learn(&mut self, uid: Uid, change: impl FnOnce(&mut Fact)) {
-        let _ = (uid, change);
-        todo!()
+        self.facts.change(uid, change);
     }
 
-    /// New offsets of all lines, after the UID list was written anew; in order of UID.
+    /// New offsets of all lines, after the UID list was written anew; in order of UID. Others
+    /// hear of it by the [`checkpoint`](Self::checkpoint) that must follow.
     pub(super) fn renumber_lines(&mut self, lines: &[u32]) {
-        todo!("{lines:?}")
+        let uids = self.messages.iter().map(|entry| entry.uid);
+        self.facts.move_lines(uids.zip(lines.iter().copied()));
     }
 
     /// What was expunged.
@@ -262,3 +312,7 @@ impl Index {
         &self.vanished
     }
 }
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! The index in memory and the two files: how one follows the others.
+
+use std::io;
+
+use super::apply::{Applying, Check, follows};
+use super::frame::{self, Changes};
+use super::log::{self, Frames, Log, Position};
+use super::octets::Damaged;
+use super::snapshot::{self, Snapshot, Trouble};
+use super::{Change, FactsError, Followed, Index, Lasting, fact, source};
+use crate::disk::{Dir, DiskError, Stat};
+use crate::maildir::StoreError;
+
+/// How what is in memory stands to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is the log up to a position.
+    In,
+    /// It has something that is not in the log, for it could not be written.
+    Ahead,
+    /// The log is damaged, or another one.
+    Out,
+}
+
+/// Why the frames ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing follows.
+    Whole,
+    /// What follows is no frame, or not yet.
+    Torn,
+    /// A frame says what cannot be.
+    Wrong,
+}
+
+/// Who asks what others did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Somebody may be writing.
+    Free,
+    /// Nobody is writing.
+    Locked,
+}
+
+impl Index {
+    /// Reads what is on the disk, as [`Index::open`] says. If the log does not fit, it is out of
+    /// step.
+    pub(super) fn read(dir: &Dir) -> Result<Option<Self>, StoreError> {
+        let mut last = None;
+        loop {
+            let Some(snapshot) = snapshot::read(dir)? else { return Ok(None) };
+            let id = snapshot.identity.id;
+            let mut index = Self::of(snapshot);
+            // A log that does not fit may follow a snapshot that was written meanwhile.
+            if index.begin(dir)? || last == Some(id) {
+                return Ok(Some(index));
+            }
+            last = Some(id);
+        }
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
+        Self {
+            head: snapshot.head,
+            messages: snapshot.messages,
+            facts: fact::Facts::on_disk(),
+            vanished: snapshot.vanished,
+            position: snapshot.position,
+            step: Step::Out,
+            looked: None,
+            snapshot: snapshot.identity,
+        }
+    }
+
+    /// Reads the log from where the snapshot ends; whether it fits.
+    fn begin(&mut self, dir: &Dir) -> Result<bool, StoreError> {
+        let Some(log) = Log::open(dir)? else { return Ok(false) };
+        let Some(position) = log.after(self.position) else { return Ok(false) };
+        self.position = position;
+        self.step = Step::In;
+        if self.read_on(dir, log)? == End::Wrong {
+            self.step = Step::Out;
+        }
+        Ok(true)
+    }
+
+    /// What [`Index::follow`] does.
+    pub(super) fn catch_up(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
+        let now = source::stat(dir, log::FILE)?;
+        if self.has_all_of(now) {
+            return Ok(Followed::Same);
+        }
+        if self.step == Step::In
+            && let Some(log) = Log::open(dir)?
+            && log.after(self.position) == Some(self.position)
+        {
+            return self.follow_log(dir, log, reader);
+        }
+        self.read_anew(dir, reader)
+    }
+
+    /// Whether a log that looks so has nothing new.
+    fn has_all_of(&self, now: Option<Stat>) -> bool {
+        let is_at_end = now.is_some_and(|now| now.size == self.position.offset);
+        self.looked == now
+            && match self.step {
+                Step::In => is_at_end,
+                Step::Ahead => true,
+                Step::Out => false,
+            }
+    }
+
+    fn follow_log(&mut self, dir: &Dir, log: Log, reader: Reader) -> Result<Followed, StoreError> {
+        let (before, stat) = (self.position, log.stat);
+        let end = if stat.size == before.offset {
+            // It did not grow: touched, or overwritten.
+            self.looked = Some(stat);
+            check_all(log).map_err(|error| trouble(dir, error))?
+        } else {
+            self.read_on(dir, log)?
+        };
+        match end {
+            End::Whole => {}
+            End::Torn if reader == Reader::Free && stat.size != before.offset => {}
+            _ => {
+                self.step = Step::Out;
+                return Ok(Followed::Lost);
+            }
+        }
+        Ok(if self.position == before { Followed::Same } else { Followed::Changed })
+    }
+
+    fn read_anew(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
+        let Some(new) = Self::read(dir)? else { return Ok(Followed::Lost) };
+        let is_at_end = new.looked.is_some_and(|looked| looked.size == new.position.offset);
+        let fits = new.step == Step::In
+            && (is_at_end || reader == Reader::Free)
+            && new.head.uid_validity == self.head.uid_validity
+            && new.head.uid_next >= self.head.uid_next
+            && new.head.modseq >= self.head.modseq;
+        if !fits {
+            return Ok(Followed::Lost);
+        }
+        *self = new;
+        Ok(Followed::Changed)
+    }
+
+    /// Applies what the log has from the position on.
+    fn read_on(&mut self, dir: &Dir, log: Log) -> Result<End, StoreError> {
+        let (stat, mut frames) = (log.stat, log.frames(self.position.offset));
+        let mut applying = Applying::to(self);
+        let end = apply_all(&mut applying, &mut frames);
+        applying.finish();
+        self.position.offset = frames.offset();
+        self.looked = Some(stat);
+        end.map_err(|error| trouble(dir, error))
+    }
+
+    /// What [`Index::write`] does.
+    pub(super) fn transact(
+        &mut self,
+        dir: &Dir,
+        changes: Vec<Change>,
+        lasting: Lasting,
+    ) -> Result<(), StoreError> {
+        let mut check = Check::new(&self.head);
+        if changes.iter().any(|change| check.change(change).is_err()) {
+            let what = "changes that cannot be were refused".to_owned();
+            return Err(StoreError::Damaged { path: dir.path().join(log::FILE), what });
+        }
+        let modseq = super::next_modseq(self.head.modseq);
+        let reserved = self.head.reserved;
+        let done = match self.append(dir, modseq, &changes, lasting) {
+            Err(error) => {
+                self.step = Step::Ahead;
+                self.apply(modseq, changes);
+                self.looked = source::stat(dir, log::FILE).unwrap_or_default();
+                Err(error)
+            }
+            Ok(()) => {
+                self.apply(modseq, changes);
+                if self.step == Step::In { Ok(()) } else { self.write_whole(dir) }
+            }
+        };
+        if done.is_err() {
+            // Nobody may rely on what a power cut can undo.
+            self.head.reserved = reserved;
+        }
+        done
+    }
+
+    fn apply(&mut self, modseq: u64, changes: Vec<Change>) {
+        let mut applying = Applying::to(self);
+        applying.transaction(modseq, changes.into_iter());
+        applying.finish();
+    }
+
+    fn write_whole(&mut self, dir: &Dir) -> Result<(), StoreError> {
+        self.save(dir).map_err(|error| match error {
+            FactsError::Store(error) => error,
+            other => StoreError::Damaged {
+                path: dir.path().join(snapshot::FILE),
+                what: other.to_string(),
+            },
+        })
+    }
+
+    /// Appends a transaction, if the log is in step and still looks as it did; else it is out of
+    /// step then.
+    fn append(
+        &mut self,
+        dir: &Dir,
+        modseq: u64,
+        changes: &[Change],
+        lasting: Lasting,
+    ) -> Result<(), StoreError> {
+        if self.step != Step::In {
+            return Ok(());
+        }
+        let body = frame::encode(modseq, changes, &self.head.marks);
+        let Some(frame) = log::frame(self.position, &body) else {
+            self.step = Step::Out;
+            return Ok(());
+        };
+        let mut file = match dir.append_existing(log::FILE) {
+            Err(error) if error.is_missing() => {
+                self.step = Step::Out;
+                return Ok(());
+            }
+            other => other?,
+        };
+        if !self.has_all_of(Some(file.stat()?)) {
+            self.step = Step::Out;
+            return Ok(());
+        }
+        let written = file.write(&frame).and_then(|()| match lasting {
+            Lasting::No => Ok(()),
+            Lasting::Yes => file.sync(),
+        });
+        if let Err(error) = written {
+            // Others must not take for written what may be lost, nor write behind half a frame.
+            if let Err(error) = file.cut(self.position.offset) {
+                tracing::error!(%error, "a transaction that was not written whole stays");
+            }
+            return Err(error.into());
+        }
+        self.position.offset += frame.len() as u64;
+        self.looked = Some(file.stat()?);
+        Ok(())
+    }
+
+    /// What [`Index::checkpoint`] does.
+    pub(super) fn save(&mut self, dir: &Dir) -> Result<(), FactsError> {
+        let were_read = self.facts.are_read();
+        self.read_facts(dir)?;
+        let now = source::stat(dir, log::FILE)?;
+        // Who is not in step must not say that the old log goes on from here.
+        let is_in_step = self.step == Step::In && self.has_all_of(now);
+        let position = if is_in_step { self.position } else { Position::nowhere() };
+        let saved = snapshot::write(dir, self, position).and_then(|identity| {
+            self.snapshot = identity;
+            Log::begin(dir, position)
+        });
+        let (position, looked) = match saved {
+            Ok((position, looked)) => (position, Some(looked)),
+            Err(error) => {
+                if !is_in_step {
+                    (self.step, self.looked) = (Step::Ahead, now);
+                }
+                return Err(StoreError::from(error).into());
+            }
+        };
+        (self.position, self.looked, self.step) = (position, looked, Step::In);
+        if !were_read {
+            self.facts.forget();
+        }
+        Ok(())
+    }
+
+    /// Reads the facts, if they were not read yet.
+    pub(super) fn read_facts(&mut self, dir: &Dir) -> Result<(), FactsError> {
+        if self.facts.are_read() {
+            return Ok(());
+        }
+        let snapshot = snapshot::read(dir)?.ok_or(FactsError::Damaged)?;
+        if snapshot.identity.id != self.snapshot.id {
+            self.step = Step::Out;
+            return Err(FactsError::Replaced);
+        }
+        let mut pieces = fact::Pieces::default();
+        let messages = &self.messages;
+        let mut there = messages.iter().peekable();
+        let read = snapshot.read_facts(
+            |tail| self.facts.tail_number(tail),
+            |fact| {
+                while there.next_if(|entry| entry.uid < fact.uid).is_some() {}
+                if there.next_if(|entry| entry.uid == fact.uid).is_some() {
+                    pieces.push(fact);
+                }
+            },
+        );
+        match read {
+            Ok(()) if self.facts.take(pieces, messages) => Ok(()),
+            Err(Trouble::System(error)) => {
+                let error = DiskError::new(dir.path().join(snapshot::FILE), error);
+                Err(StoreError::from(error).into())
+            }
+            _ => {
+                snapshot::log_damage(dir);
+                Err(FactsError::Damaged)
+            }
+        }
+    }
+}
+
+fn apply_all(applying: &mut Applying<'_>, frames: &mut Frames) -> io::Result<End> {
+    while let Some(body) = frames.next()? {
+        let length = body.len();
+        if apply_one(applying, body).is_err() {
+            return Ok(End::Wrong);
+        }
+        frames.pass(length);
+    }
+    Ok(if frames.are_over() { End::Whole } else { End::Torn })
+}
+
+/// Applies a transaction, or nothing of it.
+fn apply_one(applying: &mut Applying<'_>, body: &[u8]) -> Result<(), Damaged> {
+    let (modseq, changes) = Changes::of(body, &applying.head().marks)?;
+    if !follows(modseq, applying.head().modseq) {
+        return Err(Damaged);
+    }
+    let mut check = Check::new(applying.head());
+    for change in changes.clone() {
+        check.change(&change?)?;
+    }
+    applying.transaction(modseq, changes.filter_map(Result::ok));
+    Ok(())
+}
+
+/// Whether all frames are whole.
+fn check_all(log: Log) -> io::Result<End> {
+    let mut frames = log.frames(log::HEADER);
+    while let Some(body) = frames.next()? {
+        let length = body.len();
+        frames.pass(length);
+    }
+    Ok(if frames.are_over() { End::Whole } else { End::Torn })
+}
+
+fn trouble(dir: &Dir, error: io::Error) -> StoreError {
+    DiskError::new(dir.path().join(log::FILE), error).into()
+}

@@ -1,0 +1,172 @@
+//! What snapshot and log have in common: how they begin, and how they are read.
+//!
+//! They are read with pread through a buffer that is used again and again: a snapshot of a
+//! million messages goes through a part of the processor's cache, and nothing is mapped into
+//! memory that others could cut off.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::octets::{Damaged, Input};
+use crate::disk::{Dir, DiskError, Kind, Stat};
+use crate::maildir::StoreError;
+
+/// The version of both files that this program reads and writes.
+const VERSION: u32 = 1;
+
+/// Octets that are read at once.
+const BUFFER: usize = 128 * 1024;
+
+/// A part of a file that is read from its beginning to its end.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: File,
+    offset: u64,
+    end: u64,
+    buffer: Vec<u8>,
+    /// What is read but not passed over yet.
+    begin: usize,
+    filled: usize,
+}
+
+impl Source {
+    pub(super) fn new(file: File, offset: u64, end: u64) -> Self {
+        Self { file, offset, end, buffer: Vec::new(), begin: 0, filled: 0 }
+    }
+
+    /// Where the octets stand that come next.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.offset >= self.end
+    }
+
+    /// The next octets, without passing over them; `None` if there are fewer.
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<Option<&[u8]>> {
+        let left = self.end.saturating_sub(self.offset);
+        if count as u64 > left || !self.fill(count, left)? {
+            return Ok(None);
+        }
+        Ok(self.buffer.get(self.begin..self.begin + count))
+    }
+
+    /// The next octets, which are passed over; `None` if there are fewer.
+    pub(super) fn take(&mut self, count: usize) -> io::Result<Option<&[u8]>> {
+        if self.peek(count)?.is_none() {
+            return Ok(None);
+        }
+        self.pass(count);
+        Ok(self.buffer.get(self.begin - count..self.begin))
+    }
+
+    /// Passes over octets that were looked at.
+    pub(super) fn pass(&mut self, count: usize) {
+        self.begin += count;
+        self.offset += count as u64;
+    }
+
+    /// Whether so many are in the buffer now; `left` are in the file.
+    fn fill(&mut self, count: usize, left: u64) -> io::Result<bool> {
+        if self.filled.saturating_sub(self.begin) >= count {
+            return Ok(true);
+        }
+        self.buffer.copy_within(self.begin..self.filled, 0);
+        self.filled -= self.begin;
+        self.begin = 0;
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(BUFFER).max(count);
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        while self.filled < count {
+            let at = self.offset + self.filled as u64;
+            let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
+            match self.file.read_at(room, at) {
+                Ok(0) => return Ok(false),
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Opens a file; `None` if there is none, or something else has its name.
+pub(super) fn open(dir: &Dir, name: &str) -> Result<Option<(File, Stat)>, StoreError> {
+    // A link is never followed, and is replaced like any damaged file.
+    match stat(dir, name)? {
+        Some(stat) if stat.kind == Kind::File => {}
+        _ => return Ok(None),
+    }
+    let file = match dir.file(name) {
+        Ok(file) => file,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let stat = rustix::fs::fstat(&file);
+    let stat = stat.map_err(|error| DiskError::new(dir.path().join(name), error.into()))?;
+    Ok(Some((file, stat.into())))
+}
+
+/// How a file looks, if it is there.
+pub(super) fn stat(dir: &Dir, name: &str) -> Result<Option<Stat>, StoreError> {
+    match dir.stat(name) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a file begins: magic, version, and their checksum. All versions ever begin so.
+pub(super) fn magic(magic: &[u8; 8]) -> Vec<u8> {
+    let mut out = magic.to_vec();
+    out.extend(VERSION.to_le_bytes());
+    out.extend(crc32c::crc32c(&out).to_le_bytes());
+    out
+}
+
+/// What follows the version; `Err(Damaged)` if the file does not begin as it should. A file that
+/// a newer program wrote is an error: it is whole, and not ours to replace.
+pub(super) fn check_magic<'a>(
+    dir: &Dir,
+    name: &str,
+    octets: &'a [u8],
+    magic: &[u8; 8],
+) -> Result<Result<&'a [u8], Damaged>, StoreError> {
+    let Some((version, rest)) = version(octets, magic) else { return Ok(Err(Damaged)) };
+    if version == VERSION {
+        return Ok(Ok(rest));
+    }
+    let what = format!(
+        "has version {version}, and this program knows {VERSION}; go back to the newer program, \
+         or remove the file (it is then made anew from the Maildir)"
+    );
+    Err(StoreError::Damaged { path: dir.path().join(name), what })
+}
+
+fn version<'a>(octets: &'a [u8], magic: &[u8; 8]) -> Option<(u32, &'a [u8])> {
+    let (begin, rest) = octets.split_first_chunk::<16>()?;
+    let mut input = Input::new(begin);
+    let is_ours = input.array::<8>().ok()? == *magic;
+    let (version, expected) = (input.fixed_u32().ok()?, input.fixed_u32().ok()?);
+    let whole = crc32c::crc32c(begin.first_chunk::<12>()?) == expected;
+    (is_ours && whole).then_some((version, rest))
+}
+
+/// A file that ends too early is damaged; other trouble is the system's.
+pub(super) fn unless_short(dir: &Dir, name: &str, error: io::Error) -> Result<(), StoreError> {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Ok(());
+    }
+    Err(DiskError::new(dir.path().join(name), error).into())
+}
+
+/// A number that nothing else has.
+pub(super) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random numbers never end");
+    u64::from_ne_bytes(bytes)
+}
