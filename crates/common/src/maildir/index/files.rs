@@ -131,18 +131,26 @@ impl Index {
     }
 
     fn read_anew(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
-        let Some(new) = Self::read(dir)? else { return Ok(Followed::Lost) };
-        let is_at_end = new.looked.is_some_and(|looked| looked.size == new.position.offset);
-        let fits = new.step == Step::In
-            && (is_at_end || reader == Reader::Free)
-            && new.head.uid_validity == self.head.uid_validity
-            && new.head.uid_next >= self.head.uid_next
-            && new.head.modseq >= self.head.modseq;
-        if !fits {
-            return Ok(Followed::Lost);
+        if let Some(new) = Self::read(dir)?
+            && new.succeeds(self, reader)
+        {
+            *self = new;
+            return Ok(Followed::Changed);
         }
-        *self = new;
-        Ok(Followed::Changed)
+        if self.step == Step::In {
+            self.step = Step::Out;
+        }
+        Ok(Followed::Lost)
+    }
+
+    /// Whether this, read from the disk, has all that a process knew.
+    fn succeeds(&self, known: &Self, reader: Reader) -> bool {
+        let is_at_end = self.looked.is_some_and(|looked| looked.size == self.position.offset);
+        self.step == Step::In
+            && (is_at_end || reader == Reader::Free)
+            && self.head.uid_validity == known.head.uid_validity
+            && self.head.uid_next >= known.head.uid_next
+            && self.head.modseq >= known.head.modseq
     }
 
     /// Applies what the log has from the position on.

@@ -81,11 +81,6 @@ impl Log {
         Ok((Position { log, offset: HEADER }, dir.stat(FILE)?))
     }
 
-    /// Which log it is.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// Where to read on for who has everything up to a position; `None`: this log does not fit.
     pub(super) fn after(&self, position: Position) -> Option<Position> {
         if self.id == position.log {

@@ -1,5 +1,7 @@
 //! The index against a plain picture of what it should be.
 
+mod damage;
+mod files;
 mod histories;
 
 use std::collections::BTreeMap;
@@ -161,9 +163,10 @@ impl Mailbox {
 }
 
 fn added(uid: Uid) -> Change {
-    let mut fact = Fact::new(u64::from(uid).wrapping_mul(0x9e37_79b9_7f4a_7c15), uid * 50);
+    let mut fact =
+        Fact::new(u64::from(uid).wrapping_mul(0x9e37_79b9_7f4a_7c15), uid.wrapping_mul(50));
     if uid.is_multiple_of(3) {
-        (fact.date, fact.size) = (1_795_365_077 - i64::from(uid), uid * 1000);
+        (fact.date, fact.size) = (1_795_365_077 - i64::from(uid), uid.wrapping_mul(1000));
     }
     let tail = match uid % 7 {
         0 | 1 => Tail::New,
