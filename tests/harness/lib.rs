@@ -6,6 +6,7 @@
 //! - [`site`]: a site in a temporary directory
 //! - [`suite`]: the real daemons, started as systemd starts them
 //! - [`client`]: a blunt client that speaks in lines
+//! - [`dovecot`]: Dovecot alone, over the mailboxes of a site
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
 //! - [`trial`]: `posthorn try`
@@ -17,6 +18,7 @@
 
 pub mod chat;
 pub mod client;
+pub mod dovecot;
 pub mod mail;
 pub mod patience;
 pub mod proxy;

@@ -1,0 +1,170 @@
+//! Debian's Dovecot alone, over the mailboxes of a site: to hand Maildirs to it and take them
+//! back. Its users are those of the site's passwd-file, and all mail belongs to Debian's user
+//! `mail`.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use rustix::fs::{Gid, Uid, chown};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::patience;
+use crate::reference::Unpacked;
+use crate::site::Site;
+
+/// Whose the mailboxes are: Debian's user and group `mail`.
+pub const MAIL: u32 = 8;
+
+/// It, running. Stopped when dropped.
+#[derive(Debug)]
+pub struct Dovecot {
+    child: Child,
+    imap: SocketAddr,
+    lmtp: SocketAddr,
+    log: PathBuf,
+}
+
+impl Dovecot {
+    /// Starts it with these settings besides; `mail_location` is to be among them, and `{site}`
+    /// in them is the site's directory. Everything below the site's `mail` is given to it.
+    ///
+    /// # Panics
+    /// If it does not come up, with its log.
+    #[must_use]
+    pub fn start(unpacked: &Unpacked, site: &Site, settings: &str) -> Self {
+        Self::try_start(unpacked, site, settings).unwrap_or_else(|error| {
+            let log = fs::read_to_string(site.path("log/dovecot.log")).unwrap_or_default();
+            panic!("Dovecot: {error}\n{log}")
+        })
+    }
+
+    /// Where it speaks IMAP, in clear.
+    #[must_use]
+    pub fn imap(&self) -> SocketAddr {
+        self.imap
+    }
+
+    /// Where it speaks LMTP.
+    #[must_use]
+    pub fn lmtp(&self) -> SocketAddr {
+        self.lmtp
+    }
+
+    /// The process that started all others.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn try_start(unpacked: &Unpacked, site: &Site, settings: &str) -> io::Result<Self> {
+        // Its processes, which are not root, must reach what is below.
+        fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755))?;
+        give(&site.path("mail"))?;
+        let (imap, lmtp) = (free()?, free()?);
+        fs::create_dir_all(site.path("dovecot"))?;
+        let directory = site.path("").to_string_lossy().trim_end_matches('/').to_owned();
+        let text = [SETTINGS, settings].concat();
+        let text = text
+            .replace("{site}", &directory)
+            .replace("{mail}", &MAIL.to_string())
+            .replace("{imap}", &imap.port().to_string())
+            .replace("{lmtp}", &lmtp.port().to_string());
+        fs::write(site.path("dovecot.conf"), text)?;
+        let child = unpacked
+            .command("/usr/sbin/dovecot")
+            .args(["-F", "-c"])
+            .arg(site.path("dovecot.conf"))
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(File::create(site.path("log/dovecot.out"))?)
+            .stderr(File::create(site.path("log/dovecot.err"))?)
+            .spawn()?;
+        let dovecot = Self { child, imap, lmtp, log: site.path("log/dovecot.log") };
+        for address in [imap, lmtp] {
+            patience::until(|| Client::tcp(address, site).ok())
+                .ok_or_else(|| io::Error::other(format!("{address} is dead")))?;
+        }
+        Ok(dovecot)
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        if patience::until(|| self.child.try_wait().ok().flatten()).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("=== Dovecot\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+/// Gives a directory and all that is in it to [`MAIL`].
+///
+/// # Errors
+/// Of the file system.
+pub fn give(path: &Path) -> io::Result<()> {
+    chown(path, Some(Uid::from_raw(MAIL)), Some(Gid::from_raw(MAIL)))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give(&entry.path())?;
+        } else {
+            chown(entry.path(), Some(Uid::from_raw(MAIL)), Some(Gid::from_raw(MAIL)))?;
+        }
+    }
+    Ok(())
+}
+
+fn free() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+const SETTINGS: &str = "\
+base_dir = {site}/dovecot
+state_dir = {site}/dovecot
+log_path = {site}/log/dovecot.log
+default_internal_user = daemon
+default_internal_group = daemon
+default_login_user = nobody
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_failure_delay = 0
+first_valid_uid = {mail}
+mail_max_userip_connections = 0
+passdb {
+  driver = passwd-file
+  args = username_format=%Lu {site}/passwd
+}
+userdb {
+  driver = static
+  args = uid={mail} gid={mail} home={site}/mail/%d/%n
+}
+service imap-login {
+  inet_listener imap {
+    port = {imap}
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+service lmtp {
+  inet_listener lmtp {
+    port = {lmtp}
+  }
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+";
