@@ -86,7 +86,7 @@ impl Worker {
         let name = self.mailbox();
         let store = self.directory.mailbox(name)?;
         // Some are deliverers more than readers.
-        let most = if self.number < 3 { 12 } else { 8 };
+        let most = if self.number < 3 { 20 } else { 10 };
         match self.below(most) {
             0 => {
                 let snapshot = self.look(name, &store)?;
@@ -138,7 +138,7 @@ impl Worker {
     }
 
     fn expunge(&mut self, store: &Store, snapshot: &Snapshot) -> Result<(), StoreError> {
-        let uids = self.choose(snapshot, 8);
+        let uids = self.choose(snapshot, 2);
         for uid in &uids {
             match letter(store, *uid) {
                 Ok(letter) => println!("out {letter}"),
