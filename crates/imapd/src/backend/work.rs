@@ -108,8 +108,8 @@ fn status(directory: &Directory, name: &str) -> Result<Status, StoreError> {
     let snapshot = store.sync()?;
     let count = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
     let messages = &snapshot.messages;
-    let recent = messages.iter().rev().take_while(|entry| entry.uid >= recent_from).count();
-    let unseen = messages.iter().filter(|entry| !entry.flags.has(Flags::SEEN)).count();
+    let recent = messages.len() - messages.position(recent_from).unwrap_or_else(|at| at);
+    let unseen = messages.len() - messages.with_flag(Flags::SEEN);
     Ok(Status {
         messages: count(messages.len()),
         recent: count(recent),

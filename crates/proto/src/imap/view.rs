@@ -4,11 +4,14 @@
 //! EXPUNGE takes one out, EXISTS adds at the end. We keep the list as it must be in the client's
 //! mind, and turn the difference to the mailbox as it is now into responses. Where EXPUNGE must
 //! not be said (RFC 3501, 7.4.1), messages that are gone stay in the list until it may.
+//!
+//! A session pays for what changed, not for what there is: the list shares its pieces with the
+//! mailbox, also where messages that are gone stay in it, and only what is different is looked at.
 
 use std::sync::Arc;
 
 use super::write;
-use crate::mailbox::{Change, FlagChange, Flags, Snapshot, Uid};
+use crate::mailbox::{Change, Difference, Entry, FlagChange, Flags, Snapshot, Uid};
 
 /// The selected mailbox, as the client knows it.
 #[derive(Debug)]
@@ -51,6 +54,22 @@ pub(super) enum Stored<'a> {
     Silently(&'a [u32], &'a FlagChange),
 }
 
+/// What happened to messages of the client's list, by their positions there, rising.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Those that are gone.
+    gone: Vec<u32>,
+    /// Those that have other flags, and how they are now.
+    flags: Vec<(u32, Entry)>,
+}
+
+/// Rising positions, gone through once.
+struct Rising<'a> {
+    positions: &'a [u32],
+    /// How many are below the one that was asked for.
+    passed: usize,
+}
+
 impl Telling<'_> {
     /// What changed, and nothing removed.
     pub(super) const NO_EXPUNGE: Self =
@@ -70,46 +89,50 @@ impl View {
         if Arc::ptr_eq(&self.shown, now) && matches!(telling.stored, Stored::Nothing) {
             return Ok(());
         }
-        if self.is_replaced(now) {
-            return Err(Replaced);
-        }
+        let changes = self.changes(now)?;
         let before = Arc::clone(&self.shown);
-        let gone = gone(&before, now);
         if telling.expunges {
             // From the last to the first, so that no number moves before it is said.
-            for &position in gone.iter().rev() {
+            for &position in changes.gone.iter().rev() {
                 numbered(out, position, b" EXPUNGE\r\n");
             }
         }
-        self.shown = if telling.expunges || gone.is_empty() {
+        self.shown = if telling.expunges || changes.gone.is_empty() {
             Arc::clone(now)
         } else {
-            Arc::new(with_gone(&before, now))
+            Arc::new(with_gone(&before, now, &changes))
         };
-        let known = before.messages.len() - if telling.expunges { gone.len() } else { 0 };
+        let known = before.messages.len() - if telling.expunges { changes.gone.len() } else { 0 };
         if self.shown.messages.len() > known {
             self.count(out);
         }
         if now.keywords != before.keywords {
             self.write_flags(out);
         }
-        self.tell_flags(&before, known, telling, out);
+        self.tell_flags(&before, &changes, telling, out);
         Ok(())
     }
 
+    /// What happened to the messages of the client's list.
+    ///
     /// RFC 3501, 2.3.1.1: UIDs rise; a message that comes in between, or another UIDVALIDITY,
     /// makes it another mailbox.
-    fn is_replaced(&self, now: &Snapshot) -> bool {
-        let Some(last) = self.shown.messages.last() else {
-            return now.uid_validity != self.shown.uid_validity;
-        };
-        let old = now.position(last.uid).map_or_else(|at| at, |at| at + 1);
-        let mut known = self.shown.messages.iter();
-        let stranger = |uid: Uid| {
-            known.by_ref().find(|entry| entry.uid >= uid).is_none_or(|entry| entry.uid != uid)
-        };
-        now.uid_validity != self.shown.uid_validity
-            || now.messages.iter().take(old).map(|entry| entry.uid).any(stranger)
+    fn changes(&self, now: &Snapshot) -> Result<Changes, Replaced> {
+        if now.uid_validity != self.shown.uid_validity {
+            return Err(Replaced);
+        }
+        let last = self.shown.messages.last().map_or(0, |last| last.uid);
+        let mut changes = Changes::default();
+        for difference in self.shown.messages.differences(&now.messages) {
+            match difference {
+                Difference::Gone(at) => changes.gone.push(number(at)),
+                Difference::Flags { at, now } => changes.flags.push((number(at), now)),
+                Difference::New(entry) if entry.uid <= last => return Err(Replaced),
+                // All that follows is new.
+                Difference::New(_) => break,
+            }
+        }
+        Ok(changes)
     }
 
     /// EXISTS and RECENT.
@@ -150,43 +173,47 @@ impl View {
         }
     }
 
-    /// FETCH of the flags that changed, for the first `known` messages of the client's list.
-    fn tell_flags(&self, before: &Snapshot, known: usize, telling: Telling<'_>, out: &mut Vec<u8>) {
-        let now = &self.shown;
-        let renumbered = !now.keywords.starts_with(&before.keywords);
-        let change = match telling.stored {
-            Stored::Silently(_, change) => Some((change, named(change, now))),
-            _ => None,
+    /// FETCH of the flags that changed or that a STORE named, for the messages that the client
+    /// knew.
+    fn tell_flags(
+        &self,
+        before: &Snapshot,
+        changes: &Changes,
+        telling: Telling<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let renumbered = !self.shown.keywords.starts_with(&before.keywords);
+        let (stored, change) = match telling.stored {
+            Stored::Nothing => (&[][..], None),
+            Stored::Loudly(positions) => (positions, None),
+            Stored::Silently(positions, change) => {
+                (positions, Some((change.how, named(change, &self.shown))))
+            }
         };
-        let mut old = (0..).zip(before.messages.iter());
-        for (position, entry) in (0..).zip(now.messages.iter().take(known)) {
-            let Some((was_at, was)) = old.by_ref().find(|(_, was)| was.uid == entry.uid) else {
-                return;
+        let (mut old, mut new) = (before.messages.reader(), self.shown.messages.reader());
+        let mut gone = Rising::of(if telling.expunges { &changes.gone } else { &[] });
+        let mut is_stored = Rising::of(stored);
+        for at in candidates(before, changes, stored, renumbered) {
+            if gone.holds(at) {
+                continue;
+            }
+            let position = at - number(gone.passed);
+            let (Some(was), Some(entry)) = (old.get(at as usize), new.get(position as usize))
+            else {
+                continue;
             };
-            let mut expected = was.flags;
-            let is_told = match telling.stored {
-                Stored::Nothing => false,
-                Stored::Loudly(positions) => positions.binary_search(&was_at).is_ok(),
-                Stored::Silently(positions, _) => {
-                    if let Some((change, flags)) = change
-                        && positions.binary_search(&was_at).is_ok()
-                    {
-                        expected = apply(change.how, flags, expected);
-                    }
-                    false
-                }
+            let (expected, is_told) = match (is_stored.holds(at), change) {
+                (true, Some((how, named))) => (apply(how, named, was.flags), false),
+                (is_stored, _) => (was.flags, is_stored),
             };
             let moved = renumbered && (expected.keywords | entry.flags.keywords) != 0;
             if is_told || moved || entry.flags != expected {
-                self.flags_response(position, telling.uids, out);
+                self.flags_response(position, entry, telling.uids, out);
             }
         }
     }
 
-    fn flags_response(&self, position: u32, with_uid: bool, out: &mut Vec<u8>) {
-        let Some(entry) = self.shown.messages.get(position as usize) else {
-            return;
-        };
+    fn flags_response(&self, position: u32, entry: &Entry, with_uid: bool, out: &mut Vec<u8>) {
         numbered(out, position, b" FETCH (");
         if with_uid {
             out.extend_from_slice(b"UID ");
@@ -200,7 +227,8 @@ impl View {
 
     /// The UIDs of messages in the client's list.
     pub(super) fn uids(&self, positions: &[u32]) -> Vec<Uid> {
-        let entries = positions.iter().filter_map(|&at| self.shown.messages.get(at as usize));
+        let mut reader = self.shown.messages.reader();
+        let entries = positions.iter().filter_map(|&at| reader.get(at as usize));
         entries.map(|entry| entry.uid).collect()
     }
 }
@@ -212,30 +240,45 @@ fn numbered(out: &mut Vec<u8>, position: u32, rest: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-/// Positions in `before` of what is not in `now`, rising.
-fn gone(before: &Snapshot, now: &Snapshot) -> Vec<u32> {
-    let mut left = now.messages.iter().peekable();
-    let is_gone = |uid: Uid| {
-        while left.next_if(|entry| entry.uid < uid).is_some() {}
-        left.peek().is_none_or(|entry| entry.uid != uid)
-    };
-    let numbered = (0..).zip(before.messages.iter().map(|entry| entry.uid));
-    let mut is_gone = is_gone;
-    numbered.filter_map(|(position, uid)| is_gone(uid).then_some(position)).collect()
+/// A position as sequence numbers have it: nobody has 2^32 messages.
+fn number(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// Positions of messages that may have to be told, rising.
+fn candidates(before: &Snapshot, changes: &Changes, stored: &[u32], all: bool) -> Vec<u32> {
+    if all {
+        return (0..number(before.messages.len())).collect();
+    }
+    let mut positions: Vec<u32> = changes.flags.iter().map(|(at, _)| *at).collect();
+    positions.extend_from_slice(stored);
+    positions.sort();
+    positions.dedup();
+    positions
 }
 
 /// `now`, with what is gone still in its place.
-fn with_gone(before: &Snapshot, now: &Snapshot) -> Snapshot {
-    let mut messages = Vec::with_capacity(before.messages.len() + now.messages.len());
-    let mut fresh = now.messages.iter().copied().peekable();
-    for old in before.messages.iter() {
-        messages.push(fresh.next_if(|entry| entry.uid == old.uid).unwrap_or(*old));
+fn with_gone(before: &Snapshot, now: &Snapshot, changes: &Changes) -> Snapshot {
+    let mut messages = before.messages.clone();
+    for (at, entry) in &changes.flags {
+        messages.set_flags(*at as usize, entry.flags);
     }
-    messages.extend(fresh);
-    Snapshot {
-        messages: messages.into_iter().collect(),
-        keywords: Arc::clone(&now.keywords),
-        ..*now
+    let left = before.messages.len() - changes.gone.len();
+    messages.extend(now.messages.iter_from(left).copied());
+    Snapshot { messages, keywords: Arc::clone(&now.keywords), ..*now }
+}
+
+impl<'a> Rising<'a> {
+    fn of(positions: &'a [u32]) -> Self {
+        Self { positions, passed: 0 }
+    }
+
+    /// Whether a position is among them. Who asks, asks for rising ones.
+    fn holds(&mut self, position: u32) -> bool {
+        while self.positions.get(self.passed).is_some_and(|next| *next < position) {
+            self.passed += 1;
+        }
+        self.positions.get(self.passed) == Some(&position)
     }
 }
 
@@ -364,6 +407,70 @@ mod tests {
         }
     }
 
+    /// What is owed, found by a look at every message; and the list afterwards.
+    fn plain(view: &View, now: &Snapshot, telling: Telling<'_>) -> (String, Vec<Entry>) {
+        let before: Vec<Entry> = view.shown.messages.iter().copied().collect();
+        let is_gone = |entry: &&Entry| now.entry(entry.uid).is_none();
+        let mut out = Vec::new();
+        for (position, _) in before.iter().enumerate().rev().filter(|(_, entry)| is_gone(entry)) {
+            if telling.expunges {
+                numbered(&mut out, number(position), b" EXPUNGE\r\n");
+            }
+        }
+        let last = before.last().map_or(0, |last| last.uid);
+        let kept = before.iter().filter(|entry| !telling.expunges || !is_gone(entry));
+        let kept: Vec<Entry> = kept.map(|entry| now.entry(entry.uid).unwrap_or(*entry)).collect();
+        let fresh: Vec<Entry> =
+            now.messages.iter().filter(|entry| entry.uid > last).copied().collect();
+        let list = [kept.clone(), fresh.clone()].concat();
+        let shown = Snapshot { messages: list.iter().copied().collect(), ..now.clone() };
+        let after = View { shown: Arc::new(shown), mailbox: String::new(), ..*view };
+        if !fresh.is_empty() {
+            after.count(&mut out);
+        }
+        if now.keywords != view.shown.keywords {
+            after.write_flags(&mut out);
+        }
+        let renumbered = !now.keywords.starts_with(&view.shown.keywords);
+        for (position, entry) in kept.iter().enumerate() {
+            let at = view.shown.position(entry.uid).unwrap();
+            let was = before[at].flags;
+            let (expected, is_told) = match telling.stored {
+                Stored::Loudly(positions) => (was, positions.contains(&number(at))),
+                Stored::Silently(positions, change) if positions.contains(&number(at)) => {
+                    (apply(change.how, named(change, now), was), false)
+                }
+                _ => (was, false),
+            };
+            let moved = renumbered && (expected.keywords | entry.flags.keywords) != 0;
+            if is_told || moved || entry.flags != expected {
+                after.flags_response(number(position), entry, telling.uids, &mut out);
+            }
+        }
+        (String::from_utf8(out).unwrap().replace("\r\n", "|"), list)
+    }
+
+    /// Does to a mailbox what others do to it; rarely one gets a keyword less.
+    fn happen(now: &mut Snapshot, (what, which, many): (u8, u32, u32)) {
+        let messages = &mut now.messages;
+        let uids = (which..which + many).map(|n| 3 * n);
+        let at = which as usize % messages.len().max(1);
+        match what {
+            0..3 => {
+                let next = messages.last().map_or(1, |last| last.uid / 3 + 1);
+                let entry = |n| Entry { uid: 3 * (next + n), flags: Flags::default() };
+                messages.extend((0..many).map(entry));
+            }
+            3..5 => messages.remove(&uids.collect::<Vec<_>>()),
+            5..7 => messages.remove(&messages.get(at).map(|entry| entry.uid).as_slice()),
+            7 => {
+                now.keywords = ["Work", "Play"].map(str::to_owned)[..(many % 3) as usize].into();
+            }
+            _ => messages
+                .set_flags(at, Flags { system: many as u8 & 31, keywords: u64::from(many) & 3 }),
+        }
+    }
+
     /// Does to a client's list what the responses say.
     fn obey(list: &mut Vec<(Uid, u8)>, responses: &str, now: &Snapshot) {
         for response in responses.split_terminator('|') {
@@ -391,6 +498,38 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shared_pieces_hide_nothing_from_the_client(
+            history in proptest::collection::vec(
+                (
+                    proptest::collection::vec((0..20_u8, 0..5000_u32, 1..1500_u32), 0..4),
+                    any::<bool>(),
+                    0..3_u8,
+                    proptest::collection::btree_set(0..5000_u32, 0..6),
+                ),
+                1..8,
+            ),
+        ) {
+            let mut now = Snapshot::default();
+            let mut view = view(&[]);
+            view.shown = Arc::new(now.clone());
+            let flags = NamedFlags { system: Flags::SEEN, keywords: vec!["Work".to_owned()] };
+            let change = FlagChange { how: Change::Add, flags };
+            for (events, expunges, stored, positions) in history {
+                events.into_iter().for_each(|event| happen(&mut now, event));
+                let positions: Vec<u32> = positions.into_iter().collect();
+                let stored = match stored {
+                    0 => Stored::Nothing,
+                    1 => Stored::Loudly(&positions),
+                    _ => Stored::Silently(&positions, &change),
+                };
+                let telling = Telling { expunges, uids: true, stored };
+                let (expected, list) = plain(&view, &now, telling);
+                prop_assert_eq!(told(&mut view, &Arc::new(now.clone()), telling), expected);
+                prop_assert!(view.shown.messages.iter().eq(&list));
+            }
+        }
+
         #[test]
         fn the_clients_list_is_the_mailbox(
             history in proptest::collection::vec((0..4_u8, any::<u8>(), any::<bool>()), 1..60),

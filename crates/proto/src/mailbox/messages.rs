@@ -3,7 +3,9 @@
 //! A mailbox may hold a million messages, and most changes touch one of them. So that a change
 //! costs the same in any mailbox, the list is cut into pieces which the picture before the change
 //! and the one after it share; only the piece that changed is copied. Who compares two pictures
-//! may pass over pieces that are the same piece.
+//! may pass over pieces that are the same piece. Of each piece it is known how many of its messages
+//! have which system flag, so that the first unseen one of a million is found without a look at
+//! those before it.
 
 use std::sync::Arc;
 
@@ -16,11 +18,25 @@ pub struct Messages {
     pieces: Vec<Arc<[Entry]>>,
     /// How many messages stand before each piece; as many as pieces.
     starts: Vec<usize>,
+    /// What flags there are in each piece; as many as pieces.
+    counts: Vec<Counts>,
     count: usize,
 }
 
+/// How many messages have the system flag of each bit, from the lowest bit on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counts([u16; Flags::NAMES.len()]);
+
 /// Messages of a full piece: 16 KiB.
 const PIECE: usize = 1024;
+
+/// Looks at messages at positions that mostly rise: the piece of the last one is at hand.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    messages: &'a Messages,
+    piece: &'a [Entry],
+    start: usize,
+}
 
 impl Messages {
     /// How many.
@@ -40,6 +56,27 @@ impl Messages {
     pub fn get(&self, position: usize) -> Option<&Entry> {
         let (piece, at) = self.place(position)?;
         self.pieces.get(piece)?.get(at)
+    }
+
+    /// As [`get`](Self::get), for many positions.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { messages: self, piece: &[], start: 0 }
+    }
+
+    /// How many have a system flag, [`Flags::SEEN`] or a sibling.
+    #[must_use]
+    pub fn with_flag(&self, flag: u8) -> usize {
+        self.counts.iter().map(|counts| counts.of(flag)).sum()
+    }
+
+    /// The position of the first that does not have a system flag.
+    #[must_use]
+    pub fn first_without(&self, flag: u8) -> Option<usize> {
+        let lacks = |(counts, piece): (&Counts, &Arc<[Entry]>)| counts.of(flag) < piece.len();
+        let piece = self.counts.iter().zip(&self.pieces).position(lacks)?;
+        let mut entries = self.pieces.get(piece)?.iter();
+        Some(self.starts.get(piece)? + entries.position(|entry| !entry.flags.has(flag))?)
     }
 
     /// The first message.
@@ -88,8 +125,10 @@ impl Messages {
     /// Gives the message at a position other flags; nothing, where there is none.
     pub fn set_flags(&mut self, position: usize, flags: Flags) {
         let Some((piece, at)) = self.place(position) else { return };
-        let Some(piece) = self.pieces.get_mut(piece) else { return };
+        let (pieces, counts) = (self.pieces.get_mut(piece), self.counts.get_mut(piece));
+        let (Some(piece), Some(counts)) = (pieces, counts) else { return };
         if let Some(entry) = Arc::make_mut(piece).get_mut(at) {
+            counts.exchange(entry.flags, flags);
             entry.flags = flags;
         }
     }
@@ -98,15 +137,18 @@ impl Messages {
     /// are passed over.
     pub fn remove(&mut self, uids: &[Uid]) {
         let mut uids = uids;
-        for piece in &mut self.pieces {
+        for (piece, counts) in self.pieces.iter_mut().zip(&mut self.counts) {
             let Some(last) = piece.last() else { continue };
             let (here, rest) = uids.split_at(uids.partition_point(|uid| *uid <= last.uid));
             uids = rest;
             let stays = |entry: &&Entry| here.binary_search(&entry.uid).is_err();
             if !here.is_empty() {
                 *piece = piece.iter().filter(stays).copied().collect();
+                *counts = Counts::of_all(piece);
             }
         }
+        let mut lengths = self.pieces.iter().map(|piece| piece.len());
+        self.counts.retain(|_| lengths.next() != Some(0));
         self.pieces.retain(|piece| !piece.is_empty());
         self.number();
         if self.pieces.len() > 2 * self.count.div_ceil(PIECE) {
@@ -132,6 +174,46 @@ impl Messages {
     }
 }
 
+impl Counts {
+    fn of_all(entries: &[Entry]) -> Self {
+        let mut counts = Self::default();
+        for entry in entries {
+            for (bit, count) in counts.0.iter_mut().enumerate() {
+                *count += u16::from(entry.flags.system >> bit & 1);
+            }
+        }
+        counts
+    }
+
+    fn of(&self, flag: u8) -> usize {
+        self.0.get(flag.trailing_zeros() as usize).copied().unwrap_or_default().into()
+    }
+
+    /// One message has other flags now.
+    fn exchange(&mut self, old: Flags, new: Flags) {
+        for (bit, count) in self.0.iter_mut().enumerate() {
+            *count = *count + u16::from(new.system >> bit & 1) - u16::from(old.system >> bit & 1);
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The message at a position, from 0.
+    pub fn get(&mut self, position: usize) -> Option<&'a Entry> {
+        if let Some(entry) = self.at_hand(position) {
+            return Some(entry);
+        }
+        let (piece, at) = self.messages.place(position)?;
+        self.piece = self.messages.pieces.get(piece)?;
+        self.start = position - at;
+        self.piece.get(at)
+    }
+
+    fn at_hand(&self, position: usize) -> Option<&'a Entry> {
+        self.piece.get(position.checked_sub(self.start)?)
+    }
+}
+
 /// Adds messages at the end; their UIDs are above all others and rise.
 impl Extend<Entry> for Messages {
     fn extend<T: IntoIterator<Item = Entry>>(&mut self, entries: T) {
@@ -140,12 +222,14 @@ impl Extend<Entry> for Messages {
         if entries.peek().is_some() && self.pieces.last().is_some_and(|last| last.len() < PIECE) {
             piece.extend(self.pieces.pop().iter().flat_map(|last| last.iter().copied()));
             self.starts.pop();
+            self.counts.pop();
             self.count -= piece.len();
         }
         while entries.peek().is_some() {
             let room = PIECE - piece.len();
             piece.extend(entries.by_ref().take(room));
             self.starts.push(self.count);
+            self.counts.push(Counts::of_all(&piece));
             self.count += piece.len();
             self.pieces.push(piece.as_slice().into());
             piece.clear();
@@ -190,6 +274,10 @@ mod tests {
         Entry { uid, flags: Flags::default() }
     }
 
+    fn flagged(uid: Uid) -> Entry {
+        Entry { uid, flags: Flags { system: (uid % 32) as u8, keywords: 0 } }
+    }
+
     #[test]
     fn an_entry_takes_16_octets() {
         assert_eq!(size_of::<Entry>(), 16);
@@ -219,7 +307,7 @@ mod tests {
                 let next = plain.last().map_or(1, |entry: &Entry| entry.uid + every);
                 match what {
                     0 => {
-                        let new = || (0..count).map(|n| entry(next + n * every));
+                        let new = || (0..count).map(|n| flagged(next + n * every));
                         messages.extend(new());
                         plain.extend(new());
                     }
@@ -229,7 +317,7 @@ mod tests {
                         plain.retain(|entry| !gone.contains(&entry.uid));
                     }
                     _ => {
-                        let flags = Flags { system: Flags::SEEN, keywords: u64::from(every) };
+                        let flags = Flags { system: every as u8 & 31, keywords: u64::from(every) };
                         messages.set_flags(count as usize, flags);
                         if let Some(entry) = plain.get_mut(count as usize) {
                             entry.flags = flags;
@@ -245,7 +333,18 @@ mod tests {
                     let expected = plain.binary_search_by_key(&uid, |entry| entry.uid);
                     prop_assert_eq!(messages.position(uid), expected);
                 }
-                prop_assert_eq!(messages.get(count as usize), plain.get(count as usize));
+                let mut reader = messages.reader();
+                for position in [0, count, count + 1, count + every, 1, u32::MAX] {
+                    let expected = plain.get(position as usize);
+                    prop_assert_eq!(messages.get(position as usize), expected);
+                    prop_assert_eq!(reader.get(position as usize), expected);
+                }
+                for (flag, _) in Flags::NAMES {
+                    let have = plain.iter().filter(|entry| entry.flags.has(flag)).count();
+                    prop_assert_eq!(messages.with_flag(flag), have);
+                    let first = plain.iter().position(|entry| !entry.flags.has(flag));
+                    prop_assert_eq!(messages.first_without(flag), first);
+                }
                 prop_assert!(messages.pieces().len() <= 2 * plain.len().div_ceil(PIECE) + 1);
             }
         }

@@ -1,10 +1,12 @@
 //! What a mailbox holds, as the protocols see it: UIDs, flags, and an immutable picture of both.
 
+mod differences;
 mod messages;
 
 use std::sync::Arc;
 
-pub use messages::Messages;
+pub use differences::Difference;
+pub use messages::{Messages, Reader};
 
 /// A message's number for ever under one UIDVALIDITY (RFC 9051, 2.3.1.1). Never 0.
 pub type Uid = u32;

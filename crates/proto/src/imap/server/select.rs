@@ -31,8 +31,7 @@ impl Server {
         let view = View { mailbox, read_only, new_keywords, recent_from, shown: snapshot };
         view.write_flags(out);
         view.count(out);
-        let first = view.shown.messages.iter().position(|entry| !entry.flags.has(Flags::SEEN));
-        if let Some(first) = first {
+        if let Some(first) = view.shown.messages.first_without(Flags::SEEN) {
             number_code(out, "UNSEEN", first as u64 + 1, "First unseen.");
         }
         number_code(out, "UIDVALIDITY", view.shown.uid_validity.into(), "UIDs valid");
