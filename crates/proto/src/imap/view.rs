@@ -462,7 +462,7 @@ mod tests {
                 messages.extend((0..many).map(entry));
             }
             3..5 => messages.remove(&uids.collect::<Vec<_>>()),
-            5..7 => messages.remove(&messages.get(at).map(|entry| entry.uid).as_slice()),
+            5..7 => messages.remove(messages.get(at).map(|entry| entry.uid).as_slice()),
             7 => {
                 now.keywords = ["Work", "Play"].map(str::to_owned)[..(many % 3) as usize].into();
             }
