@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::Search;
 use super::super::fetch::{Reading, Source};
 use super::text::folded;
 use super::{Key, body};
@@ -15,7 +14,7 @@ use crate::message::{date, encoded_word};
 pub(super) struct Matching<'a, S> {
     position: u32,
     entry: Entry,
-    snapshot: Arc<Snapshot>,
+    snapshot: &'a Snapshot,
     recent_from: Uid,
     pub(super) source: &'a mut S,
     pub(super) reading: &'a mut Reading,
@@ -26,14 +25,13 @@ pub(super) struct Matching<'a, S> {
 
 impl<'a, S: Source> Matching<'a, S> {
     pub(super) fn new(
-        position: u32,
-        entry: Entry,
-        search: &Search,
+        (position, entry): (u32, Entry),
+        snapshot: &'a Snapshot,
+        recent_from: Uid,
         source: &'a mut S,
         reading: &'a mut Reading,
         charsets: &'a dyn Charsets,
     ) -> Self {
-        let (snapshot, recent_from) = (search.snapshot.clone(), search.recent_from);
         Self { position, entry, snapshot, recent_from, source, reading, charsets, header: None }
     }
 

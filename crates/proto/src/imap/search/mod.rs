@@ -79,7 +79,9 @@ pub fn advance<S: Source>(
             break;
         }
         reading.turn_to(entry.uid);
-        let mut matching = Matching::new(search.next, *entry, search, source, reading, charsets);
+        let at = (search.next, *entry);
+        let mut matching =
+            Matching::new(at, &snapshot, search.recent_from, source, reading, charsets);
         match matching.holds(&search.key) {
             Ok(true) => search.found.push(search.next),
             Ok(false) => {}

@@ -45,11 +45,12 @@ impl Server {
 
 /// Sequence numbers, or UIDs where there is a snapshot to take them from.
 fn write_found(found: &[u32], by_uid: Option<&Snapshot>, out: &mut Vec<u8>) {
+    let mut entries = by_uid.map(|snapshot| snapshot.messages.reader());
     out.extend_from_slice(b"* SEARCH");
     for &position in found {
-        let number = match by_uid {
+        let number = match &mut entries {
             None => position + 1,
-            Some(snapshot) => match snapshot.messages.get(position as usize) {
+            Some(entries) => match entries.get(position as usize) {
                 Some(entry) => entry.uid,
                 None => continue,
             },
