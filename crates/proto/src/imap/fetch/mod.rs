@@ -90,17 +90,19 @@ pub fn respond<S: Source>(
     reading: &mut Reading,
 ) -> Result<(), ReadError<S::Error>> {
     let (positions, snapshot) = (fetch.positions.clone(), fetch.snapshot.clone());
+    let items = fetch.items.clone();
+    let mut entries = snapshot.messages.reader();
     while let Some(&position) = positions.get(fetch.progress.message) {
         if fetch.out.len() >= ANSWER {
             return Ok(());
         }
-        let entry = usize::try_from(position).ok().and_then(|at| snapshot.messages.get(at));
+        let entry = usize::try_from(position).ok().and_then(|at| entries.get(at));
         let Some(&entry) = entry else {
             fetch.progress.message += 1;
             continue;
         };
         reading.turn_to(entry.uid);
-        if one_message(fetch, position, entry, source, reading)? == Flow::Paused {
+        if one_message(fetch, &items, (position, entry), source, reading)? == Flow::Paused {
             return Ok(());
         }
     }
@@ -116,8 +118,8 @@ enum Flow {
 /// Answers for one message, or goes on where its literal was left.
 fn one_message<S: Source>(
     fetch: &mut Fetch,
-    position: u32,
-    entry: Entry,
+    items: &[Item],
+    (position, entry): (u32, Entry),
     source: &mut S,
     reading: &mut Reading,
 ) -> Result<Flow, ReadError<S::Error>> {
@@ -125,12 +127,12 @@ fn one_message<S: Source>(
     let start = fetch.out.len();
     if !resumed {
         begin(&mut fetch.out, position);
-        if fetch.seen.binary_search(&position).is_ok() && !fetch.items.contains(&Item::Flags) {
+        if fetch.seen.binary_search(&position).is_ok() && !items.contains(&Item::Flags) {
             flags(fetch, entry);
             fetch.out.push(b' ');
         }
     }
-    match items(fetch, entry, source, reading) {
+    match all_items(fetch, items, entry, source, reading) {
         Ok(Flow::Paused) => return Ok(Flow::Paused),
         Ok(Flow::Done) => fetch.out.extend_from_slice(b")\r\n"),
         Err(error) if resumed => return Err(error),
@@ -156,13 +158,13 @@ fn begin(out: &mut Vec<u8>, position: u32) {
     out.extend_from_slice(b" FETCH (");
 }
 
-fn items<S: Source>(
+fn all_items<S: Source>(
     fetch: &mut Fetch,
+    items: &[Item],
     entry: Entry,
     source: &mut S,
     reading: &mut Reading,
 ) -> Result<Flow, ReadError<S::Error>> {
-    let items = fetch.items.clone();
     while let Some(item) = items.get(fetch.progress.item) {
         if fetch.progress.item > 0 && fetch.progress.offset.is_none() {
             fetch.out.push(b' ');
