@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::{Daemon, StartError, bind, inherited, life};
 use crate::config::{self, Source};
-use crate::log;
+use crate::{log, maildir};
 
 /// sysexits.h: EX_CONFIG.
 const CONFIGURATION: u8 = 78;
@@ -87,6 +87,7 @@ fn begin<D: Daemon>(source: Source, site: Arc<config::Site>) -> Result<(), Start
         remedy: "Look at the limits for threads and open files".into(),
     })?;
     let _entered = runtime.enter();
+    maildir::join(&site.run.directory);
     let daemon = D::start(Arc::clone(&site))?;
     let life = life::Life::begin(daemon, source, site, listeners)?;
     let ended = runtime.block_on(life.go_on());

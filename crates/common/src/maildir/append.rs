@@ -14,6 +14,7 @@ use super::mailbox::Mailbox;
 use super::name::{self, Marks};
 use super::scan::{self, Folders, Place};
 use super::store::{Located, NewMessage};
+use super::watch;
 
 /// A message being added. Dropped without a [`commit`](Self::commit) it leaves no trace.
 #[derive(Debug)]
@@ -90,8 +91,12 @@ impl Appending {
         let id = self.message.delivery_id.take();
         let file = self.place(&id.as_ref().map_or_else(name::unique, name::of_delivery), &marks);
         let dir = self.folders.at(file.place).clone();
+        let mailbox = Arc::clone(&self.mailbox);
         match self.put(&file) {
-            Ok(()) => Ok(Delivery::Made),
+            Ok(()) => {
+                watch::tell(mailbox.path());
+                Ok(Delivery::Made)
+            }
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
                 dir.sync()?;

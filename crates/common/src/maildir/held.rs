@@ -12,7 +12,7 @@ use super::mailbox::Mailbox;
 use super::name;
 use super::scan::{Folders, Listing, Located, Place};
 use super::uidlist::{self, Form, Found, UidList};
-use super::{StoreError, leftovers, uid_validity};
+use super::{StoreError, leftovers, uid_validity, watch};
 
 /// A mailbox with all locks that changing its files needs.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ impl<'mailbox> Held<'mailbox> {
             self.known.looks = Some(looks.after_ours(before, &self.folders)?);
         }
         self.known.picture();
+        watch::tell(self.mailbox.path());
         Ok(())
     }
 

@@ -35,7 +35,7 @@ pub use append::{Appending, Delivery};
 pub use delivery_id::DeliveryId;
 pub use directory::Directory;
 pub use store::{Located, Message, NewMessage, Store};
-pub use watch::Watch;
+pub use watch::{Watch, join};
 
 use std::io;
 use std::path::PathBuf;
