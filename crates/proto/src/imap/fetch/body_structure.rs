@@ -5,31 +5,28 @@
 
 use super::super::write;
 use super::envelope;
-use super::reading::{HEADER_LIMIT, Reading};
-use super::source::Source;
 use crate::message::structure::{Parameters, Part};
 
 /// Appends the structure of a part and all below it; with extension data it is BODYSTRUCTURE.
+/// `header_of` gives the header of a message within.
 ///
 /// Goes as deep as the scanner's limits let structures be.
-pub(super) fn write<S: Source>(
+pub(super) fn write<E>(
     out: &mut Vec<u8>,
     part: &Part,
     extended: bool,
-    reading: &mut Reading,
-    source: &mut S,
-) -> Result<(), S::Error> {
+    header_of: &mut impl FnMut(&Part) -> Result<Vec<u8>, E>,
+) -> Result<(), E> {
     out.push(b'(');
     if part.is_multipart() {
-        multipart(out, part, extended, reading, source)?;
+        multipart(out, part, extended, header_of)?;
     } else {
         single(out, part);
         if let Some(message) = part.message() {
-            let header = reading.stored(source, message.header, message.body, HEADER_LIMIT)?;
             out.push(b' ');
-            envelope::write(out, &header);
+            envelope::write(out, &header_of(message)?);
             out.push(b' ');
-            write(out, message, extended, reading, source)?;
+            write(out, message, extended, header_of)?;
         }
         if part.media_type == "text" || part.message().is_some() {
             out.push(b' ');
@@ -47,21 +44,20 @@ pub(super) fn write<S: Source>(
     Ok(())
 }
 
-fn multipart<S: Source>(
+fn multipart<E>(
     out: &mut Vec<u8>,
     part: &Part,
     extended: bool,
-    reading: &mut Reading,
-    source: &mut S,
-) -> Result<(), S::Error> {
+    header_of: &mut impl FnMut(&Part) -> Result<Vec<u8>, E>,
+) -> Result<(), E> {
     if part.parts.is_empty() {
         // A multipart without parts has no form: it is shown with an empty text, as by Dovecot.
         let (media_type, subtype) = ("text".to_owned(), "plain".to_owned());
         let empty = Part { media_type, subtype, encoding: "7bit".to_owned(), ..Part::default() };
-        write(out, &empty, extended, reading, source)?;
+        write(out, &empty, extended, header_of)?;
     }
     for child in &part.parts {
-        write(out, child, extended, reading, source)?;
+        write(out, child, extended, header_of)?;
     }
     out.push(b' ');
     write::string(out, part.subtype.as_bytes());

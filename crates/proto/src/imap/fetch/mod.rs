@@ -11,9 +11,14 @@ mod envelope;
 mod reading;
 mod section;
 mod source;
+mod summary;
+mod summing;
 
+pub(super) use reading::Need;
 pub use reading::{HEADER_LIMIT, Reading};
 pub use source::{ReadError, Source};
+pub use summary::{SUMMARY_LIMIT, Summary, covers};
+pub use summing::Summing;
 
 use self::section::Content;
 use super::{Fetch, write};
@@ -207,17 +212,38 @@ fn whole_item<S: Source>(
         }
         Item::Envelope => {
             out.extend_from_slice(b"ENVELOPE ");
-            envelope::write(out, &reading.header(source)?);
+            match reading.summary(source, Need::Header)? {
+                Some(summary) => out.extend_from_slice(summary.envelope),
+                None => envelope::write(out, &reading.header(source)?),
+            }
         }
-        Item::Body | Item::BodyStructure => {
-            let extended = *item == Item::BodyStructure;
-            out.extend_from_slice(if extended { b"BODYSTRUCTURE " } else { b"BODY " });
-            let structure = reading.structure(source)?;
-            body_structure::write(out, &structure, extended, reading, source)?;
+        Item::Body => {
+            out.extend_from_slice(b"BODY ");
+            body(out, false, source, reading)?;
+        }
+        Item::BodyStructure => {
+            out.extend_from_slice(b"BODYSTRUCTURE ");
+            match reading.summary(source, Need::Structure)?.and_then(|summary| summary.structure) {
+                Some(structure) => out.extend_from_slice(structure),
+                None => body(out, true, source, reading)?,
+            }
         }
         Item::Section(_) => unreachable!("a section is written piece by piece"),
     }
     Ok(())
+}
+
+/// The structure, made from the message.
+fn body<S: Source>(
+    out: &mut Vec<u8>,
+    extended: bool,
+    source: &mut S,
+    reading: &mut Reading,
+) -> Result<(), S::Error> {
+    let structure = reading.structure(source)?;
+    body_structure::write(out, &structure, extended, &mut |part| {
+        reading.stored(source, part.header, part.body, HEADER_LIMIT)
+    })
 }
 
 fn flags(fetch: &mut Fetch, entry: Entry) {
@@ -245,10 +271,10 @@ fn piece<S: Source>(
         Content::Between(from, _) => {
             reading.append(source, (from, first + written), length, &mut fetch.out)?;
         }
-        Content::Own(octets) => {
+        Content::Chosen(_) => {
             let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-            let octets = octets.get(index(first + written)..index(first + written + length));
-            fetch.out.extend_from_slice(octets.unwrap_or_default());
+            let range = index(first + written)..index(first + written + length);
+            fetch.out.extend_from_slice(reading.chosen.get(range).unwrap_or_default());
         }
     }
     let written = written + length;

@@ -1,8 +1,10 @@
 //! The message at hand: what was read of it, so that nothing is read twice without need.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use super::source::{ReadError, Source};
+use super::summary::{self, Summary};
 use crate::mailbox::Uid;
 use crate::message::structure::{Limits, Part, Place, Scanner};
 use crate::message::wire::{self, Cursor};
@@ -28,14 +30,49 @@ pub struct Reading {
     /// Octets of `block` that count.
     filled: usize,
     octets_read: u64,
+    /// Header fields that were chosen last.
+    pub(super) chosen: Vec<u8>,
+    summed: Summed,
+    /// The summary, where there is one.
+    summary: Vec<u8>,
+}
+
+/// What there is of a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Summed {
+    /// Nobody asked for it yet.
+    #[default]
+    Unasked,
+    /// Nothing.
+    Absent,
+    /// All but the structure.
+    Header,
+    Whole,
+    /// It is too long to be kept.
+    TooLong,
+}
+
+/// What a summary is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Need {
+    /// Envelope and header fields.
+    Header,
+    /// The structure.
+    Structure,
 }
 
 impl Reading {
     /// Turns to a message; what is known of it already is kept.
     pub fn turn_to(&mut self, uid: Uid) {
         if self.uid != uid {
-            let block = std::mem::take(&mut self.block);
-            *self = Self { uid, block, octets_read: self.octets_read, ..Self::default() };
+            *self = Self {
+                uid,
+                block: take(&mut self.block),
+                octets_read: self.octets_read,
+                chosen: take(&mut self.chosen),
+                summary: take(&mut self.summary),
+                ..Self::default()
+            };
         }
     }
 
@@ -49,6 +86,58 @@ impl Reading {
     pub fn rest(&mut self) {
         self.block = Vec::new();
         self.filled = 0;
+        self.chosen = Vec::new();
+        self.summary = Vec::new();
+        self.summed = Summed::Unasked;
+    }
+
+    /// A summary that has what is needed: the one that the source has, else one that is made now
+    /// and given to the source. There is none of a message whose summary is too long.
+    pub(in super::super) fn summary<S: Source>(
+        &mut self,
+        source: &mut S,
+        need: Need,
+    ) -> Result<Option<Summary<'_>>, S::Error> {
+        if self.summed == Summed::Unasked {
+            let is_there = source.summary(self.uid, &mut self.summary);
+            let summary = Summary::decode(&self.summary).filter(|_| is_there);
+            self.summed = match summary.map(|summary| summary.structure.is_some()) {
+                Some(true) => Summed::Whole,
+                Some(false) => Summed::Header,
+                None => Summed::Absent,
+            };
+        }
+        match self.summed {
+            Summed::Whole | Summed::TooLong => {}
+            Summed::Header if need == Need::Header => {}
+            _ => self.sum_up(source, need)?,
+        }
+        let is_there = self.summed != Summed::TooLong;
+        Ok(Summary::decode(&self.summary).filter(|_| is_there))
+    }
+
+    /// Makes a summary. The structure of a message that is in memory as a whole costs next to
+    /// nothing, and will be asked for.
+    fn sum_up<S: Source>(&mut self, source: &mut S, need: Need) -> Result<(), S::Error> {
+        let header = self.header(source)?;
+        let is_in_memory = self.block_at == 0 && self.filled < BLOCK;
+        let structure = match need {
+            Need::Header if !is_in_memory => None,
+            _ => Some(self.structure(source)?),
+        };
+        let mut summary = take(&mut self.summary);
+        let mut header_of = |part: &Part| self.stored(source, part.header, part.body, HEADER_LIMIT);
+        let fits = summary::write(&mut summary, &header, structure.as_deref(), &mut header_of)?;
+        self.summary = summary;
+        self.summed = match (fits, structure) {
+            (false, _) => Summed::TooLong,
+            (true, None) => Summed::Header,
+            (true, Some(_)) => Summed::Whole,
+        };
+        if fits {
+            source.keep_summary(self.uid, &self.summary);
+        }
+        Ok(())
     }
 
     /// The MIME structure.
@@ -181,7 +270,7 @@ impl Reading {
 
 /// The octets of a header with its empty line, once that is there. `searched` is where the first
 /// line begins that was not looked at.
-fn header_length(text: &[u8], searched: &mut usize) -> Option<usize> {
+pub(super) fn header_length(text: &[u8], searched: &mut usize) -> Option<usize> {
     while let Some(at) = text.iter().skip(*searched).position(|octet| *octet == b'\n') {
         let next = *searched + at + 1;
         let line = text.get(*searched..next).unwrap_or_default();

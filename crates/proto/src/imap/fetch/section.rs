@@ -1,8 +1,10 @@
 //! Sections of a message: BODY[...] (RFC 3501, 6.4.5).
 
-use super::reading::{HEADER_LIMIT, Reading};
+use std::mem::take;
+
+use super::reading::{HEADER_LIMIT, Need, Reading};
 use super::source::Source;
-use super::{Section, SectionText};
+use super::{Section, SectionText, summary};
 use crate::message::header::{self, Field};
 use crate::message::structure::{Part, Place};
 use crate::message::wire;
@@ -11,18 +13,18 @@ use crate::message::wire;
 pub(super) enum Content {
     /// The message between two places.
     Between(Place, Place),
-    /// Wire octets of its own: chosen header fields.
-    Own(Vec<u8>),
+    /// Chosen header fields: so many wire octets, which [`Reading::chosen`] holds.
+    Chosen(u64),
 }
 
 impl Content {
-    const NOTHING: Self = Self::Own(Vec::new());
+    const NOTHING: Self = Self::Chosen(0);
 
     /// Wire octets.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Between(from, to) => to.wire - from.wire,
-            Self::Own(octets) => octets.len() as u64,
+            Self::Chosen(count) => *count,
         }
     }
 
@@ -46,9 +48,12 @@ pub(super) fn find<S: Source>(
         (true, SectionText::All) => {
             return Ok(Content::Between(Place::default(), reading.end(source)?));
         }
-        (true, SectionText::Fields(_) | SectionText::FieldsNot(_)) => {
+        (true, SectionText::Fields(names)) => {
+            return fields(&section.text, names, reading, source);
+        }
+        (true, SectionText::FieldsNot(_)) => {
             let header = reading.header(source)?;
-            return Ok(chosen(&section.text, &header));
+            return Ok(choose(&section.text, &header, &mut reading.chosen));
         }
         (true, SectionText::Header) => {
             let header = reading.header(source)?;
@@ -76,7 +81,7 @@ pub(super) fn find<S: Source>(
                 _ => {
                     let (from, to) = (message.header, message.body);
                     let header = reading.stored(source, from, to, HEADER_LIMIT)?;
-                    Ok(chosen(text, &header))
+                    Ok(choose(text, &header, &mut reading.chosen))
                 }
             }
         }
@@ -116,21 +121,39 @@ impl<'a> Node<'a> {
     }
 }
 
+/// HEADER.FIELDS of the message at hand, from its summary if that has them.
+fn fields<S: Source>(
+    text: &SectionText,
+    names: &[String],
+    reading: &mut Reading,
+    source: &mut S,
+) -> Result<Content, S::Error> {
+    let mut chosen = take(&mut reading.chosen);
+    let covered = names.iter().all(|name| summary::covers(name));
+    let summary = if covered { reading.summary(source, Need::Header)? } else { None };
+    let content = match summary {
+        Some(summary) => choose(text, summary.fields, &mut chosen),
+        None => choose(text, &reading.header(source)?, &mut chosen),
+    };
+    reading.chosen = chosen;
+    Ok(content)
+}
+
 /// HEADER.FIELDS and HEADER.FIELDS.NOT: the fields in their order, and an empty line.
-fn chosen(text: &SectionText, header: &[u8]) -> Content {
+fn choose(text: &SectionText, header: &[u8], chosen: &mut Vec<u8>) -> Content {
     let (names, wanted) = match text {
         SectionText::Fields(names) => (names, true),
         SectionText::FieldsNot(names) => (names, false),
         _ => return Content::NOTHING,
     };
-    let mut octets = Vec::new();
+    chosen.clear();
     for field in header::fields(header) {
         if names.iter().any(|name| field.is(name)) == wanted {
-            append_field(&mut octets, &field);
+            append_field(chosen, &field);
         }
     }
-    octets.extend_from_slice(b"\r\n");
-    Content::Own(octets)
+    chosen.extend_from_slice(b"\r\n");
+    Content::Chosen(chosen.len() as u64)
 }
 
 fn append_field(out: &mut Vec<u8>, field: &Field) {

@@ -21,6 +21,13 @@ pub trait Source {
     /// Reads at most `buffer.len()` octets as stored, from `offset`; 0 at the end.
     fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
 
+    /// Puts the [`Summary`](super::Summary) of a message in place of what is in `summary`, if there
+    /// is one at hand; whether it is. Nothing is read of the message.
+    fn summary(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool;
+
+    /// Takes the summary that was made of a message, to give it back when it is asked for again.
+    fn keep_summary(&mut self, uid: Uid, summary: &[u8]);
+
     /// Whether the error means that the message is there no more: then nothing is wrong.
     fn is_gone(error: &Self::Error) -> bool;
 

@@ -1,5 +1,8 @@
 //! FETCH over messages in memory.
 
+mod summaries;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::{Fetch, Progress};
@@ -12,6 +15,8 @@ struct Memory {
     messages: Vec<(Uid, Vec<u8>)>,
     readable: u64,
     unreadable: Vec<(Uid, ReadError<Lost>)>,
+    summaries: HashMap<Uid, Vec<u8>>,
+    reads: usize,
 }
 
 /// The UID of a message that cannot be read.
@@ -26,7 +31,13 @@ enum Lost {
 impl Memory {
     fn of(messages: &[&[u8]]) -> Self {
         let messages = (1..).zip(messages).map(|(uid, text)| (uid, text.to_vec())).collect();
-        Self { messages, readable: u64::MAX, unreadable: Vec::new() }
+        Self {
+            messages,
+            readable: u64::MAX,
+            unreadable: Vec::new(),
+            summaries: HashMap::new(),
+            reads: 0,
+        }
     }
 
     fn text(&self, uid: Uid) -> Result<&[u8], Lost> {
@@ -50,6 +61,7 @@ impl Source for Memory {
     }
 
     fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, Lost> {
+        self.reads += 1;
         let readable = self.readable;
         let text = self.text(uid)?;
         let text = &text[..text.len().min(usize::try_from(readable).unwrap_or(usize::MAX))];
@@ -57,6 +69,16 @@ impl Source for Memory {
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
+    }
+
+    fn summary(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
+        let Some(kept) = self.summaries.get(&uid) else { return false };
+        summary.clone_from(kept);
+        true
+    }
+
+    fn keep_summary(&mut self, uid: Uid, summary: &[u8]) {
+        self.summaries.insert(uid, summary.to_vec());
     }
 
     fn is_gone(error: &Lost) -> bool {
@@ -319,8 +341,7 @@ fn big_messages_come_in_many_answers_and_pieces() {
 #[test]
 fn messages_that_cannot_be_read_are_passed_over() {
     let items = [Item::Uid, section("BODY[]", &[], SectionText::All, None)];
-    let mut source =
-        Memory { messages: vec![(2, b"x".to_vec())], readable: u64::MAX, unreadable: Vec::new() };
+    let mut source = Memory { messages: vec![(2, b"x".to_vec())], ..Memory::of(&[]) };
     let (out, progress) = answered(&mut source, &[1, 2, DAMAGED], &items);
     assert_eq!(String::from_utf8_lossy(&out), "* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\n");
     assert_eq!((progress.missing, progress.unreadable), (1, 1));

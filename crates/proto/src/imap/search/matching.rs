@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::fetch::{Reading, Source};
+use super::super::Search;
+use super::super::fetch::{Need, Reading, Source, covers};
 use super::text::folded;
 use super::{Key, body};
 use crate::mailbox::{Entry, Snapshot, Uid};
@@ -82,17 +83,31 @@ impl<'a, S: Source> Matching<'a, S> {
 
     /// The day of the Date field, if there is one that can be read.
     fn sent(&mut self) -> Result<Option<i32>, S::Error> {
-        let header = self.header()?;
-        let field = header::fields(&header).find(|field| field.is("Date"));
-        Ok(field.and_then(|field| date::parse(&field.unfolded())).map(date::DateTime::day))
+        self.with_fields("Date", |fields| {
+            let field = header::fields(fields).find(|field| field.is("Date"));
+            field.and_then(|field| date::parse(&field.unfolded())).map(date::DateTime::day)
+        })
     }
 
     /// HEADER: of an empty text the field need only be there.
     fn field_holds(&mut self, name: &str, text: &str) -> Result<bool, S::Error> {
-        let header = self.header()?;
-        Ok(header::fields(&header)
-            .filter(|field| field.is(name))
-            .any(|field| text.is_empty() || value_holds(&field.unfolded(), text, self.charsets)))
+        let charsets = self.charsets;
+        self.with_fields(name, |fields| {
+            header::fields(fields)
+                .filter(|field| field.is(name))
+                .any(|field| text.is_empty() || value_holds(&field.unfolded(), text, charsets))
+        })
+    }
+
+    /// Looks at fields among which are all of this name: the summary's, if it has them, else all.
+    fn with_fields<T>(&mut self, name: &str, look: impl Fn(&[u8]) -> T) -> Result<T, S::Error> {
+        if self.header.is_none()
+            && covers(name)
+            && let Some(summary) = self.reading.summary(self.source, Need::Header)?
+        {
+            return Ok(look(summary.fields));
+        }
+        Ok(look(&self.header()?))
     }
 }
 

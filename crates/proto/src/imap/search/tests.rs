@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::fetch::ReadError;
+use super::super::fetch::{ReadError, Summary};
 use super::*;
 use crate::mailbox::{Entry, Flags, Snapshot, Uid};
 use crate::message::charset::tests::Plain;
@@ -38,6 +38,14 @@ impl Source for Memory {
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
+    }
+
+    fn summary(&mut self, _uid: Uid, _summary: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn keep_summary(&mut self, uid: Uid, summary: &[u8]) {
+        assert!(Summary::decode(summary).is_some(), "message {uid} has a summary");
     }
 
     fn is_gone(_error: &Gone) -> bool {
