@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use mail_proto::imap::fetch::Summing;
+
 use crate::disk::{self, NewFile};
 
 use super::StoreError;
+use super::cache;
 use super::held::Held;
 use super::known::Looks;
 use super::lines::ToStored;
@@ -26,6 +29,7 @@ pub struct Appending {
     /// Stored octets that wait to be written.
     waiting: Vec<u8>,
     message: NewMessage,
+    summing: Summing,
 }
 
 /// What became of a delivery. Either way it is done.
@@ -46,7 +50,8 @@ impl Appending {
         let file = folders.tmp.create_new(name::unique())?;
         let mailbox = Arc::clone(mailbox);
         let lines = ToStored::default();
-        Ok(Self { mailbox, folders, file, lines, waiting: Vec::new(), message })
+        let (waiting, summing) = (Vec::new(), Summing::default());
+        Ok(Self { mailbox, folders, file, lines, waiting, message, summing })
     }
 
     /// Takes wire bytes; CRLF is stored as LF.
@@ -126,6 +131,9 @@ impl Appending {
 
     /// Gives the file its place, durably.
     fn put(self, file: &scan::Located) -> disk::Result<()> {
+        if let Some(summary) = self.summing.finish() {
+            cache::add(&self.folders.dir, name::hash(name::base(&file.name)), &summary);
+        }
         let dir = self.folders.at(file.place);
         self.file.move_to(dir, &*file.name)?;
         dir.sync().inspect_err(|_| {
@@ -134,6 +142,7 @@ impl Appending {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
+        self.summing.push(&self.waiting);
         self.file.write(&self.waiting)?;
         self.waiting.clear();
         Ok(())

@@ -22,6 +22,7 @@ use mail_proto::mailbox::Snapshot;
 use crate::disk::Dir;
 
 use super::StoreError;
+use super::cache::Cache;
 use super::held::Held;
 use super::known::Known;
 use super::places::Places;
@@ -36,6 +37,7 @@ pub(super) struct Mailbox {
     /// Where `dovecot-uidvalidity` of the user is.
     home: PathBuf,
     known: Mutex<Known>,
+    cache: Cache,
 }
 
 /// Under which UIDVALIDITY the UIDs were given that somebody names. Under another one they are
@@ -77,6 +79,7 @@ impl Mailbox {
             places: places.clone(),
             home: home.to_owned(),
             known: Mutex::default(),
+            cache: Cache::default(),
         })
     }
 
@@ -99,6 +102,11 @@ impl Mailbox {
             error => error,
         };
         Folders::open(&self.places).map_err(missing)
+    }
+
+    /// What is known of its cache.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// How it looks now.

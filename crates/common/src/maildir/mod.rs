@@ -6,6 +6,7 @@
 //! code, to be called on a pool.
 
 mod append;
+mod cache;
 mod copy;
 mod delivery_id;
 mod directory;
@@ -32,6 +33,7 @@ mod uidlist;
 mod watch;
 
 pub use append::{Appending, Delivery};
+pub use cache::Summaries;
 pub use delivery_id::DeliveryId;
 pub use directory::Directory;
 pub use store::{Located, Message, NewMessage, Store};

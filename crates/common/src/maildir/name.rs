@@ -84,7 +84,6 @@ pub(super) fn base(name: &str) -> &str {
 
 /// What stands for an identity in the index and in the cache: XXH3 with 64 bits and no seed. It is
 /// in files: it must never change.
-#[cfg_attr(not(test), expect(dead_code, reason = "the index and the cache come to use it"))]
 pub(super) fn hash(base: &str) -> u64 {
     XxHash3_64::oneshot(base.as_bytes())
 }

@@ -12,6 +12,7 @@ use mail_proto::message::wire::Cursor;
 use crate::disk::{self, Dir};
 
 use super::append::Appending;
+use super::cache::Summaries;
 use super::expunge::Which;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
@@ -131,7 +132,9 @@ impl Store {
     /// Copies messages with flags and INTERNALDATE, all or none, durably; UIDs that are gone are
     /// passed over. Returns the target's UIDVALIDITY, and old and new UIDs.
     pub fn copy(&self, uids: &[Uid], target: &Self) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-        copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)
+        let copied = copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)?;
+        self.summaries().copy_to(target.summaries(), &copied.1);
+        Ok(copied)
     }
 
     /// Opens a message for reading.
@@ -168,6 +171,12 @@ impl Store {
     /// Its INTERNALDATE, in seconds since 1970.
     pub fn internal_date(&self, uid: Uid) -> Result<i64, StoreError> {
         self.with_file(uid, |dir, name| Ok(dir.stat(name)?.modified.seconds))
+    }
+
+    /// Summaries of messages, for one session.
+    #[must_use]
+    pub fn summaries(&self) -> Summaries {
+        Summaries::new(Arc::clone(&self.mailbox), self.pin)
     }
 
     /// The POP3 lock on this mailbox, held until it is dropped; `None` if another session has it.

@@ -67,6 +67,7 @@ impl Selection {
 
     fn fetch(&mut self, mut fetch: Box<Fetch>) -> Answer {
         let done = fetch::respond(&mut fetch, &mut self.messages, &mut self.reading);
+        self.messages.settle();
         if let Err(error) = done {
             warn!(%error, "a message ended while it was sent");
             return Answer::FetchBroken;
@@ -79,6 +80,7 @@ impl Selection {
 
     fn search(&mut self, mut search: Box<Search>) -> Answer {
         search::advance(&mut search, &mut self.messages, &mut self.reading, &Encodings);
+        self.messages.settle();
         if search.next as usize == search.snapshot.messages.len() {
             self.rest(false);
         }
@@ -88,7 +90,7 @@ impl Selection {
     /// A command is done, and the session may sleep now. A client that fetches a message in
     /// pieces comes back for the next one.
     fn rest(&mut self, in_pieces: bool) {
-        self.messages.close();
+        self.messages.rest();
         if in_pieces {
             self.reading.rest();
         } else {

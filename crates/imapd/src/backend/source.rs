@@ -1,6 +1,6 @@
 //! Messages of a mailbox, for FETCH and SEARCH.
 
-use mail_common::maildir::{Message, Store, StoreError};
+use mail_common::maildir::{Message, Store, StoreError, Summaries};
 use mail_common::time::zone_minutes;
 use mail_proto::imap::fetch::{ReadError, Source};
 use mail_proto::mailbox::Uid;
@@ -11,17 +11,24 @@ use tracing::warn;
 #[derive(Debug)]
 pub(super) struct Messages {
     store: Store,
+    summaries: Summaries,
     open: Option<(Uid, Message)>,
 }
 
 impl Messages {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, open: None }
+        Self { summaries: store.summaries(), store, open: None }
     }
 
-    /// Keeps no message open.
-    pub(super) fn close(&mut self) {
+    /// A question was answered.
+    pub(super) fn settle(&mut self) {
+        self.summaries.settle();
+    }
+
+    /// A command is done: keeps nothing open.
+    pub(super) fn rest(&mut self) {
         self.open = None;
+        self.summaries.rest();
     }
 
     fn message(&mut self, uid: Uid) -> Result<&Message, StoreError> {
@@ -48,6 +55,14 @@ impl Source for Messages {
 
     fn read_at(&mut self, uid: Uid, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
         self.message(uid)?.read_at(buffer, offset)
+    }
+
+    fn summary(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
+        self.summaries.read(uid, summary)
+    }
+
+    fn keep_summary(&mut self, uid: Uid, summary: &[u8]) {
+        self.summaries.keep(uid, summary);
     }
 
     fn is_gone(error: &StoreError) -> bool {

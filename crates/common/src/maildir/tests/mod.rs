@@ -2,6 +2,7 @@
 
 mod directory;
 mod store;
+mod summaries;
 mod trouble;
 
 use std::fs;

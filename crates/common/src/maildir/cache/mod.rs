@@ -1,0 +1,129 @@
+//! `posthorn.cache`: summaries of messages, so that lists and threads are shown without opening
+//! every message.
+//!
+//! The file can be missing, old, damaged or be replaced at any time: then summaries are missing
+//! that are made again from the messages. Nothing in it is ever synced, nobody locks it, and no
+//! trouble with it is an error of anything.
+//!
+//! - Who has a new summary appends a [frame](frame), or many at once, with one write. A message
+//!   is named by the hash of its base name, so it may be delivered before it has a UID. Of two
+//!   frames for one message the later counts.
+//! - Who reads knows where each frame is ([`Cache`], one for all sessions of a process) and
+//!   follows the file as it grows. Each use checks the CRC and the hash, so the file may be
+//!   written over meanwhile. It is read with `pread`, for a map of a file that is truncated kills.
+//! - Where a frame should begin and none does, the next one is looked for, up to a limit; what
+//!   stands behind that is lost.
+//! - When most of the file is single frames or summaries of messages that are gone, it is
+//!   [written anew](rewrite): compressed in blocks in order of UIDs, into another file that takes
+//!   its place. Killed before that, there is a temporary file that is removed after 36 hours; a
+//!   power cut may leave a file without content, which is a cache without summaries. What another
+//!   process appends just then may be lost, and is made again.
+
+mod frame;
+mod pieces;
+mod rewrite;
+mod scan;
+mod summaries;
+mod table;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::disk::{self, Dir, DiskError};
+
+use self::scan::Scan;
+use self::table::Place;
+
+pub use self::summaries::Summaries;
+
+/// What a process knows of a mailbox's cache.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    scan: Mutex<Option<Scan>>,
+    /// When it was last tried to write it anew.
+    tried: Mutex<Option<Instant>>,
+}
+
+const NAME: &str = "posthorn.cache";
+
+/// So many single frames are nothing to care about.
+const FEW: usize = 64;
+
+/// How long nobody writes the file anew once that was tried.
+const PAUSE: Duration = Duration::from_secs(20);
+
+impl Cache {
+    /// Takes notice of what the file is now.
+    fn follow(&self, dir: &Dir) {
+        let mut scan = self.scan();
+        match followed(scan.take(), dir) {
+            Ok(now) => *scan = Some(now),
+            Err(error) if error.is_missing() => {}
+            Err(error) => tracing::debug!(%error, "no cache"),
+        }
+    }
+
+    /// Where the summary of a message is.
+    fn place(&self, hash: u64) -> Option<(Arc<File>, Place)> {
+        let scan = self.scan();
+        let scan = scan.as_ref()?;
+        Some((Arc::clone(scan.file()), scan.place(hash)?))
+    }
+
+    /// Whether the file should be written anew, in a mailbox of so many messages.
+    fn is_due(&self, messages: usize) -> bool {
+        let scan = self.scan();
+        let Some(scan) = scan.as_ref() else { return false };
+        if scan.is_damaged() {
+            return true;
+        }
+        let sparse = scan.frames() > 2 * messages + FEW;
+        let single = scan.single_frames() > FEW && scan.single_octets() > scan.octets() / 4;
+        sparse || single
+    }
+
+    /// Whether it may be tried now to write the file anew; then it is tried.
+    fn may_try(&self) -> bool {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
+        if may {
+            *tried = Some(Instant::now());
+        }
+        may
+    }
+
+    fn scan(&self) -> MutexGuard<'_, Option<Scan>> {
+        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file as it is now.
+fn followed(known: Option<Scan>, dir: &Dir) -> disk::Result<Scan> {
+    let error = |error| DiskError::new(dir.path().join(NAME), error);
+    let stat = dir.stat(NAME)?;
+    let mut scan = match known {
+        Some(scan) if scan.is_of(&stat) => scan,
+        _ => Scan::of(dir.file(NAME)?).map_err(error)?,
+    };
+    scan.follow(stat.size).map_err(error)?;
+    Ok(scan)
+}
+
+/// Adds the summary of a message, by the hash of its base name, to the cache of a mailbox.
+pub(super) fn add(dir: &Dir, hash: u64, summary: &[u8]) {
+    let mut frame = Vec::with_capacity(frame::HEAD + summary.len());
+    frame::append_summary(&mut frame, hash, summary);
+    append(dir, &frame);
+}
+
+/// Appends frames with one write.
+fn append(dir: &Dir, frames: &[u8]) {
+    let appended: disk::Result<()> = dir.append(NAME).and_then(|mut file| file.write(frames));
+    if let Err(error) = appended {
+        tracing::debug!(%error, "summaries are not kept");
+    }
+}

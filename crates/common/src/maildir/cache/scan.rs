@@ -1,0 +1,167 @@
+//! How the file is looked through, and followed as it grows.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+
+use crate::disk::Stat;
+
+use super::frame::{self, Found, Frame};
+use super::table::{Place, Table};
+
+/// A file, as far as it was looked through.
+#[derive(Debug)]
+pub(super) struct Scan {
+    file: Arc<File>,
+    /// Its file system, and which file it is there.
+    identity: (u64, u64),
+    /// All before this was looked at.
+    at: u64,
+    table: Table,
+    /// Summaries found so far, also those that others took the place of.
+    frames: usize,
+    single_frames: usize,
+    single_octets: u64,
+    /// Octets that are no frames.
+    garbage: u64,
+}
+
+/// Octets read at a time.
+const PIECE: usize = 256 * 1024;
+/// Octets read behind a block, where another one begins.
+const SMALL_PIECE: usize = 4 * 1024;
+/// Beyond so many octets of garbage nobody looks for frames.
+const GARBAGE_LIMIT: u64 = 1 << 20;
+/// More summaries than any mailbox can use.
+const FRAMES_LIMIT: usize = 16 << 20;
+
+impl Scan {
+    /// At the beginning of a file.
+    pub(super) fn of(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            file: Arc::new(file),
+            identity: (metadata.dev(), metadata.ino()),
+            at: 0,
+            table: Table::default(),
+            frames: 0,
+            single_frames: 0,
+            single_octets: 0,
+            garbage: 0,
+        })
+    }
+
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Whether this is still the file, and nothing was cut off that was looked at.
+    pub(super) fn is_of(&self, stat: &Stat) -> bool {
+        (stat.device, stat.inode) == self.identity && stat.size >= self.at
+    }
+
+    /// Looks at what came since the last time; the file has so many octets now.
+    pub(super) fn follow(&mut self, size: u64) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        let mut wanted = PIECE;
+        let before = self.frames;
+        while self.at < size && !self.is_damaged() {
+            buffer.resize(wanted, 0);
+            let count = read(&self.file, &mut buffer, self.at)?;
+            let octets = buffer.get(..count).unwrap_or_default();
+            let end = self.at + count as u64;
+            let taken = self.take(octets, size);
+            if taken == 0 && (count < wanted || wanted == PIECE) {
+                break;
+            }
+            // Behind a block there is another one, mostly.
+            wanted = if self.at > end { SMALL_PIECE } else { PIECE };
+        }
+        if self.frames > before {
+            self.table.take_in();
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self, hash: u64) -> Option<Place> {
+        self.table.place(hash)
+    }
+
+    /// Where it ends, as far as it was looked at.
+    pub(super) fn octets(&self) -> u64 {
+        self.at
+    }
+
+    /// Summaries, those included that others took the place of.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Summaries that are not in blocks.
+    pub(super) fn single_frames(&self) -> usize {
+        self.single_frames
+    }
+
+    /// What these take up.
+    pub(super) fn single_octets(&self) -> u64 {
+        self.single_octets
+    }
+
+    /// Whether it is not worth while to look on.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.garbage > GARBAGE_LIMIT || self.frames > FRAMES_LIMIT
+    }
+
+    /// Takes the frames that octets begin with; how many octets these are.
+    fn take(&mut self, octets: &[u8], size: u64) -> u64 {
+        let start = self.at;
+        loop {
+            let passed = usize::try_from(self.at - start).unwrap_or(usize::MAX);
+            let Some(rest) = octets.get(passed..).filter(|rest| !rest.is_empty()) else { break };
+            let is_last = self.at + rest.len() as u64 >= size;
+            match frame::parse(rest) {
+                Found::Frame(Frame::Summary(hash, _), length) => self.single(hash, length),
+                Found::Frame(Frame::Block(block), length)
+                    if self.at + (length + block.stored) as u64 <= size =>
+                {
+                    for (slot, (hash, _)) in block.entries.iter().enumerate() {
+                        self.table.add(*hash, Place::in_block(self.at, slot));
+                    }
+                    self.frames += block.entries.len();
+                    self.at += (length + block.stored) as u64;
+                }
+                Found::Beginning(_) if !is_last || frame::next(rest).is_none() => break,
+                _ => self.pass_over(frame::next(rest).unwrap_or(rest.len())),
+            }
+        }
+        self.at - start
+    }
+
+    fn single(&mut self, hash: u64, length: usize) {
+        self.table.add(hash, Place::single(self.at));
+        self.frames += 1;
+        self.single_frames += 1;
+        self.single_octets += length as u64;
+        self.at += length as u64;
+    }
+
+    fn pass_over(&mut self, octets: usize) {
+        self.garbage += octets as u64;
+        self.at += octets as u64;
+    }
+}
+
+/// Reads as much as fits, or up to the end of the file.
+pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut count = 0;
+    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}

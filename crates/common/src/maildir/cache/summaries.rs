@@ -1,0 +1,154 @@
+//! Summaries of a mailbox's messages, as one session reads them and adds to them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mail_proto::mailbox::Uid;
+
+use crate::disk::Dir;
+
+use super::super::StoreError;
+use super::super::mailbox::{Mailbox, Pin};
+use super::super::name;
+use super::frame;
+use super::pieces::Pieces;
+
+/// Summaries of a mailbox's messages: those of its cache, and those that wait to be added to it.
+///
+/// What cannot be read or written is missing, and nothing else: there are no errors.
+#[derive(Debug)]
+pub struct Summaries {
+    mailbox: Arc<Mailbox>,
+    pin: Pin,
+    pieces: Pieces,
+    notice: Notice,
+    /// Frames that wait to be appended.
+    waiting: Vec<u8>,
+}
+
+/// Whether the file was looked at since the last question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    None,
+    Taken,
+}
+
+/// So much is appended at once.
+const WAITING: usize = 256 * 1024;
+
+impl Summaries {
+    pub(in super::super) fn new(mailbox: Arc<Mailbox>, pin: Pin) -> Self {
+        let (pieces, waiting) = (Pieces::default(), Vec::new());
+        Self { mailbox, pin, pieces, notice: Notice::None, waiting }
+    }
+
+    /// Puts the summary of a message in place of what is in `summary`, if there is one; whether
+    /// it is. Reads nothing of the message.
+    pub fn read(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
+        if self.notice == Notice::None {
+            self.notice = Notice::Taken;
+            if let Ok(dir) = self.dir() {
+                self.mailbox.cache().follow(&dir);
+            }
+        }
+        summary.clear();
+        let Some(hash) = self.hash(uid) else { return false };
+        let Some((file, place)) = self.mailbox.cache().place(hash) else { return false };
+        let Some(found) = self.pieces.summary(&file, hash, place) else { return false };
+        summary.extend_from_slice(found);
+        true
+    }
+
+    /// Takes the summary of a message, to be added to the cache.
+    pub fn keep(&mut self, uid: Uid, summary: &[u8]) {
+        let Some(hash) = self.hash(uid) else { return };
+        frame::append_summary(&mut self.waiting, hash, summary);
+        if self.waiting.len() >= WAITING {
+            self.append();
+        }
+    }
+
+    /// A question was answered: adds what waits. The next one looks for what others added.
+    pub fn settle(&mut self) {
+        self.append();
+        self.notice = Notice::None;
+    }
+
+    /// Gives buffers back, for a session that may be idle now for hours. Where the cache should be
+    /// written anew, a thread does it.
+    pub fn rest(&mut self) {
+        self.settle();
+        self.pieces = Pieces::default();
+        self.waiting = Vec::new();
+        let messages = self.mailbox.known().snapshot().messages.len();
+        let cache = self.mailbox.cache();
+        if cache.is_due(messages) && cache.may_try() {
+            rewrite_apart(&self.mailbox);
+        }
+    }
+
+    /// Adds the summaries of messages that were copied to the cache of the target; `pairs` are old
+    /// and new UIDs.
+    pub(in super::super) fn copy_to(mut self, mut target: Self, pairs: &[(Uid, Uid)]) {
+        let mut summary = Vec::new();
+        for (old, new) in pairs {
+            if self.read(*old, &mut summary) {
+                target.keep(*new, &summary);
+            }
+        }
+        target.append();
+    }
+
+    fn append(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Ok(dir) = self.dir() {
+            super::append(&dir, &self.waiting);
+        }
+        self.waiting.clear();
+    }
+
+    fn dir(&self) -> Result<Dir, StoreError> {
+        Ok(self.mailbox.folders()?.dir)
+    }
+
+    fn hash(&self, uid: Uid) -> Option<u64> {
+        let known = self.mailbox.known();
+        self.pin.check(&known.snapshot()).ok()?;
+        known.file(uid).map(|file| name::hash(name::base(&file.name)))
+    }
+}
+
+/// Writes a mailbox's cache anew if that is due: another process may have done it.
+fn rewrite_if_due(mailbox: &Mailbox) -> Result<(), StoreError> {
+    let dir = mailbox.folders()?.dir;
+    mailbox.cache().follow(&dir);
+    let hashes: Vec<u64> = {
+        let known = mailbox.known();
+        known.live().iter().map(|live| name::hash(name::base(&live.file.name))).collect()
+    };
+    if !mailbox.cache().is_due(hashes.len()) {
+        return Ok(());
+    }
+    Ok(mailbox.cache().rewrite(&dir, hashes)?)
+}
+
+/// Writes a mailbox's cache anew in a thread of its own, one at a time in a process: else it stays
+/// due. A process that ends meanwhile leaves a temporary file.
+fn rewrite_apart(mailbox: &Arc<Mailbox>) {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    if BUSY.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let mailbox = Arc::clone(mailbox);
+    let started = std::thread::Builder::new().name("cache".to_owned()).spawn(move || {
+        if let Err(error) = rewrite_if_due(&mailbox) {
+            tracing::debug!(%error, "the cache is not written anew");
+        }
+        BUSY.store(false, Ordering::Release);
+    });
+    if started.is_err() {
+        BUSY.store(false, Ordering::Release);
+    }
+}
