@@ -282,3 +282,115 @@ fn stat(input: &mut Input<'_>) -> Result<Stat> {
     let changed = Stamp { seconds, nanoseconds: input.small()? };
     Ok(Stat { kind, size, device, inode, modified, changed })
 }
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn look(inode: u64) -> Look {
+        let modified = Stamp { seconds: 100, nanoseconds: 7 };
+        let changed = Stamp { seconds: 101, nanoseconds: 300 };
+        let stat = Stat { kind: Kind::Directory, size: 9, device: 2, inode, modified, changed };
+        Look { stat, trust: Trust::RecentByUs }
+    }
+
+    fn marks(new: u64, cur: u64, list: Option<u64>) -> Marks {
+        let looks = Some(Looks { new: look(new), cur: look(cur) });
+        let list = list.map(|inode| Stat { kind: Kind::File, ..look(inode).stat });
+        Marks { looks, list, ..Marks::default() }
+    }
+
+    fn decoded(body: &[u8], marks: &Marks) -> Result<(u64, Vec<Change>)> {
+        let (modseq, changes) = Changes::of(body, marks)?;
+        Ok((modseq, changes.collect::<Result<_>>()?))
+    }
+
+    /// The octets are in files: they must stay what they are.
+    #[test]
+    fn what_is_written() {
+        let mut fact = Fact::new(0x0102_0304_0506_0708, 300);
+        let unknown = Change::Added { uid: 5, flags: Flags::default(), fact, tail: Tail::New };
+        (fact.date, fact.size) = (-2, 5);
+        let flags = Flags { system: 17, keywords: 1 << 7 };
+        let odd = |in_new| Tail::Odd { in_new, text: ":2,P".into() };
+        let before = marks(4, 5, Some(6));
+        let given = [1, 9, 2, 3, 200, 1, 7, 2, 172, 2];
+        let table: [(Change, &[u8]); 12] = [
+            (
+                Change::Added { uid: 130, flags, fact, tail: odd(false) },
+                b"\x01\x82\x01\x11\x80\x01\x08\x07\x06\x05\x04\x03\x02\x01\x03\xac\x02\x05\x02\x04:2,P",
+            ),
+            (
+                unknown,
+                b"\x01\x05\x00\x00\x08\x07\x06\x05\x04\x03\x02\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\
+                  \xac\x02\xff\xff\xff\xff\x0f\x00",
+            ),
+            (Change::Flagged { uid: 1, flags, tail: Tail::Plain }, &[2, 1, 17, 128, 1, 1]),
+            (
+                Change::Flagged { uid: 1, flags, tail: odd(true) },
+                &[2, 1, 17, 128, 1, 3, 4, b':', b'2', b',', b'P'],
+            ),
+            (Change::Gone(300), &[3, 172, 2]),
+            (Change::Keyword(63, "$A".to_owned()), &[4, 63, 2, b'$', b'A']),
+            (Change::Next(1), &[5, 1]),
+            (Change::Recent(2), &[6, 2]),
+            (Change::Reserved(3), &[7, 3]),
+            (Change::Marks(Box::default()), &[8, 0, 0]),
+            (Change::Marks(Box::new(before)), &[8, 0b01_01_01, 0]),
+            (Change::Boot([9; 16]), &[9; 17]),
+        ];
+        for (change, expected) in table {
+            let body = encode(u64::MAX - 1, std::slice::from_ref(&change), &before);
+            assert_eq!(body.get(..8).unwrap(), [254, 255, 255, 255, 255, 255, 255, 255]);
+            assert_eq!(body.get(8..).unwrap(), expected, "{change:?}");
+            assert_eq!(decoded(&body, &before), Ok((u64::MAX - 1, vec![change])));
+        }
+        let moved = [Change::Marks(Box::new(marks(4, 3, None)))];
+        let body = encode(0, &moved, &before);
+        assert_eq!(body.get(8..13).unwrap(), [8, 0b00_10_01, 0, 2, given[0]]);
+        assert_eq!(body.get(12..).unwrap(), given);
+        assert_eq!(decoded(&body, &before), Ok((0, moved.to_vec())));
+        assert_eq!(decoded(&body, &Marks::default()), Err(Damaged), "as before, but nothing was");
+    }
+
+    #[test]
+    fn what_says_nothing_is_refused() {
+        let table: [&[u8]; 12] = [
+            &[0],
+            &[10],
+            &[1, 5, 0, 0],
+            &[2, 1, 17, 128, 1],
+            &[2, 1, 17, 128, 1, 4],
+            &[3],
+            &[3, 255, 255, 255, 255, 31],
+            &[4, 1, 3, b'a', b'b'],
+            &[8, 1],
+            &[8, 0b01_00_00, 0],
+            &[8, 0b11, 0],
+            &[9, 1, 2],
+        ];
+        for octets in table {
+            let body = [&[0; 8], octets].concat();
+            assert_eq!(decoded(&body, &Marks::default()), Err(Damaged), "{octets:?}");
+        }
+        assert_eq!(decoded(&[1, 2, 3], &Marks::default()), Err(Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_say_something_or_nothing(
+            kind in 0u8..12,
+            rest in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let body = [&[0; 8], &[kind][..], &rest].concat();
+            if let Ok((modseq, changes)) = decoded(&body, &marks(1, 2, None)) {
+                let again = encode(modseq, &changes, &marks(1, 2, None));
+                prop_assert_eq!(decoded(&again, &marks(1, 2, None)), Ok((modseq, changes)));
+                prop_assert!(again.len() <= body.len());
+            }
+        }
+    }
+}

@@ -290,6 +290,37 @@ fn a_process_that_knows_less_is_not_believed() {
     assert_eq!(behind.follow(&mailbox.dir).unwrap(), Followed::Changed);
 }
 
+/// With a disk that takes nothing, a process goes on with what it knows, and relies on nothing that
+/// a power cut would undo.
+#[test]
+fn what_cannot_be_written_is_known_nevertheless() {
+    let mut mailbox = Mailbox::with(20);
+    mailbox.write(&[Change::Reserved(100)]);
+    let snapshot = mailbox.file(snapshot::FILE);
+    for name in [snapshot::FILE, log::FILE] {
+        mailbox.dir.unlink(name).unwrap();
+        mailbox.dir.create_dir(name).unwrap();
+    }
+    for changes in [vec![Change::Reserved(500), added(21)], vec![Change::Gone(3)]] {
+        mailbox.index.write(&mailbox.dir, changes.clone(), Lasting::Yes).unwrap_err();
+        mailbox.plain.apply(mailbox.index.head.modseq, &changes);
+        mailbox.plain.head.reserved = 100;
+        assert!(mailbox.index.wants_checkpoint());
+        let state = State::of(&mut mailbox.index, &mailbox.dir).unwrap();
+        assert_eq!(state, mailbox.plain.state());
+        assert_eq!(mailbox.index.follow(&mailbox.dir).unwrap(), Followed::Same);
+        assert_eq!(mailbox.index.follow_locked(&mailbox.dir).unwrap(), Followed::Same);
+    }
+    mailbox.dir.remove_dir(snapshot::FILE).unwrap();
+    mailbox.dir.replace(snapshot::FILE, &snapshot).unwrap();
+    assert_eq!(mailbox.other().messages.len(), 20);
+    mailbox.index.checkpoint(&mailbox.dir).unwrap_err();
+    assert_eq!(State::opened(&mailbox.dir), mailbox.plain.state(), "of the snapshot alone");
+    mailbox.dir.remove_dir(log::FILE).unwrap();
+    mailbox.write(&[Change::Reserved(500)]);
+    mailbox.check();
+}
+
 /// With the files made by a newer program, nothing is read and nothing is replaced.
 #[test]
 fn a_newer_version_is_left_alone() {
