@@ -175,12 +175,17 @@ impl Messages {
 }
 
 impl Counts {
+    /// Of at most a piece, counted side by side in fields of 12 bits: this is done for all messages
+    /// whenever a mailbox is opened.
     fn of_all(entries: &[Entry]) -> Self {
+        let spread = |system: u8| {
+            let bits = u64::from(system);
+            (0..Flags::NAMES.len()).fold(0, |all, bit| all | (bits >> bit & 1) << (12 * bit))
+        };
+        let all: u64 = entries.iter().map(|entry| spread(entry.flags.system)).sum();
         let mut counts = Self::default();
-        for entry in entries {
-            for (bit, count) in counts.0.iter_mut().enumerate() {
-                *count += u16::from(entry.flags.system >> bit & 1);
-            }
+        for (bit, count) in counts.0.iter_mut().enumerate() {
+            *count = u16::try_from(all >> (12 * bit) & 0xfff).unwrap_or_default();
         }
         counts
     }

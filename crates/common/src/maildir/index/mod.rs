@@ -190,8 +190,12 @@ pub(super) fn next_modseq(last: u64) -> u64 {
     last.saturating_add(1).max(time::now_micros()).min(apply::MODSEQ)
 }
 
-/// More octets of a log than this are too many, if they are a quarter of the snapshot too.
-const LONG_LOG: u64 = 1 << 20;
+/// More octets of a log than this are too many, if they are a good part of the snapshot too: 8,000
+/// changes take as long to read as a snapshot of a million messages.
+const LONG_LOG: u64 = 1 << 19;
+
+/// Of what part of the snapshot.
+const PART: u64 = 32;
 
 impl Index {
     /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
@@ -265,7 +269,7 @@ impl Index {
     /// there is something that is in memory only.
     pub(super) fn wants_checkpoint(&self) -> bool {
         let log = self.position.offset;
-        self.step != Step::In || log > LONG_LOG && log > self.snapshot.size / 4
+        self.step != Step::In || log > LONG_LOG && log > self.snapshot.size / PART
     }
 
     /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and

@@ -3,6 +3,9 @@
 use super::*;
 use crate::maildir::index::{log, snapshot};
 
+/// What others do to the log.
+type Way = (&'static str, fn(&Mailbox));
+
 impl Mailbox {
     /// One with so many messages, in the snapshot and not in the log.
     fn with(count: Uid) -> Self {
@@ -145,7 +148,7 @@ fn what_is_learnt_lasts_from_the_next_checkpoint() {
 /// the next write mends it.
 #[test]
 fn a_log_that_is_lost_is_noticed() {
-    let ways: [(&str, fn(&Mailbox)); 6] = [
+    let ways: [Way; 6] = [
         ("deleted", |mailbox| mailbox.dir.unlink(log::FILE).unwrap()),
         ("emptied", |mailbox| cut(mailbox, 0)),
         ("cut", |mailbox| cut(mailbox, mailbox.file(log::FILE).len() - 1)),
@@ -174,7 +177,7 @@ fn a_log_that_is_lost_is_noticed() {
 /// The same, between the last look and the write.
 #[test]
 fn nothing_is_written_behind_what_others_wrote() {
-    let ways: [(&str, fn(&Mailbox)); 4] = [
+    let ways: [Way; 4] = [
         ("deleted", |mailbox| mailbox.dir.unlink(log::FILE).unwrap()),
         ("cut", |mailbox| cut(mailbox, mailbox.file(log::FILE).len() - 1)),
         ("longer", |mailbox| mailbox.dir.append(log::FILE).unwrap().write(&[0; 9]).unwrap()),
