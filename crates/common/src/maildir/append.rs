@@ -4,18 +4,20 @@
 
 use std::sync::Arc;
 
-use mail_proto::imap::fetch::Summing;
+use mail_proto::mailbox::Flags;
 
-use crate::disk::{self, NewFile};
+use crate::disk::NewFile;
 
 use super::StoreError;
-use super::cache;
+use super::admit::Newcomer;
 use super::held::Held;
+use super::index::Tail;
+use super::keywords::Room;
 use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
-use super::name::{self, Marks};
-use super::scan::{self, Folders, Place};
+use super::name;
+use super::scan::Folders;
 use super::store::{Located, NewMessage};
 use super::watch;
 
@@ -67,20 +69,7 @@ impl Appending {
     pub fn commit(mut self) -> Result<Located, StoreError> {
         self.finish()?;
         let mailbox = Arc::clone(&self.mailbox);
-        let mut held = mailbox.hold()?;
-        let marks = new_marks(&mut held, &self.message)?;
-        held.write(1)?;
-        let before = Looks::at(&held.folders)?;
-        let file = self.place(&name::unique(), &marks);
-        self.put(&file)?;
-        let place = file.place;
-        let added = file.name.clone();
-        let uids = held.admit(vec![file], before).inspect_err(|_| {
-            // Nobody gets a UID for it, so nobody is told that it is there.
-            let _ = held.folders.at(place).unlink(&*added);
-        });
-        let uid = uids?.first().copied().expect("one file has one UID");
-        Ok(Located { uid_validity: held.snapshot().uid_validity, uid })
+        mailbox.commits.join(&mailbox, self)
     }
 
     /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.
@@ -89,19 +78,21 @@ impl Appending {
     /// replaced: what has it is the message, whole, for it was synced before it got it.
     pub fn deliver(mut self) -> Result<Delivery, StoreError> {
         self.finish()?;
-        let marks = match self.message.flags.keywords.as_slice() {
-            [] => Marks::new(self.message.flags.system, 0),
-            _ => new_marks(&mut self.mailbox.hold()?, &self.message)?,
+        let flags = match self.message.flags.keywords.as_slice() {
+            [] => Flags { system: self.message.flags.system, keywords: 0 },
+            _ => flags(&mut self.mailbox.hold()?, &self.message)?,
         };
         let id = self.message.delivery_id.take();
-        let file = self.place(&id.as_ref().map_or_else(name::unique, name::of_delivery), &marks);
+        let unique = id.as_ref().map_or_else(name::unique, name::of_delivery);
+        let file = self.newcomer(&unique, flags).file;
         let dir = self.folders.at(file.place).clone();
-        let mailbox = Arc::clone(&self.mailbox);
-        match self.put(&file) {
-            Ok(()) => {
-                watch::tell(mailbox.path());
-                Ok(Delivery::Made)
-            }
+        let put = self.file.move_to(&dir, &file.name).and_then(|()| {
+            dir.sync().inspect_err(|_| {
+                let _ = dir.unlink(&file.name);
+            })
+        });
+        match put {
+            Ok(()) => Ok(Delivery::Made),
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
                 dir.sync()?;
@@ -124,21 +115,23 @@ impl Appending {
         }
     }
 
-    /// Where it goes, under a name that begins with `unique`.
-    fn place(&self, unique: &str, marks: &Marks) -> scan::Located {
-        located(&format!("{unique},S={},W={}", self.lines.stored, self.lines.wire), marks)
+    /// The message, in its place under a name that begins with `unique`.
+    fn newcomer(&self, unique: &str, flags: Flags) -> Newcomer {
+        let base = format!("{unique},S={},W={}", self.lines.stored, self.lines.wire);
+        let date = self.message.internal_date;
+        Newcomer { date, ..Newcomer::new(&base, flags, Tail::Plain) }
     }
 
-    /// Gives the file its place, durably.
-    fn put(self, file: &scan::Located) -> disk::Result<()> {
-        if let Some(summary) = self.summing.finish() {
-            cache::add(&self.folders.dir, name::hash(name::base(&file.name)), &summary);
+    /// Gives the file its place, which is not durable yet.
+    fn place(self, held: &mut Held<'_>) -> Result<Newcomer, StoreError> {
+        if !held.folders.are_those(&self.folders)? {
+            // The mailbox was renamed meanwhile, and another has its name.
+            return Err(StoreError::Replaced);
         }
-        let dir = self.folders.at(file.place);
-        self.file.move_to(dir, &*file.name)?;
-        dir.sync().inspect_err(|_| {
-            let _ = dir.unlink(&*file.name);
-        })
+        let flags = flags(held, &self.message)?;
+        let newcomer = self.newcomer(&name::unique(), flags);
+        self.file.move_to(held.folders.at(newcomer.file.place), &newcomer.file.name)?;
+        Ok(newcomer)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -149,20 +142,47 @@ impl Appending {
     }
 }
 
-/// Where a new message goes: without flags it waits in `new`, where it is recent.
-pub(super) fn located(base: &str, marks: &Marks) -> scan::Located {
-    if *marks == Marks::default() {
-        return scan::Located { place: Place::New, name: base.into() };
-    }
-    scan::Located { place: Place::Cur, name: format!("{base}:{marks}").into() }
+/// Puts messages into a mailbox, each with a result of its own.
+pub(super) fn commit_all(
+    mailbox: &Mailbox,
+    messages: Vec<Appending>,
+) -> Vec<Result<Located, StoreError>> {
+    let count = messages.len();
+    let held = mailbox.hold().and_then(|mut held| held.write(count).map(|()| held));
+    let mut held = match held {
+        Ok(held) => held,
+        Err(error) => return (0..count).map(|_| Err(error.again())).collect(),
+    };
+    let before = match Looks::at(&held.folders) {
+        Ok(before) => before,
+        Err(error) => return (0..count).map(|_| Err(error.again())).collect(),
+    };
+    let placed: Vec<Result<Newcomer, StoreError>> =
+        messages.into_iter().map(|message| message.place(&mut held)).collect();
+    let newcomers: Vec<Newcomer> = placed.iter().flatten().cloned().collect();
+    let admitted = held.admit(&newcomers, before).inspect_err(|_| {
+        // Nobody gets a UID for them, so nobody is told that they are there.
+        held.withdraw(&newcomers);
+    });
+    let uid_validity = held.snapshot().uid_validity;
+    let mut uids = admitted.as_deref().unwrap_or_default().iter();
+    let located = |_| match (&admitted, uids.next()) {
+        (Err(error), _) => Err(error.again()),
+        (Ok(_), uid) => {
+            let uid = *uid.expect("each file has a UID");
+            Ok(Located { uid_validity, uid })
+        }
+    };
+    let mut located = located;
+    placed.into_iter().map(|placed| placed.and_then(&mut located)).collect()
 }
 
 /// The flags of a new message. A keyword for which there is no room is left out: the message is
 /// worth more.
-fn new_marks(held: &mut Held<'_>, message: &NewMessage) -> Result<Marks, StoreError> {
-    let (keywords, left) = held.letters(&message.flags.keywords)?;
+fn flags(held: &mut Held<'_>, message: &NewMessage) -> Result<Flags, StoreError> {
+    let (keywords, left) = held.bits(&message.flags.keywords, Room::ForSome)?;
     if !left.is_empty() {
         tracing::warn!(keywords = ?left, "no room for keywords of a new message");
     }
-    Ok(Marks::new(message.flags.system, keywords))
+    Ok(Flags { system: message.flags.system, keywords })
 }

@@ -1,24 +1,35 @@
 //! Messages are copied: one more hard link where both mailboxes are on one file system, so that a
 //! copy costs no space and keeps its INTERNALDATE; else a copy of the bytes.
 
-use mail_proto::mailbox::Uid;
+use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::Dir;
 
 use super::StoreError;
-use super::append::located;
+use super::admit::Newcomer;
 use super::held::Held;
+use super::index::Tail;
+use super::keywords::Room;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
-use super::name::{self, Marks};
-use super::scan::{Folders, Located, Place};
+use super::scan::{Folders, Located};
+use super::{name, tail};
 
 /// A message to copy.
 #[derive(Debug)]
 struct Original {
     uid: Uid,
     file: Located,
-    marks: Marks,
+    flags: Flags,
+    tail: Tail,
+    date: Option<i64>,
+}
+
+/// The messages to copy, and the names of their keywords.
+#[derive(Debug)]
+struct Originals {
+    folders: Folders,
+    messages: Vec<Original>,
     keywords: Vec<String>,
 }
 
@@ -33,79 +44,97 @@ pub(super) fn copy(
     uids: &[Uid],
     target: &Mailbox,
 ) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-    let from = source.folders()?;
     let originals = originals(source, pin, uids)?;
     let mut held = target.hold()?;
-    let mut marks = Vec::with_capacity(originals.len());
-    for original in &originals {
-        marks.push(target_marks(&mut held, original)?);
-    }
-    held.write(originals.len())?;
+    let translation = Translation::of(&originals, &mut held)?;
+    held.write(originals.messages.len())?;
     let before = Looks::at(&held.folders)?;
-    let mut copies = Vec::with_capacity(originals.len());
-    let made = make(&mut held, &from, &originals, &marks, &mut copies).and_then(|()| {
-        let files = copies.iter().map(|(_, file): &(Uid, Located)| file.clone()).collect();
-        held.admit(files, before)
+    let mut copies = Vec::with_capacity(originals.messages.len());
+    let made = make(&mut held, &originals, &translation, &mut copies).and_then(|uids| {
+        let numbers = held.admit(&copies, before)?;
+        Ok(uids.into_iter().zip(numbers).collect())
     });
-    let numbers = made.inspect_err(|_| {
-        for (_, file) in &copies {
-            let _ = held.folders.at(file.place).unlink(&*file.name);
-        }
-    })?;
-    let pairs = copies.iter().map(|(uid, _)| *uid).zip(numbers).collect();
+    let pairs = made.inspect_err(|_| held.withdraw(&copies))?;
     Ok((held.snapshot().uid_validity, pairs))
 }
 
-fn originals(source: &Mailbox, pin: Pin, uids: &[Uid]) -> Result<Vec<Original>, StoreError> {
-    source.sync()?;
-    let known = source.known();
-    pin.check(&known.snapshot())?;
-    let original = |uid: &Uid| {
-        let file = known.file(*uid)?.clone();
-        let marks = Marks::of(&file.name);
-        let keywords = known.keyword_names(&marks);
-        Some(Original { uid: *uid, file, marks, keywords })
-    };
-    let mut originals: Vec<Original> = uids.iter().filter_map(original).collect();
-    originals.sort_by_key(|original| original.uid);
-    originals.dedup_by_key(|original| original.uid);
-    Ok(originals)
-}
-
-/// The flags of a copy, in the target's letters; keywords that have no room there are left out.
-fn target_marks(held: &mut Held<'_>, original: &Original) -> Result<Marks, StoreError> {
-    let (keywords, left) = held.letters(&original.keywords)?;
-    if !left.is_empty() {
-        tracing::warn!(keywords = ?left, "no room for keywords of a copied message");
+fn originals(source: &Mailbox, pin: Pin, uids: &[Uid]) -> Result<Originals, StoreError> {
+    let mut held = source.hold_of(pin)?;
+    let mut uids = uids.to_vec();
+    uids.sort_unstable();
+    uids.dedup();
+    let mut names = held.names()?;
+    let mut messages = Vec::with_capacity(uids.len());
+    for uid in uids {
+        let mut file = Located::default();
+        let Some(live) = held.locate(&mut names, uid, &mut file)? else { continue };
+        messages.push(Original {
+            uid,
+            file,
+            flags: live.flags,
+            tail: live.tail,
+            date: live.fact.known_date(),
+        });
     }
-    let mut marks = original.marks.clone();
-    marks.keywords = keywords;
-    Ok(marks)
+    let keywords = held.index().head.keywords.clone();
+    Ok(Originals { folders: held.into_folders(), messages, keywords })
 }
 
-/// Makes the files, and makes them last.
+/// Which bit of the target each keyword of the source has.
+#[derive(Debug)]
+struct Translation {
+    bits: Vec<Option<u64>>,
+}
+
+impl Translation {
+    /// Keywords for which there is no room in the target are left out.
+    fn of(originals: &Originals, held: &mut Held<'_>) -> Result<Self, StoreError> {
+        let used = originals.messages.iter().fold(0, |used, message| used | message.flags.keywords);
+        let names = originals.keywords.iter().enumerate();
+        let used: Vec<String> =
+            names.filter(|(bit, _)| used & 1 << bit != 0).map(|(_, name)| name.clone()).collect();
+        let (_, left) = held.bits(&used, Room::ForSome)?;
+        if !left.is_empty() {
+            tracing::warn!(keywords = ?left, "no room for keywords of a copied message");
+        }
+        let known = &held.index().head.keywords;
+        let bit = |name: &String| {
+            let same = |known: &String| known.eq_ignore_ascii_case(name);
+            used.contains(name).then(|| known.iter().position(same)).flatten().map(|bit| 1 << bit)
+        };
+        Ok(Self { bits: originals.keywords.iter().map(bit).collect() })
+    }
+
+    fn flags(&self, flags: Flags) -> Flags {
+        let all = self.bits.iter().enumerate();
+        let marked = all.filter(|(bit, _)| flags.keywords & 1 << bit != 0);
+        let keywords = marked.fold(0, |keywords, (_, bit)| keywords | bit.unwrap_or_default());
+        Flags { system: flags.system, keywords }
+    }
+}
+
+/// Makes the files, which do not last yet. Returns the UIDs of the originals.
 fn make(
     held: &mut Held<'_>,
-    from: &Folders,
-    originals: &[Original],
-    marks: &[Marks],
-    copies: &mut Vec<(Uid, Located)>,
-) -> Result<(), StoreError> {
-    for (original, marks) in originals.iter().zip(marks) {
-        held.write(originals.len())?;
+    originals: &Originals,
+    translation: &Translation,
+    copies: &mut Vec<Newcomer>,
+) -> Result<Vec<Uid>, StoreError> {
+    let mut uids = Vec::with_capacity(originals.messages.len());
+    for original in &originals.messages {
+        held.lock.dotlock()?;
         let sizes = name::base(&original.file.name).split_once(',').map_or("", |(_, sizes)| sizes);
         let comma = if sizes.is_empty() { "" } else { "," };
-        let file = located(&format!("{}{comma}{sizes}", name::unique()), marks);
-        if put(from, &original.file, &held.folders, &file)? {
-            copies.push((original.uid, file));
+        let flags = translation.flags(original.flags);
+        let ending = tail::with_flags(&original.tail, flags);
+        let base = format!("{}{comma}{sizes}", name::unique());
+        let copy = Newcomer { date: original.date, ..Newcomer::new(&base, flags, ending) };
+        if put(&originals.folders, &original.file, &held.folders, &copy.file)? {
+            copies.push(copy);
+            uids.push(original.uid);
         }
     }
-    for place in [Place::New, Place::Cur] {
-        if copies.iter().any(|(_, file)| file.place == place) {
-            held.folders.at(place).sync()?;
-        }
-    }
-    Ok(())
+    Ok(uids)
 }
 
 /// Makes one copy; whether the original was still there.
@@ -118,7 +147,7 @@ fn put(
     let mut source = source.clone();
     loop {
         let (dir, into) = (from.at(source.place), to.at(target.place));
-        let made = match dir.link(&*source.name, into, &*target.name) {
+        let made = match dir.link(&source.name, into, &target.name) {
             Err(error) if !error.is_missing() && !error.is_taken() && !error.is_full() => {
                 write_copy(dir, &source.name, to, target)
             }
@@ -145,5 +174,5 @@ fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(
     copy.fill(&mut source)?;
     copy.set_modified(modified.seconds)?;
     copy.sync_with_times()?;
-    Ok(copy.move_to(to.at(target.place), &*target.name)?)
+    Ok(copy.move_to(to.at(target.place), &target.name)?)
 }

@@ -1,16 +1,17 @@
 //! Messages are removed: unlinked, and the directories synced before anybody is told.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use mail_proto::mailbox::{Flags, Snapshot, Uid};
 
 use super::StoreError;
-use super::held::{Held, Unlinked};
+use super::held::Held;
+use super::index::Change;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
-use super::name::Marks;
+use super::names::Names;
 use super::scan::{Located, Place};
+use super::{name, tail};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Copy)]
@@ -30,48 +31,80 @@ pub(super) fn expunge(
 ) -> Result<Arc<Snapshot>, StoreError> {
     let mut held = mailbox.hold_of(pin)?;
     let before = Looks::at(&held.folders)?;
-    let mut places = Vec::new();
-    let mut failed = None;
-    let mut gone = HashSet::new();
-    for uid in uids(&mut held, which) {
-        match held.unlink(uid, |file| is_wanted(file, which)) {
-            Ok(Unlinked::From(place)) => {
-                gone.insert(uid);
-                places.push(place);
-            }
-            Ok(Unlinked::Before) => {
-                gone.insert(uid);
-            }
-            Ok(Unlinked::Kept) => {}
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
+    let mut removing = Removing {
+        names: held.names()?,
+        file: Located::default(),
+        places: Vec::new(),
+        changes: Vec::new(),
+    };
+    let uids = uids(&mut held, which);
+    let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));
+    held.sync_places(removing.places.iter().copied())?;
+    if !removing.changes.is_empty() {
+        held.record(removing.changes, before);
     }
-    for place in [Place::New, Place::Cur] {
-        if places.contains(&place) {
-            held.folders.at(place).sync()?;
+    done?;
+    Ok(held.snapshot())
+}
+
+/// Messages that are being removed.
+#[derive(Debug)]
+struct Removing {
+    names: Names,
+    file: Located,
+    /// Directories that files were removed from.
+    places: Vec<Place>,
+    changes: Vec<Change>,
+}
+
+impl Removing {
+    /// Removes a message's file, if it is still to go under the name that it has now.
+    fn remove(
+        &mut self,
+        held: &mut Held<'_>,
+        uid: Uid,
+        which: Which<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(live) = held.locate(&mut self.names, uid, &mut self.file)? else { return Ok(()) };
+        let (mut flags, mut tail) = (live.flags, live.tail);
+        loop {
+            if matches!(which, Which::Deleted(_)) && !flags.has(Flags::DELETED) {
+                if flags != live.flags {
+                    self.changes.push(Change::Flagged { uid, flags, tail });
+                }
+                return Ok(());
+            }
+            match held.folders.at(self.file.place).unlink(&self.file.name) {
+                Ok(()) => {
+                    if !self.places.contains(&self.file.place) {
+                        self.places.push(self.file.place);
+                    }
+                    break;
+                }
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some(found) = held.folders.find(name::base(&self.file.name))? else { break };
+            (flags, tail) = tail::of(found.place, &found.name);
+            flags.keywords |= live.flags.keywords & !tail::LETTERS;
+            self.file = found;
         }
-    }
-    held.known().remove(&gone);
-    held.changed(before)?;
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(held.snapshot()),
+        self.changes.push(Change::Gone(uid));
+        Ok(())
     }
 }
 
+/// In order, so that their lines are read in one go.
 fn uids(held: &mut Held<'_>, which: Which<'_>) -> Vec<Uid> {
-    match which {
+    let mut uids = match which {
         Which::These(uids) | Which::Deleted(Some(uids)) => uids.to_vec(),
-        Which::Deleted(None) => held.known().live().iter().map(|live| live.uid).collect(),
-    }
-}
-
-fn is_wanted(file: &Located, which: Which<'_>) -> bool {
-    match which {
-        Which::These(_) => true,
-        Which::Deleted(_) => Marks::of(&file.name).system & Flags::DELETED != 0,
-    }
+        Which::Deleted(None) => {
+            let messages = held.index().messages.iter();
+            let deleted = messages.filter(|entry| entry.flags.has(Flags::DELETED));
+            deleted.map(|entry| entry.uid).collect()
+        }
+    };
+    uids.sort_unstable();
+    uids.dedup();
+    uids
 }

@@ -1,18 +1,23 @@
 //! Flags: they are in the files' names, so changing them is renaming.
+//!
+//! Renames are not synced: IMAP promises nothing about flags, Dovecot does the same, and after a
+//! power cut the names are listed again and count.
 
 use std::sync::Arc;
 
-use mail_proto::mailbox::{Change, FlagChange, Snapshot, Uid};
+use mail_proto::mailbox::{self, FlagChange, Flags, Snapshot, Uid};
 
 use super::StoreError;
 use super::held::Held;
+use super::index::{Change, Tail};
+use super::keywords::{self, Room};
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
-use super::name::{self, Marks};
-use super::scan::{Located, Place};
+use super::names::Names;
+use super::scan::Located;
+use super::{name, tail};
 
-/// Changes flags; UIDs that are gone are passed over. Flags are not synced: IMAP promises nothing
-/// about them, and a rename that is lost leaves the old ones.
+/// Changes flags; UIDs that are gone are passed over.
 pub(super) fn change(
     mailbox: &Mailbox,
     pin: Pin,
@@ -20,71 +25,169 @@ pub(super) fn change(
     change: &FlagChange,
 ) -> Result<Arc<Snapshot>, StoreError> {
     let mut held = mailbox.hold_of(pin)?;
-    let keywords = letters(&mut held, change)?;
-    let before = Looks::at(&held.folders)?;
-    for uid in uids {
-        held.rename(*uid, |file| {
-            let old = Marks::of(&file.name);
-            let new = changed(&old, change, keywords);
-            if new == old {
-                return file.clone();
-            }
-            let name = format!("{}:{new}", name::base(&file.name)).into();
-            Located { place: Place::Cur, name }
-        })?;
-    }
-    held.changed(before)?;
+    let keywords = bits(&mut held, change)?;
+    pin.check(&held.snapshot())?;
+    let mut marking = Marking::begin(&held)?;
+    let mut uids = uids.to_vec();
+    // Their lines are read in one go.
+    uids.sort_unstable();
+    let done = uids.iter().try_for_each(|uid| {
+        marking.mark(&mut held, *uid, |flags, old| {
+            let new = changed(flags, change, keywords);
+            (new, if new == flags { old.clone() } else { tail::with_flags(old, new) })
+        })
+    });
+    marking.end(&mut held);
+    done?;
     Ok(held.snapshot())
 }
 
-/// Moves all messages from `new` to `cur`: a session was told of them. Returns the first UID that
+/// A session is told of new messages: those in `new` move to `cur`. Returns the first UID that
 /// nobody was told of before.
 pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
-    let mut held = mailbox.hold()?;
-    let first = held.known().recent_from();
-    let before = Looks::at(&held.folders)?;
-    for uid in held.known().uids_in_new() {
-        held.rename(uid, |file| match file.place {
-            Place::Cur => file.clone(),
-            Place::New => Located { place: Place::Cur, name: with_flags(&file.name) },
-        })?;
+    if let Some(first) = nothing_to_claim(mailbox)? {
+        return Ok(first);
     }
-    held.changed(before)?;
-    let next = held.snapshot().uid_next;
-    held.known().unclaimed = next;
+    let mut held = mailbox.hold()?;
+    let first = held.index().head.recent_from;
+    let mut marking = Marking::begin(&held)?;
+    let in_new = held.index().head.in_new.clone();
+    let done = in_new.iter().try_for_each(|uid| {
+        marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old)))
+    });
+    let next = held.index().head.uid_next;
+    marking.changes.push(Change::Recent(next));
+    marking.end(&mut held);
+    done?;
     Ok(first)
 }
 
-/// In `cur` each name says of flags, if only that there are none.
-fn with_flags(name: &str) -> Box<str> {
-    if name.contains(':') { name.into() } else { format!("{name}:2,").into() }
+/// The first UID that nobody was told of, if there is no message from there on.
+fn nothing_to_claim(mailbox: &Mailbox) -> Result<Option<Uid>, StoreError> {
+    mailbox.sync()?;
+    let known = mailbox.known();
+    let head = known.index.as_ref().map(|index| &index.head);
+    let nothing = head.filter(|head| head.in_new.is_empty() && head.recent_from >= head.uid_next);
+    Ok(nothing.map(|head| head.recent_from))
 }
 
-fn letters(held: &mut Held<'_>, change: &FlagChange) -> Result<u64, StoreError> {
-    if change.how == Change::Remove {
-        // A keyword that nobody knows is on no message.
-        return Ok(held.known().known_letters(&change.flags.keywords));
+/// Names that are being changed, and what changed so far.
+#[derive(Debug)]
+pub(super) struct Marking {
+    before: Looks,
+    names: Names,
+    from: Located,
+    to: Located,
+    changes: Vec<Change>,
+}
+
+impl Marking {
+    pub(super) fn begin(held: &Held<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            before: Looks::at(&held.folders)?,
+            names: held.names()?,
+            from: Located::default(),
+            to: Located::default(),
+            changes: Vec::new(),
+        })
     }
-    let (bits, left) = held.letters(&change.flags.keywords)?;
+
+    /// Gives a message other flags, and another end of its name, made of what it has. If another
+    /// program renamed it a moment ago, its new name counts: there may be flags in it.
+    pub(super) fn mark(
+        &mut self,
+        held: &mut Held<'_>,
+        uid: Uid,
+        change: impl Fn(Flags, &Tail) -> (Flags, Tail),
+    ) -> Result<(), StoreError> {
+        let Some(live) = held.locate(&mut self.names, uid, &mut self.from)? else { return Ok(()) };
+        let (mut flags, mut tail) = (live.flags, live.tail.clone());
+        loop {
+            let new = change(flags, &tail);
+            if (flags, &tail) == (live.flags, &live.tail) && (new.0, &new.1) == (flags, &tail) {
+                return Ok(());
+            }
+            tail::locate(name::base(&self.from.name), &new.1, new.0, &mut self.to);
+            match held.rename(&self.from, &self.to)? {
+                Renamed::Done => {
+                    (flags, tail) = new;
+                    self.changes.push(Change::Flagged { uid, flags, tail });
+                    return Ok(());
+                }
+                Renamed::Before(found) => {
+                    (flags, tail) = tail::of(found.place, &found.name);
+                    flags.keywords |= live.flags.keywords & !tail::LETTERS;
+                    self.from = found;
+                }
+                Renamed::Gone => {
+                    self.changes.push(Change::Gone(uid));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Makes all of it known.
+    pub(super) fn end(self, held: &mut Held<'_>) {
+        if !self.changes.is_empty() {
+            held.record(self.changes, self.before);
+        }
+    }
+}
+
+/// What became of a file that was to be renamed.
+#[derive(Debug)]
+pub(super) enum Renamed {
+    /// It has the new name.
+    Done,
+    /// Another program had given it this name.
+    Before(Located),
+    /// It is not there any more.
+    Gone,
+}
+
+impl Held<'_> {
+    /// Renames a message's file.
+    fn rename(&self, from: &Located, to: &Located) -> Result<Renamed, StoreError> {
+        if from == to {
+            return Ok(Renamed::Done);
+        }
+        let (source, target) = (self.folders.at(from.place), self.folders.at(to.place));
+        match source.rename_new(&from.name, target, &to.name) {
+            Ok(()) => Ok(Renamed::Done),
+            // Somebody is just giving it this name, or died while doing so.
+            Err(error) if error.is_taken() && self.folders.are_one(from, to)? => Ok(Renamed::Done),
+            Err(error) if error.is_missing() => {
+                let found = self.folders.find(name::base(&from.name))?;
+                Ok(found.map_or(Renamed::Gone, Renamed::Before))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn bits(held: &mut Held<'_>, change: &FlagChange) -> Result<u64, StoreError> {
+    let named = &change.flags.keywords;
+    if change.how == mailbox::Change::Remove {
+        // A keyword that nobody knows is on no message.
+        return Ok(keywords::bits(&held.index().head.keywords, named).0);
+    }
+    let (bits, left) = held.bits(named, Room::ForAll)?;
     match left.first() {
         Some(keyword) => Err(StoreError::Keywords((*keyword).to_owned())),
         None => Ok(bits),
     }
 }
 
-fn changed(old: &Marks, change: &FlagChange, keywords: u64) -> Marks {
-    let mut marks = old.clone();
+fn changed(old: Flags, change: &FlagChange, keywords: u64) -> Flags {
     let system = change.flags.system;
     match change.how {
-        Change::Replace => (marks.system, marks.keywords) = (system, keywords),
-        Change::Add => {
-            marks.system |= system;
-            marks.keywords |= keywords;
+        mailbox::Change::Replace => Flags { system, keywords },
+        mailbox::Change::Add => {
+            Flags { system: old.system | system, keywords: old.keywords | keywords }
         }
-        Change::Remove => {
-            marks.system &= !system;
-            marks.keywords &= !keywords;
+        mailbox::Change::Remove => {
+            Flags { system: old.system & !system, keywords: old.keywords & !keywords }
         }
     }
-    marks
 }

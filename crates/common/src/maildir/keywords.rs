@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::disk::{Dir, Stat};
 
-use super::StoreError;
+use super::index::Change;
+use super::{StoreError, tail};
 
 /// The file.
 pub(super) const FILE: &str = "dovecot-keywords";
@@ -48,17 +49,67 @@ impl Keywords {
         Ok(dir.replace_newer(FILE, text.as_bytes())?)
     }
 
-    /// The letter of a keyword, as a number; case does not count (RFC 9051, 2.3.2).
-    pub(super) fn letter(&self, keyword: &str) -> Option<usize> {
+    /// Gives keywords letters that no message uses. Returns the new letters, and the keywords for
+    /// which none is left or that cannot be written.
+    pub(super) fn add_all<'k>(
+        &mut self,
+        keywords: &[&'k str],
+        used: u64,
+    ) -> (Vec<usize>, Vec<&'k str>) {
+        let (mut added, mut left) = (Vec::new(), Vec::new());
+        for keyword in keywords {
+            match self.add(keyword, used) {
+                Some(letter) => added.push(letter),
+                None => left.push(*keyword),
+            }
+        }
+        (added, left)
+    }
+
+    /// What these letters change in names of bits; `used` are bits of messages. A letter whose
+    /// name got lost is called `unknown-N`, as Dovecot does; a name that is known is kept where
+    /// there is none in the file.
+    pub(super) fn changes(&self, known: &[String], used: u64) -> Vec<Change> {
+        let named = self.names.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let used = usize::try_from(u64::BITS - (used & tail::LETTERS).leading_zeros());
+        let count = named.max(used.unwrap_or_default());
+        let change = |(letter, name): (usize, &Option<String>)| {
+            let known = known.get(letter);
+            let name = match (name, known) {
+                (Some(name), _) => name.clone(),
+                (None, Some(_)) => return None,
+                (None, None) => format!("unknown-{letter}"),
+            };
+            let bit = u8::try_from(letter).ok()?;
+            (known != Some(&name)).then_some(Change::Keyword(bit, name))
+        };
+        self.names.iter().take(count).enumerate().filter_map(change).collect()
+    }
+
+    /// The letters that bits have by these names.
+    pub(super) fn of(names: &[String]) -> Self {
+        let mut keywords = Self::default();
+        for (letter, (place, name)) in keywords.names.iter_mut().zip(names).enumerate() {
+            if is_keyword(name) && *name != format!("unknown-{letter}") {
+                *place = Some(name.clone());
+            }
+        }
+        keywords
+    }
+
+    /// Whether no letter has a name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.iter().all(Option::is_none)
+    }
+
+    /// Gives a keyword a letter.
+    fn add(&mut self, keyword: &str, used: u64) -> Option<usize> {
         let same = |name: &Option<String>| {
             name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(keyword))
         };
-        self.names.iter().position(same)
-    }
-
-    /// Gives a keyword a letter that no file name uses; `None` if none is left or it cannot be
-    /// written.
-    pub(super) fn add(&mut self, keyword: &str, used: u64) -> Option<usize> {
+        if let Some(letter) = self.names.iter().position(same) {
+            return Some(letter);
+        }
         let free = |(letter, name): (usize, &Option<String>)| {
             (name.is_none() && used & (1 << letter) == 0).then_some(letter)
         };
@@ -68,17 +119,6 @@ impl Keywords {
         }
         *self.names.get_mut(letter)? = Some(keyword.to_owned());
         Some(letter)
-    }
-
-    /// The names by letter, as far as any has one or is used in a file name. A letter whose name
-    /// got lost is called `unknown-N`, as Dovecot does.
-    pub(super) fn shown(&self, used: u64) -> Vec<String> {
-        let named = self.names.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        let marked = usize::try_from(u64::BITS - used.leading_zeros()).unwrap_or_default();
-        let name = |(letter, name): (usize, &Option<String>)| {
-            name.clone().unwrap_or_else(|| format!("unknown-{letter}"))
-        };
-        self.names.iter().take(named.max(marked)).enumerate().map(name).collect()
     }
 
     fn parse(text: &str) -> Self {
@@ -94,12 +134,35 @@ impl Keywords {
     }
 }
 
+/// The bits of keywords by these names, and those that have none; case does not count (RFC 9051,
+/// 2.3.2).
+pub(super) fn bits<'k>(names: &[String], keywords: &'k [String]) -> (u64, Vec<&'k str>) {
+    let (mut bits, mut unknown) = (0, Vec::new());
+    for keyword in keywords {
+        match names.iter().position(|name| name.eq_ignore_ascii_case(keyword)) {
+            Some(bit) => bits |= 1 << bit,
+            None => unknown.push(keyword.as_str()),
+        }
+    }
+    (bits, unknown)
+}
+
+/// For which keywords there must be room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// All, or none is given any.
+    ForAll,
+    /// As many as there are letters left.
+    ForSome,
+}
+
 /// RFC 9051, 9: flag-keyword is an atom.
 fn is_keyword(name: &str) -> bool {
     let special = |c: char| c.is_control() || c.is_whitespace() || "(){%*\"\\]".contains(c);
     (1..=255).contains(&name.len()) && !name.contains(special)
 }
 
+#[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,15 +170,28 @@ mod tests {
     #[test]
     fn letters_have_names() {
         let mut keywords = Keywords::parse("0 foo\n3 $Junk\n26 no\nx y\n1 a b\n");
-        assert_eq!(keywords.shown(0), ["foo", "unknown-1", "unknown-2", "$Junk"]);
-        assert_eq!(keywords.shown(1 << 4).last().map(String::as_str), Some("unknown-4"));
-        assert_eq!(keywords.letter("FOO"), Some(0));
-        assert_eq!(keywords.letter("bar"), None);
-        assert_eq!(keywords.add("bar", 0b10), Some(2), "letter b is in use without a name");
-        assert_eq!(keywords.add("a b", 0), None);
-        for n in 0..23 {
-            assert_eq!(keywords.add(&format!("k{n}"), 0).is_some(), n < 23, "{n}");
-        }
-        assert_eq!(keywords.add("one-too-many", 0), None);
+        let shown = |changes: Vec<Change>| {
+            let name = |change| match change {
+                Change::Keyword(bit, name) => (bit, name),
+                other => panic!("{other:?}"),
+            };
+            changes.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let expected = [(0, "foo"), (1, "unknown-1"), (2, "unknown-2"), (3, "$Junk")];
+        let expected = expected.map(|(bit, name)| (bit, name.to_owned()));
+        assert_eq!(shown(keywords.changes(&[], 0)), expected);
+        let known = ["foo", "bar"].map(str::to_owned);
+        assert_eq!(shown(keywords.changes(&known, 1 << 4)).last().unwrap().1, "unknown-4");
+        assert_eq!(shown(keywords.changes(&known, 0)), expected[2..]);
+        let asked = ["FOO", "new", "Bar"].map(str::to_owned);
+        assert_eq!(bits(&known, &asked), (0b11, vec!["new"]));
+        let (added, left) = keywords.add_all(&["bar", "a b", "FOO"], 0b10);
+        assert_eq!(added, [2, 0], "letter b is in use without a name");
+        assert_eq!(left, ["a b"]);
+        let many: Vec<String> = (0..24).map(|n| format!("k{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let (added, left) = keywords.add_all(&many, 0);
+        assert_eq!((added.len(), left), (23, vec!["k23"]));
+        assert_eq!(Keywords::of(&known), Keywords::parse("0 foo\n1 bar\n"));
     }
 }

@@ -1,36 +1,40 @@
 //! What a process knows of a mailbox.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use mail_proto::mailbox::{Entry, Flags, Snapshot, Uid};
+use mail_proto::mailbox::{Flags, Snapshot, Uid};
 
-use crate::disk::Stat;
+use crate::disk::Dir;
 
 use super::StoreError;
-use super::keywords::{self, Keywords};
-use super::name::{self, Marks};
-use super::scan::{Folders, Listing, Located, Look, Place};
-use super::uidlist::{self, UidList};
+use super::index::{self, Fact, FactsError, Followed, Index, Marks, Tail};
+use super::names::Names;
+use super::scan::{Folders, Located, Look, Place};
+use super::{keywords, tail, uidlist};
 
-/// What is known of a mailbox.
+/// What is known of a mailbox. A million messages take little more than what [`Index`] takes.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    pub(super) list: UidList,
-    pub(super) list_stat: Option<Stat>,
-    pub(super) keywords: Keywords,
-    pub(super) keywords_stat: Option<Stat>,
-    /// How `new` and `cur` looked; `None`: nobody looked yet.
-    pub(super) looks: Option<Looks>,
-    /// In order of UID.
-    live: Vec<Live>,
-    /// The highest UID that anybody was shown.
-    shown: Uid,
-    /// The first UID that no session was told of as recent.
-    pub(super) unclaimed: Uid,
-    /// Sizes that had to be counted.
-    pub(super) sizes: HashMap<Uid, u64>,
+    /// `None`: nobody looked yet.
+    pub(super) index: Option<Index>,
+    /// Whether what is known counts more than the files of the index.
+    pub(super) trust: IndexFiles,
+    /// When all directories were listed last.
+    pub(super) listed: Option<Instant>,
     snapshot: Arc<Snapshot>,
+}
+
+/// Whether the index's files can be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum IndexFiles {
+    /// They can.
+    #[default]
+    Sound,
+    /// They are not what we knew: they are to be written anew from memory.
+    Lost,
+    /// As [`Lost`](Self::Lost), and what messages are besides UIDs and flags was not read yet.
+    NoFacts,
 }
 
 /// How both directories look.
@@ -40,12 +44,17 @@ pub(super) struct Looks {
     pub(super) cur: Look,
 }
 
-/// A message that is there.
+/// A message as it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     pub(super) uid: Uid,
-    pub(super) file: Located,
+    pub(super) flags: Flags,
+    pub(super) fact: Fact,
+    pub(super) tail: Tail,
 }
+
+/// How long a mailbox that is changed by us alone may go without a listing.
+const CONFIRM: Duration = Duration::from_secs(10);
 
 impl Known {
     /// The picture for sessions.
@@ -53,173 +62,154 @@ impl Known {
         Arc::clone(&self.snapshot)
     }
 
-    /// The file of a message.
-    pub(super) fn file(&self, uid: Uid) -> Option<&Located> {
-        let position = self.position(uid)?;
-        self.live.get(position).map(|live| &live.file)
+    /// Takes in what others wrote, without a lock. Whether that is all there is to know: nothing
+    /// changed but by what the index says.
+    pub(super) fn catch_up(&mut self, folders: &Folders) -> Result<bool, StoreError> {
+        if !self.follow(folders, Index::follow)? {
+            return Ok(false);
+        }
+        let mut holds = self.holds(&marks(folders)?);
+        if !holds && self.follow(folders, Index::follow)? {
+            // Somebody may have written just between our two looks.
+            holds = self.holds(&marks(folders)?);
+        }
+        self.picture();
+        Ok(holds)
     }
 
-    /// All messages, in order of UID.
-    pub(super) fn live(&self) -> &[Live] {
-        &self.live
+    /// Reads what others wrote into the index. Whether there is one that counts.
+    pub(super) fn follow(
+        &mut self,
+        folders: &Folders,
+        how: impl Fn(&mut Index, &Dir) -> Result<Followed, StoreError>,
+    ) -> Result<bool, StoreError> {
+        if self.trust != IndexFiles::Sound {
+            return Ok(false);
+        }
+        let Some(index) = &mut self.index else {
+            self.index = Index::open(&folders.index)?;
+            return Ok(self.index.is_some());
+        };
+        if how(index, &folders.index)? != Followed::Lost {
+            return Ok(true);
+        }
+        match Index::open(&folders.index)? {
+            Some(found) if is_later(index, &found) => {
+                self.index = Some(found);
+                Ok(true)
+            }
+            _ => {
+                self.trust = IndexFiles::Lost;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether nothing changed since the index was written; `now` is how the files look.
+    pub(super) fn holds(&self, now: &Marks) -> bool {
+        let Some(index) = &self.index else { return false };
+        let marks = &index.head.marks;
+        self.trust == IndexFiles::Sound
+            && index.head.boot == index::boot()
+            && (marks.list, marks.keywords, marks.more_keywords)
+                == (now.list, now.keywords, now.more_keywords)
+            && self.to_list(now).is_empty()
+    }
+
+    /// Directories that have to be listed. With `cur`, always both.
+    pub(super) fn to_list(&self, now: &Marks) -> &'static [Place] {
+        let then = self.index.as_ref().and_then(|index| index.head.marks.looks);
+        let (Some(then), Some(now)) = (then, now.looks) else { return Looks::BOTH };
+        let rested = self.listed.is_none_or(|listed| listed.elapsed() >= CONFIRM);
+        match (then.new.holds(now.new, rested), then.cur.holds(now.cur, rested)) {
+            (true, true) => &[],
+            (false, true) => &[Place::New],
+            (_, false) => Looks::BOTH,
+        }
+    }
+
+    /// It is another mailbox now.
+    pub(super) fn forget(&mut self) {
+        self.index = None;
+        self.trust = IndexFiles::Sound;
+        self.listed = None;
     }
 
     /// The first UID that no session was told of as recent.
     pub(super) fn recent_from(&self) -> Uid {
-        let new = self.live.iter().find(|live| live.file.place == Place::New);
-        new.map_or(self.list.uid_next, |live| live.uid).max(self.unclaimed)
-    }
-
-    /// Messages whose files are in `new`.
-    pub(super) fn uids_in_new(&self) -> Vec<Uid> {
-        let new = self.live.iter().filter(|live| live.file.place == Place::New);
-        new.map(|live| live.uid).collect()
-    }
-
-    /// The letters of those keywords that have one, as bits.
-    pub(super) fn known_letters(&self, keywords: &[String]) -> u64 {
-        keywords.iter().fold(0, |bits, keyword| bits | self.snapshot.keyword(keyword).unwrap_or(0))
-    }
-
-    /// The names of the keywords in a file's name.
-    pub(super) fn keyword_names(&self, marks: &Marks) -> Vec<String> {
-        let names = self.snapshot.keywords.iter().enumerate();
-        let marked = names.filter(|(bit, _)| marks.keywords & (1 << bit) != 0);
-        marked.map(|(_, name)| name.clone()).collect()
-    }
-
-    fn position(&self, uid: Uid) -> Option<usize> {
-        self.live.binary_search_by_key(&uid, |live| live.uid).ok()
-    }
-
-    /// Whether nothing changed since it was read.
-    pub(super) fn holds(&self, folders: &Folders) -> Result<bool, StoreError> {
-        let Some(looks) = self.looks else { return Ok(false) };
-        Ok(looks.hold(Looks::at(folders)?)
-            && self.list_stat == uidlist::stat(&folders.control)?
-            && self.keywords_stat == keywords::stat(&folders.control)?)
+        self.index.as_ref().map_or(1, |index| index.head.recent_from)
     }
 
     /// Whether nobody looked at the mailbox yet.
     pub(super) fn is_unread(&self) -> bool {
-        self.list.uid_validity == 0
+        self.index.is_none()
     }
 
-    /// Takes a list that was read. Within one UIDVALIDITY, the next UID never goes down.
-    pub(super) fn take_list(&mut self, mut list: UidList) {
-        if list.uid_validity == self.list.uid_validity {
-            list.uid_next = list.uid_next.max(self.list.uid_next);
-            self.list = list;
-        } else {
-            *self = Self { list, ..Self::default() };
+    /// A message, if it is there.
+    pub(super) fn live(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Live>, FactsError> {
+        let Some(index) = &mut self.index else { return Ok(None) };
+        let entry = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
+        let Some(flags) = entry.map(|entry| entry.flags) else { return Ok(None) };
+        let Some(fact) = index.fact(dir, uid)? else { return Ok(None) };
+        let tail = index.tail(&fact);
+        Ok(Some(Live { uid, flags, fact, tail }))
+    }
+
+    /// The name of a message's file is read from the list, into `file`. Whether the list still
+    /// says it where it is known to; if not, it is to be read again.
+    pub(super) fn locate(
+        names: &mut Names,
+        live: &Live,
+        file: &mut Located,
+    ) -> Result<bool, StoreError> {
+        let Some(base) = names.base(live.uid, &live.fact)? else { return Ok(false) };
+        tail::locate(base, &live.tail, live.flags, file);
+        Ok(true)
+    }
+
+    /// The list is not where and what it was: it is to be read again.
+    pub(super) fn forget_list(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.head.marks.list = None;
         }
     }
 
-    /// Joins files with UIDs: the messages that have one, and the files that need one.
-    pub(super) fn join(&self, listing: Listing) -> (Vec<Live>, Vec<Located>) {
-        let records = self.list.records.iter();
-        // Of two lines for one identity, the later one counts.
-        let uids: HashMap<&str, Uid> = records.map(|record| (&*record.base, record.uid)).collect();
-        let (mut live, mut newcomers) = (Vec::with_capacity(listing.len()), Vec::new());
-        for (base, file) in listing {
-            match uids.get(&*base) {
-                Some(uid) if *uid > self.shown || self.file(*uid).is_some() => {
-                    live.push(Live { uid: *uid, file });
-                }
-                _ => newcomers.push(file),
-            }
+    /// What was seen of the directories counts no more: they are to be listed.
+    pub(super) fn forget_looks(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.head.marks.looks = None;
         }
-        live.sort_unstable_by_key(|live| live.uid);
-        (live, newcomers)
-    }
-
-    /// Whether a listing has all messages; for who looks for the first time, all that have a UID.
-    pub(super) fn are_all_in(&self, listing: &Listing) -> bool {
-        let mut live = self.live.iter().map(|live| name::base(&live.file.name));
-        let mut listed = self.list.records.iter().map(|record| &*record.base);
-        let is_first = self.live.is_empty();
-        live.all(|base| listing.contains_key(base))
-            && (!is_first || listed.all(|base| listing.contains_key(base)))
-    }
-
-    /// These are the messages now.
-    pub(super) fn show(&mut self, live: Vec<Live>) {
-        self.live = live;
-        self.picture();
-    }
-
-    /// These messages came, with UIDs above all others.
-    pub(super) fn add(&mut self, live: Vec<Live>) {
-        self.live.extend(live);
-    }
-
-    /// A message has another file name now.
-    pub(super) fn moved(&mut self, uid: Uid, file: Located) {
-        let live = self.position(uid).and_then(|position| self.live.get_mut(position));
-        if let Some(live) = live {
-            live.file = file;
-        }
-    }
-
-    /// These messages are gone.
-    pub(super) fn remove(&mut self, uids: &HashSet<Uid>) {
-        self.live.retain(|live| !uids.contains(&live.uid));
-        self.sizes.retain(|uid, _| !uids.contains(uid));
-    }
-
-    /// Directories that have to be listed.
-    pub(super) fn changed_places(&self, now: Looks) -> Vec<Place> {
-        let holds = |place| self.looks.is_some_and(|looks| looks.of(place).holds(now.of(place)));
-        [Place::New, Place::Cur].into_iter().filter(|place| !holds(*place)).collect()
-    }
-
-    /// The files in the other directories.
-    pub(super) fn files_outside(&self, places: &[Place]) -> Listing {
-        let outside = self.live.iter().filter(|live| !places.contains(&live.file.place));
-        outside.map(|live| (name::base(&live.file.name).into(), live.file.clone())).collect()
-    }
-
-    /// Whether it is about these directories, and not about others that had their names.
-    pub(super) fn is_of(&self, folders: &Folders) -> Result<bool, StoreError> {
-        let Some(looks) = self.looks else { return Ok(false) };
-        Ok(looks.cur.is_same_directory(Look::at(&folders.cur)?))
-    }
-
-    /// Keywords that file names use.
-    pub(super) fn used_keywords(&self) -> u64 {
-        self.live.iter().fold(0, |used, live| used | Marks::of(&live.file.name).keywords)
     }
 
     /// Makes the picture for sessions; the old one stays if it is the same.
     pub(super) fn picture(&mut self) {
-        let mut used = 0;
-        let entry = |live: &Live| {
-            let marks = Marks::of(&live.file.name);
-            used |= marks.keywords;
-            let flags = Flags { system: marks.system, keywords: marks.keywords };
-            Entry { uid: live.uid, flags }
-        };
-        let messages = self.live.iter().map(entry).collect();
-        let names = self.keywords.shown(used);
-        let keywords = match self.snapshot.keywords.as_ref() == names {
-            true => Arc::clone(&self.snapshot.keywords),
-            false => names.into(),
-        };
-        let snapshot = Snapshot {
-            uid_validity: self.list.uid_validity,
-            uid_next: self.list.uid_next,
-            modseq: 0,
-            keywords,
-            messages,
-        };
-        self.shown = self.shown.max(self.live.last().map_or(0, |live| live.uid));
-        if *self.snapshot != snapshot {
-            self.snapshot = Arc::new(snapshot);
+        let Some(index) = &self.index else { return };
+        let (head, old) = (&index.head, &*self.snapshot);
+        let is_same = (old.uid_validity, old.uid_next, old.modseq)
+            == (head.uid_validity, head.uid_next, head.modseq)
+            && old.messages.len() == index.messages.len()
+            && *old.keywords == *head.keywords;
+        if is_same {
+            return;
         }
+        let keywords = match *old.keywords == *head.keywords {
+            true => Arc::clone(&old.keywords),
+            false => head.keywords.as_slice().into(),
+        };
+        self.snapshot = Arc::new(Snapshot {
+            uid_validity: head.uid_validity,
+            uid_next: head.uid_next,
+            modseq: head.modseq,
+            keywords,
+            messages: index.messages.clone(),
+        });
     }
 }
 
 impl Looks {
+    /// Both directories.
+    pub(super) const BOTH: &'static [Place] = &[Place::New, Place::Cur];
+
     /// How both look now.
     pub(super) fn at(folders: &Folders) -> Result<Self, StoreError> {
         Ok(Self { new: Look::at(&folders.new)?, cur: Look::at(&folders.cur)? })
@@ -233,20 +223,40 @@ impl Looks {
         })
     }
 
-    /// Whether neither has to be listed again; `now` is how they look now.
+    /// Whether neither changed; `now` is how they look now.
     pub(super) fn hold(self, now: Self) -> bool {
-        self.new.holds(now.new) && self.cur.holds(now.cur)
+        self.new.holds(now.new, true) && self.cur.holds(now.cur, true)
     }
 
     /// Whether one had changed just before.
     pub(super) fn were_recent(self) -> bool {
         self.new.was_recent() || self.cur.was_recent()
     }
+}
 
-    fn of(self, place: Place) -> Look {
-        match place {
-            Place::New => self.new,
-            Place::Cur => self.cur,
-        }
+/// How all files look now.
+pub(super) fn marks(folders: &Folders) -> Result<Marks, StoreError> {
+    Ok(Marks {
+        looks: Some(Looks::at(folders)?),
+        list: uidlist::stat(&folders.control)?,
+        keywords: keywords::stat(&folders.control)?,
+        more_keywords: None,
+    })
+}
+
+/// Whether an index that was found is what became of ours: nothing goes back that sessions saw. An
+/// old copy that somebody put there is not.
+fn is_later(ours: &Index, found: &Index) -> bool {
+    if ours.head.uid_validity != found.head.uid_validity {
+        return true;
     }
+    let reaches = found.head.modseq >= ours.head.modseq && found.head.uid_next >= ours.head.uid_next;
+    let mut old = ours.messages.iter().map(|entry| entry.uid).peekable();
+    let mut found = found.messages.iter().map(|entry| entry.uid);
+    let next = ours.head.uid_next;
+    reaches
+        && found.by_ref().take_while(|uid| *uid < next).all(|uid| {
+            while old.next_if(|known| *known < uid).is_some() {}
+            old.peek() == Some(&uid)
+        })
 }

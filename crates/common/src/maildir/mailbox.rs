@@ -1,17 +1,9 @@
 //! What a process knows of a mailbox, shared by all its sessions, and how it is brought up to date.
 //!
-//! Truth is on the disk: file names in `new` and `cur`, UIDs in `dovecot-uidlist`. What is kept in
-//! memory is good as long as the time stamps of these are as they were. If they are not, the lock
-//! among our processes is taken, and list and directories are read and joined:
-//!
-//! - A file whose identity has a UID keeps it. But a UID that was shown and then seen to be gone
-//!   never comes back, even if its file does (somebody restored a backup): the file gets a new one.
-//! - A file without a UID gets the next one, in order of arrival, written down durably before
-//!   anybody is told.
-//! - A UID without a file is gone. The line stays until a quarter of all lines is such.
-//!
-//! A file that a foreign program renames while we list may be missed: before a message counts as
-//! gone, it is looked for a second time.
+//! Truth is on the disk: file names in `new` and `cur`, UIDs in `dovecot-uidlist`. Whoever wants to
+//! know how a mailbox looks reads on in the index, without a lock, and compares how the files look
+//! with how they looked when the index was last written. If they are the same, that is all. If they
+//! are not, the lock among our processes is taken, and what changed is read and listed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,11 +14,13 @@ use mail_proto::mailbox::Snapshot;
 use crate::disk::Dir;
 
 use super::StoreError;
-use super::cache::Cache;
+use super::commits::Commits;
 use super::held::Held;
-use super::known::Known;
+use super::index::FactsError;
+use super::known::{Known, Live};
+use super::names::Names;
 use super::places::Places;
-use super::scan::Folders;
+use super::scan::{Folders, Located};
 
 /// A mailbox in this process.
 #[derive(Debug)]
@@ -37,7 +31,8 @@ pub(super) struct Mailbox {
     /// Where `dovecot-uidvalidity` of the user is.
     home: PathBuf,
     known: Mutex<Known>,
-    cache: Cache,
+    /// Those who add messages.
+    pub(super) commits: Commits,
 }
 
 /// Under which UIDVALIDITY the UIDs were given that somebody names. Under another one they are
@@ -79,7 +74,7 @@ impl Mailbox {
             places: places.clone(),
             home: home.to_owned(),
             known: Mutex::default(),
-            cache: Cache::default(),
+            commits: Commits::default(),
         })
     }
 
@@ -111,9 +106,9 @@ impl Mailbox {
 
     /// How it looks now.
     pub(super) fn sync(&self) -> Result<Arc<Snapshot>, StoreError> {
-        let known = self.known();
+        let mut known = self.known();
         let folders = self.folders()?;
-        if known.holds(&folders)? {
+        if known.catch_up(&folders)? {
             return Ok(known.snapshot());
         }
         Ok(Held::take(self, known, folders)?.snapshot())
@@ -131,6 +126,44 @@ impl Mailbox {
         let held = self.hold()?;
         pin.check(&held.snapshot())?;
         Ok(held)
+    }
+
+    /// A message, as far as it is known; `None` if it is gone.
+    pub(super) fn live(&self, pin: Pin, uid: Uid) -> Result<Option<Live>, StoreError> {
+        let mut known = self.known();
+        if known.is_unread() {
+            drop(known);
+            pin.check(&*self.sync()?)?;
+            known = self.known();
+        }
+        pin.check(&known.snapshot())?;
+        let index = Dir::open(&self.places.index)?;
+        match known.live(&index, uid) {
+            Ok(live) => Ok(live),
+            Err(FactsError::Store(error)) => Err(error),
+            Err(FactsError::Replaced | FactsError::Damaged) => {
+                drop(known);
+                self.hold_of(pin)?.live(uid)
+            }
+        }
+    }
+
+    /// The file of a message, as far as it is known; `None` if it is gone.
+    pub(super) fn file(
+        &self,
+        pin: Pin,
+        uid: Uid,
+        folders: &Folders,
+    ) -> Result<Option<Located>, StoreError> {
+        let Some(live) = self.live(pin, uid)? else { return Ok(None) };
+        let mut file = Located::default();
+        let mut names = Names::open(&folders.control)?;
+        if Known::locate(&mut names, &live, &mut file)? {
+            return Ok(Some(file));
+        }
+        let mut held = self.hold_of(pin)?;
+        let mut names = held.names()?;
+        Ok(held.locate(&mut names, uid, &mut file)?.map(|_| file))
     }
 
     /// What is known, which may be old.

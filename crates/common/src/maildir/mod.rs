@@ -5,8 +5,9 @@
 //! signatures is about Maildir: another store can take their place. All of it is plain blocking
 //! code, to be called on a pool.
 
+mod admit;
 mod append;
-mod cache;
+mod commits;
 mod copy;
 mod delivery_id;
 mod directory;
@@ -14,20 +15,25 @@ mod dotlock;
 mod expunge;
 mod flags;
 mod held;
-#[expect(dead_code, reason = "the store begins to use it with the next commits")]
 mod index;
+mod join;
 mod keywords;
 mod known;
 mod leftovers;
 mod lines;
+mod listing;
 mod lock;
+mod look;
 mod mailbox;
 mod name;
+mod names;
 mod naming;
 mod places;
 mod scan;
+mod settle;
 mod store;
 mod subscriptions;
+mod tail;
 mod uid_validity;
 mod uidlist;
 mod watch;
@@ -107,6 +113,29 @@ impl StoreError {
                 | Self::Gone(_)
                 | Self::Replaced
         )
+    }
+}
+
+impl StoreError {
+    /// The same error, for another who is told of it.
+    fn again(&self) -> Self {
+        match self {
+            Self::NoSuchMailbox(name) => Self::NoSuchMailbox(name.clone()),
+            Self::AlreadyExists(name) => Self::AlreadyExists(name.clone()),
+            Self::Cannot(name) => Self::Cannot(name.clone()),
+            Self::Keywords(keyword) => Self::Keywords(keyword.clone()),
+            Self::Gone(uid) => Self::Gone(*uid),
+            Self::Replaced => Self::Replaced,
+            Self::Damaged { path, what } => {
+                Self::Damaged { path: path.clone(), what: what.clone() }
+            }
+            Self::Full { path } => Self::Full { path: path.clone() },
+            Self::Locked(path) => Self::Locked(path.clone()),
+            Self::System { path, error } => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                Self::System { path: path.clone(), error }
+            }
+        }
     }
 }
 

@@ -4,19 +4,20 @@
 //! not at all. What is seen twice under one identity is mended here; what was missed is looked
 //! for again by who misses it.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
 use crate::time;
 
+use super::listing::{Listing, Parted};
 use super::places::Places;
 use super::{StoreError, name};
 
 /// Which of the two directories of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Place {
+    #[default]
     New,
     Cur,
 }
@@ -34,15 +35,12 @@ pub(super) struct Folders {
 }
 
 /// A message's file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Located {
     pub(super) place: Place,
     /// The whole name.
-    pub(super) name: Box<str>,
+    pub(super) name: String,
 }
-
-/// The messages of a mailbox, by identity.
-pub(super) type Listing = HashMap<Box<str>, Located>;
 
 /// How a directory looked when it was listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,18 +96,18 @@ impl Folders {
         }
     }
 
-    /// Lists the given directories; `known` is what the others hold. One identity with two files
-    /// becomes one file, or two identities.
-    pub(super) fn list(&self, places: &[Place], known: Listing) -> Result<Listing, StoreError> {
-        let mut listing = known;
+    /// Lists directories. One identity with two files becomes one file, or two identities.
+    pub(super) fn list(&self, places: &[Place]) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
         for place in places {
             for entry in self.at(*place).entries()? {
                 let entry = entry?;
                 if let Some(name) = message_name(&entry) {
-                    self.take_in(&mut listing, Located { place: *place, name: name.into() })?;
+                    listing.push(*place, name);
                 }
             }
         }
+        listing.settle(|one, other| self.part(one, other))?;
         Ok(listing)
     }
 
@@ -120,7 +118,7 @@ impl Folders {
                 let entry = entry?;
                 let found = entry.name.to_str().filter(|name| name::base(name) == base);
                 if let Some(name) = found {
-                    return Ok(Some(Located { place, name: name.into() }));
+                    return Ok(Some(Located { place, name: name.to_owned() }));
                 }
             }
         }
@@ -140,53 +138,46 @@ impl Folders {
         Ok(false)
     }
 
-    /// Whether these are two names of one file.
-    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
-        let (one, other) =
-            (self.at(one.place).stat(&*one.name)?, self.at(other.place).stat(&*other.name)?);
+    /// Whether both are the same mailbox.
+    pub(super) fn are_those(&self, others: &Self) -> Result<bool, StoreError> {
+        let (one, other) = (self.cur.stat_self()?, others.cur.stat_self()?);
         Ok((one.device, one.inode) == (other.device, other.inode))
     }
 
-    fn take_in(&self, listing: &mut Listing, located: Located) -> Result<(), StoreError> {
-        let base = name::base(&located.name);
-        let Some(other) = listing.get(base) else {
-            listing.insert(base.into(), located);
-            return Ok(());
-        };
-        if *other == located {
-            return Ok(());
-        }
-        if let Some(separate) = self.part(other, &located)? {
-            listing.insert(name::base(&separate.name).into(), separate);
-        } else if self.at(other.place).stat(&*other.name).is_err() {
-            // It was renamed while we listed.
-            listing.insert(base.into(), located);
-        }
-        Ok(())
+    /// Whether these are two names of one file.
+    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
+        let (one, other) =
+            (self.at(one.place).stat(&one.name)?, self.at(other.place).stat(&other.name)?);
+        Ok((one.device, one.inode) == (other.device, other.inode))
     }
 
     /// Two files of one identity. If they are one file with two names, one name goes: that of a
     /// program which died between link and unlink (mutt renames so). One that lives is about to
     /// remove the first name; were we to remove the second, the message would be gone. If they are
-    /// two messages, the second gets an identity of its own, which is returned.
-    fn part(&self, first: &Located, second: &Located) -> Result<Option<Located>, StoreError> {
+    /// two messages, the second gets an identity of its own.
+    fn part(&self, first: &Located, second: &Located) -> Result<Parted, StoreError> {
         let dirs = (self.at(first.place), self.at(second.place));
-        let stats = (dirs.0.stat(&*first.name), dirs.1.stat(&*second.name));
-        let (Ok(one), Ok(other)) = stats else { return Ok(None) };
+        let stats = (dirs.0.stat(&first.name), dirs.1.stat(&second.name));
+        let (one, other) = match stats {
+            (Ok(one), Ok(other)) => (one, other),
+            // It was renamed while we listed.
+            (Err(_), _) => return Ok(Parted::Second),
+            (Ok(_), Err(_)) => return Ok(Parted::First),
+        };
         if (one.device, one.inode) == (other.device, other.inode) {
             if is_left_over(&one, time::now_seconds()) {
-                dirs.1.unlink(&*second.name)?;
+                dirs.1.unlink(&second.name)?;
             }
-            return Ok(None);
+            return Ok(Parted::First);
         }
         let own = name::unique();
         let name = match second.name.split_once(':') {
             Some((_, flags)) => format!("{own}:{flags}"),
             None => own,
         };
-        dirs.1.rename_new(&*second.name, dirs.1, &name)?;
+        dirs.1.rename_new(&second.name, dirs.1, &name)?;
         dirs.1.sync()?;
-        Ok(Some(Located { place: second.place, name: name.into() }))
+        Ok(Parted::Both(Located { place: second.place, name }))
     }
 }
 
@@ -209,13 +200,14 @@ impl Look {
         Ok(Self { stat, trust: Trust::RecentByUs })
     }
 
-    /// Whether it need not be listed again; `now` is how it looks now.
-    pub(super) fn holds(self, now: Self) -> bool {
+    /// Whether it need not be listed again; `now` is how it looks now. `rested`: whether it is
+    /// time to make sure of what we did ourselves.
+    pub(super) fn holds(self, now: Self, rested: bool) -> bool {
         self.stat == now.stat
             && match self.trust {
                 Trust::Proof => true,
                 Trust::Recent => false,
-                Trust::RecentByUs => is_recent(&self.stat),
+                Trust::RecentByUs => !rested || is_recent(&self.stat),
             }
     }
 

@@ -14,10 +14,11 @@ use crate::disk::{self, Dir};
 use super::append::Appending;
 use super::cache::Summaries;
 use super::expunge::Which;
-use super::known::Looks;
+use super::index::Fact;
+use super::known::{Live, Looks};
 use super::mailbox::{Mailbox, Pin};
 use super::watch::Watch;
-use super::{DeliveryId, StoreError, copy, expunge, flags, name, scan, watch};
+use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
@@ -153,24 +154,29 @@ impl Store {
         if promised.is_some_and(|size| size != message.size) {
             // Somebody wrote into the file: what its name says is not to be believed.
             let size = message.wire_size()?;
-            self.mailbox.known().sizes.insert(uid, size);
+            self.learn(uid, |fact| fact.set_size(size));
         }
         Ok(message)
     }
 
     /// Its octets with CRLF line ends, from the file's name where it says so.
     pub fn size(&self, uid: Uid) -> Result<u64, StoreError> {
-        if let Some(size) = self.known_size(uid) {
+        if let Some(size) = self.live(uid)?.fact.known_size() {
             return Ok(size);
         }
         let size = self.message(uid)?.wire_size()?;
-        self.mailbox.known().sizes.insert(uid, size);
+        self.learn(uid, |fact| fact.set_size(size));
         Ok(size)
     }
 
     /// Its INTERNALDATE, in seconds since 1970.
     pub fn internal_date(&self, uid: Uid) -> Result<i64, StoreError> {
-        self.with_file(uid, |dir, name| Ok(dir.stat(name)?.modified.seconds))
+        if let Some(date) = self.live(uid)?.fact.known_date() {
+            return Ok(date);
+        }
+        let date = self.with_file(uid, |dir, name| Ok(dir.stat(name)?.modified.seconds))?;
+        self.learn(uid, |fact| fact.date = date);
+        Ok(date)
     }
 
     /// Summaries of messages, for one session.
@@ -190,22 +196,15 @@ impl Store {
         watch::watch(self.mailbox.path())
     }
 
-    fn known_size(&self, uid: Uid) -> Option<u64> {
-        let known = self.mailbox.known();
-        if !known.is_unread() {
-            self.pin.check(&known.snapshot()).ok()?;
+    fn learn(&self, uid: Uid, learn: impl FnOnce(&mut Fact)) {
+        if let Some(index) = &mut self.mailbox.known().index {
+            index.learn(uid, learn);
         }
-        let counted = known.sizes.get(&uid).copied();
-        counted.or_else(|| name::wire_size(&known.file(uid)?.name))
     }
 
-    /// Where a message is, as far as that is known.
-    fn file(&self, uid: Uid) -> Result<Option<scan::Located>, StoreError> {
-        let known = self.mailbox.known();
-        if !known.is_unread() {
-            self.pin.check(&known.snapshot())?;
-        }
-        Ok(known.file(uid).cloned())
+    /// A message as far as it is known.
+    fn live(&self, uid: Uid) -> Result<Live, StoreError> {
+        self.mailbox.live(self.pin, uid)?.ok_or(StoreError::Gone(uid))
     }
 
     /// Does something with a message's file, wherever it is meanwhile.
@@ -214,20 +213,14 @@ impl Store {
         uid: Uid,
         act: impl Fn(&Dir, &str) -> disk::Result<T>,
     ) -> Result<T, StoreError> {
+        let folders = self.mailbox.folders()?;
+        let mut file = self.mailbox.file(self.pin, uid, &folders)?.ok_or(StoreError::Gone(uid))?;
         for _ in 0..ATTEMPTS {
-            let file = self.file(uid)?;
-            let Some(file) = file else {
-                // Nobody looked yet, or it is gone.
-                self.sync()?.entry(uid).ok_or(StoreError::Gone(uid))?;
-                continue;
-            };
-            let folders = self.mailbox.folders()?;
             match act(folders.at(file.place), &file.name) {
                 Err(error) if error.is_missing() => {}
                 other => return Ok(other?),
             }
-            let found = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
-            self.mailbox.known().moved(uid, found);
+            file = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
         }
         Err(StoreError::Gone(uid))
     }

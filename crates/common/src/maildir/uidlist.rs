@@ -10,14 +10,19 @@
 //! of its UID. A line that makes no sense is another matter: the UID in it may be known to
 //! clients. Then the next UID jumps ahead ([`JUMP`]), for a gap is allowed and a second use is
 //! not.
+//!
+//! The list may have a million lines. In memory is only where each message's line begins: the whole
+//! file is read for a first look, after another program wrote it, and when it is written anew.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::FileExt;
 
 use mail_proto::mailbox::Uid;
 
 use crate::disk::{Dir, Stat};
 
-use super::StoreError;
+use super::index::Lasting;
+use super::{StoreError, name};
 
 /// The file.
 pub(super) const FILE: &str = "dovecot-uidlist";
@@ -25,6 +30,8 @@ pub(super) const FILE: &str = "dovecot-uidlist";
 pub(super) const COURIER: &str = "courierimapuiddb";
 /// A larger file is not one of ours: 10 million messages fit.
 const LIMIT: u64 = 1 << 30;
+/// So much of a list says how long its lines are.
+const SAMPLE: usize = 8 << 10;
 /// How far UIDs jump ahead where it is not certain which ones were given.
 pub(super) const JUMP: Uid = 1000;
 
@@ -39,16 +46,38 @@ pub(super) struct UidList {
     /// In order of UID.
     pub(super) records: Vec<Record>,
     pub(super) form: Form,
+    version: u32,
+    /// The file.
+    text: Vec<u8>,
 }
 
 /// One message's line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) uid: Uid,
+    /// Where it begins.
+    pub(super) line: u32,
+    /// Of the name without flags.
+    pub(super) hash: u64,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'text> {
+    pub(super) uid: Uid,
     /// What stands between UID and name.
-    keys: Box<str>,
+    keys: &'text str,
     /// The name without flags.
-    pub(super) base: Box<str>,
+    pub(super) base: &'text str,
+}
+
+/// A line of a list that is written anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Row<'names> {
+    /// As it was.
+    Old(Record),
+    /// For a message that has none, with the name without flags.
+    New(Uid, &'names str),
 }
 
 /// Whether lines can be appended to the file.
@@ -66,53 +95,37 @@ pub(super) enum Form {
 impl UidList {
     /// A list without messages.
     pub(super) fn new(uid_validity: u32) -> Self {
-        let guid = format!("G{}", guid());
-        Self {
-            uid_validity,
-            uid_next: 1,
-            keys: vec![guid],
-            records: Vec::new(),
-            form: Form::Outdated,
-        }
+        let keys = vec![format!("G{}", guid())];
+        Self { uid_validity, uid_next: 1, keys, version: 3, ..Self::default() }
     }
 
     /// Reads a file; `None` where its first line makes no sense.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        let torn = whole != bytes.len();
-        let mut lines = bytes.get(..whole)?.split_inclusive(|b| *b == b'\n');
-        let first = std::str::from_utf8(lines.next()?).ok()?.trim_end();
-        let (mut list, version) = header(first)?;
-        let mut damaged = 0;
+    pub(super) fn parse(text: Vec<u8>) -> Option<Self> {
+        let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let torn = whole != text.len();
+        let mut lines = text.get(..whole)?.split_inclusive(|b| *b == b'\n');
+        let first = lines.next()?;
+        let mut list = header(std::str::from_utf8(first).ok()?.trim_end())?;
+        let (mut damaged, mut start) = (0, first.len());
         for line in lines {
-            let record = std::str::from_utf8(line).ok().and_then(|line| record(line, version));
-            match record {
-                Some(record) if list.last() < record.uid => list.records.push(record),
+            match (parse_line(line, list.version), u32::try_from(start)) {
+                (Some(parsed), Ok(place)) if list.last() < parsed.uid => {
+                    let hash = name::hash(parsed.base);
+                    list.records.push(Record { uid: parsed.uid, line: place, hash });
+                }
                 _ => damaged += 1,
             }
+            start += line.len();
         }
         list.uid_next = list.uid_next.max(list.last().saturating_add(1));
         if damaged > 0 {
             list.uid_next = list.uid_next.saturating_add(JUMP);
             list.form = Form::Damaged(damaged);
-        } else if torn || version == 1 {
+        } else if torn || list.version == 1 {
             list.form = Form::Outdated;
         }
+        list.text = text;
         Some(list)
-    }
-
-    /// Takes a new message in. The caller made sure that UIDs are left.
-    pub(super) fn add(&mut self, base: &str) -> Uid {
-        let uid = self.uid_next;
-        self.records.push(Record { uid, keys: "".into(), base: base.into() });
-        self.uid_next += 1;
-        uid
-    }
-
-    /// Leaves out all lines but those of the given UIDs, which are in order.
-    pub(super) fn keep_only(&mut self, uids: impl Iterator<Item = Uid>) {
-        let mut uids = uids.peekable();
-        self.records.retain(|record| uids.next_if(|uid| *uid == record.uid).is_some());
     }
 
     /// Makes sure that no UID is given twice though the file is lost: the next write is a whole
@@ -122,36 +135,19 @@ impl UidList {
         self.form = form;
     }
 
-    /// Whether so many UIDs are left. The highest two are never given: 2^32-1 cannot be counted
-    /// past.
-    pub(super) fn has_room(&self, messages: usize) -> bool {
-        u32::try_from(messages)
-            .is_ok_and(|count| count < (Uid::MAX - 1).saturating_sub(self.uid_next))
+    /// The record of a UID.
+    pub(super) fn record(&self, uid: Uid) -> Option<&Record> {
+        let at = self.records.binary_search_by_key(&uid, |record| record.uid).ok()?;
+        self.records.get(at)
     }
 
-    /// Makes the last `count` records last: appended where that is possible.
-    pub(super) fn save_new(&mut self, dir: &Dir, count: usize) -> Result<(), StoreError> {
-        if self.form != Form::Current {
-            return self.save(dir);
-        }
-        let mut lines = String::new();
-        for record in self.records.iter().skip(self.records.len() - count) {
-            record.write(&mut lines);
-        }
-        let mut file = dir.append(FILE)?;
-        let length = file.length()?;
-        let written = file.write(lines.as_bytes()).and_then(|()| file.sync());
-        if written.is_err() {
-            // Half a line would spoil the next one, and a whole one that is not on the disk would
-            // be shown to clients. Where even this fails, the next reader sees a line without an
-            // end, or one that a power cut may take back.
-            let _ = file.cut(length);
-        }
-        Ok(written?)
-    }
-
-    /// Writes the whole file anew.
-    pub(super) fn save(&mut self, dir: &Dir) -> Result<(), StoreError> {
+    /// Writes the whole file anew, with these lines alone, which are in order of UID. Returns where
+    /// each begins.
+    pub(super) fn save_with<'names>(
+        &self,
+        dir: &Dir,
+        rows: impl Iterator<Item = Row<'names>>,
+    ) -> Result<Vec<u32>, StoreError> {
         if matches!(self.form, Form::Damaged(_)) {
             set_aside(dir)?;
         }
@@ -161,12 +157,29 @@ impl UidList {
             text.push_str(key);
         }
         text.push('\n');
-        for record in &self.records {
-            record.write(&mut text);
+        let mut places = Vec::new();
+        for row in rows {
+            places.push(place(dir, text.len())?);
+            let line = match row {
+                Row::New(uid, base) => Some(Line { uid, keys: "", base }),
+                Row::Old(record) => self.line(record),
+            };
+            line.expect("a record is of this text").write(&mut text);
         }
         dir.replace_newer(FILE, text.as_bytes())?;
-        self.form = Form::Current;
-        Ok(())
+        Ok(places)
+    }
+
+    /// Writes the whole file anew, without messages.
+    pub(super) fn save(&self, dir: &Dir) -> Result<(), StoreError> {
+        self.save_with(dir, std::iter::empty()).map(|_| ())
+    }
+
+    /// The line of a record.
+    pub(super) fn line(&self, record: Record) -> Option<Line<'_>> {
+        let rest = self.text.get(usize::try_from(record.line).ok()?..)?;
+        let end = rest.iter().position(|b| *b == b'\n')?;
+        parse_line(rest.get(..=end)?, self.version)
     }
 
     fn last(&self) -> Uid {
@@ -174,11 +187,49 @@ impl UidList {
     }
 }
 
-impl Record {
+impl Line<'_> {
     fn write(&self, text: &mut String) {
         let space = if self.keys.is_empty() { "" } else { " " };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}{space}{} :{}", self.uid, self.keys, self.base);
+    }
+}
+
+/// Lines for new messages, to be appended in one piece.
+#[derive(Debug, Default)]
+pub(super) struct NewLines {
+    text: String,
+    starts: Vec<usize>,
+}
+
+impl NewLines {
+    /// Adds a line.
+    pub(super) fn push(&mut self, uid: Uid, base: &str) {
+        self.starts.push(self.text.len());
+        Line { uid, keys: "", base }.write(&mut self.text);
+    }
+
+    /// Appends them to the file, which is whole, and makes them last if that is wanted. Returns
+    /// where each begins.
+    pub(super) fn save(&self, dir: &Dir, lasting: Lasting) -> Result<Vec<u32>, StoreError> {
+        let mut file = dir.append(FILE)?;
+        let length = file.length()?;
+        let end = usize::try_from(length).unwrap_or(usize::MAX);
+        let places: Result<Vec<u32>, StoreError> =
+            self.starts.iter().map(|start| place(dir, end.saturating_add(*start))).collect();
+        let places = places?;
+        let written = file.write(self.text.as_bytes()).and_then(|()| match lasting {
+            Lasting::Yes => file.sync(),
+            Lasting::No => Ok(()),
+        });
+        if written.is_err() {
+            // Half a line would spoil the next one, and a whole one that is not on the disk would
+            // be shown to clients. Where even this fails, the next reader sees a line without an
+            // end, or one that a power cut may take back.
+            let _ = file.cut(length);
+        }
+        written?;
+        Ok(places)
     }
 }
 
@@ -196,15 +247,37 @@ pub(super) enum Found {
 /// Reads the list of a mailbox: Dovecot's, else Courier's.
 pub(super) fn read(dir: &Dir) -> Result<Found, StoreError> {
     match dir.read(FILE, LIMIT) {
-        Ok(bytes) => return Ok(UidList::parse(&bytes).map_or(Found::Nonsense, Found::List)),
+        Ok(bytes) => return Ok(UidList::parse(bytes).map_or(Found::Nonsense, Found::List)),
         Err(error) if error.is_missing() => {}
         Err(error) => return Err(error.into()),
     }
     match dir.read(COURIER, LIMIT) {
-        Ok(bytes) => Ok(UidList::parse(&bytes).map_or(Found::Nothing, Found::List)),
+        Ok(bytes) => Ok(UidList::parse(bytes).map_or(Found::Nothing, Found::List)),
         Err(error) if error.is_missing() => Ok(Found::Nothing),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether so many UIDs are left. The highest two are never given: 2^32-1 cannot be counted past.
+pub(super) fn has_room(next: Uid, messages: usize) -> bool {
+    u32::try_from(messages).is_ok_and(|count| count < (Uid::MAX - 1).saturating_sub(next))
+}
+
+/// Makes lines last that were appended without that.
+pub(super) fn sync(dir: &Dir) -> Result<(), StoreError> {
+    Ok(dir.append(FILE)?.sync()?)
+}
+
+/// About how many lines a list of this size has, told from its end; exactly if it is small.
+pub(super) fn count_lines(dir: &Dir, size: u64) -> Result<usize, StoreError> {
+    let mut end = vec![0; SAMPLE];
+    let from = size.saturating_sub(SAMPLE as u64);
+    let file = dir.file(FILE)?;
+    let count = file.read_at(&mut end, from).unwrap_or_default();
+    let end = end.get(..count).unwrap_or_default();
+    let lines = end.iter().filter(|b| **b == b'\n').count() as u64;
+    let all = size.saturating_mul(lines) / (count as u64).max(1);
+    Ok(usize::try_from(all).unwrap_or(usize::MAX).saturating_sub(1))
 }
 
 /// What tells one state of the file from another; `None`: there is none.
@@ -228,16 +301,33 @@ pub(super) fn set_aside(dir: &Dir) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn header(line: &str) -> Option<(UidList, u32)> {
+/// A line, with its end.
+pub(super) fn parse_line(line: &[u8], version: u32) -> Option<Line<'_>> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (uid, rest) = line.split_once(' ')?;
+    let uid = uid.parse().ok()?;
+    let (keys, name) = match (version, rest.strip_prefix(':')) {
+        (1, _) => ("", rest),
+        (_, Some(name)) => ("", name),
+        _ => rest.split_once(" :")?,
+    };
+    let base = name::base(name);
+    let sound = !base.is_empty() && !base.contains(['/', '\0']) && uid > 0 && uid < Uid::MAX;
+    sound.then_some(Line { uid, keys, base })
+}
+
+/// An octet's place in the file.
+fn place(dir: &Dir, octets: usize) -> Result<u32, StoreError> {
+    u32::try_from(octets).map_err(|_| StoreError::Damaged {
+        path: dir.path().join(FILE),
+        what: "it is longer than 4 GiB".to_owned(),
+    })
+}
+
+fn header(line: &str) -> Option<UidList> {
     let mut words = line.split(' ');
     let version = words.next()?.parse().ok()?;
-    let mut list = UidList {
-        uid_validity: 0,
-        uid_next: 1,
-        keys: Vec::new(),
-        records: Vec::new(),
-        form: Form::Current,
-    };
+    let mut list = UidList { uid_next: 1, form: Form::Current, version, ..UidList::default() };
     match version {
         1 => {
             list.uid_validity = words.next()?.parse().ok()?;
@@ -255,21 +345,7 @@ fn header(line: &str) -> Option<(UidList, u32)> {
         _ => return None,
     }
     list.uid_next = list.uid_next.max(1);
-    (list.uid_validity != 0).then_some((list, version))
-}
-
-fn record(line: &str, version: u32) -> Option<Record> {
-    let line = line.strip_suffix('\n')?;
-    let (uid, rest) = line.split_once(' ')?;
-    let uid = uid.parse().ok()?;
-    let (keys, name) = match (version, rest.strip_prefix(':')) {
-        (1, _) => ("", rest),
-        (_, Some(name)) => ("", name),
-        _ => rest.split_once(" :")?,
-    };
-    let base = super::name::base(name);
-    let sound = !base.is_empty() && !base.contains(['/', '\0']) && uid > 0 && uid < Uid::MAX;
-    sound.then(|| Record { uid, keys: keys.into(), base: base.into() })
+    (list.uid_validity != 0).then_some(list)
 }
 
 fn guid() -> String {
@@ -290,8 +366,12 @@ mod tests {
     type Row = (Uid, String, String);
 
     fn seen(bytes: &[u8]) -> Option<(Vec<Row>, Uid, Form)> {
-        let list = UidList::parse(bytes)?;
-        let row = |r: &Record| (r.uid, r.keys.to_string(), r.base.to_string());
+        let list = UidList::parse(bytes.to_vec())?;
+        let row = |record: &Record| {
+            let line = list.line(*record).unwrap();
+            assert_eq!((line.uid, name::hash(line.base)), (record.uid, record.hash));
+            (record.uid, line.keys.to_owned(), line.base.to_owned())
+        };
         Some((list.records.iter().map(row).collect(), list.uid_next, list.form))
     }
 
@@ -332,12 +412,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::open(directory.path()).unwrap();
         let text = "3 V7 N1 Gabc Pfoo Xbar\n4 W12 G3 :a.b\n5 :c\n";
-        let mut list = UidList::parse(text.as_bytes()).unwrap();
-        list.save(&dir).unwrap();
-        let written = "3 V7 N6 Gabc Pfoo Xbar\n4 W12 G3 :a.b\n5 :c\n";
+        let list = UidList::parse(text.as_bytes().to_vec()).unwrap();
+        let rows = list.records.iter().map(|record| super::Row::Old(*record));
+        let places = list.save_with(&dir, rows.chain([super::Row::New(6, "d")])).unwrap();
+        let written = "3 V7 N6 Gabc Pfoo Xbar\n4 W12 G3 :a.b\n5 :c\n6 :d\n";
         assert_eq!(dir.read(FILE, 1000).unwrap(), written.as_bytes());
-        assert_eq!(list.add("d"), 6);
-        list.save_new(&dir, 1).unwrap();
-        assert_eq!(dir.read(FILE, 1000).unwrap(), format!("{written}6 :d\n").as_bytes());
+        let mut lines = NewLines::default();
+        lines.push(7, "e");
+        lines.push(8, "f");
+        let more = lines.save(&dir, Lasting::Yes).unwrap();
+        let text = dir.read(FILE, 1000).unwrap();
+        assert_eq!(text, format!("{written}7 :e\n8 :f\n").as_bytes());
+        let list = UidList::parse(text).unwrap();
+        let all: Vec<u32> = list.records.iter().map(|record| record.line).collect();
+        assert_eq!(all, [places, more].concat());
     }
 }

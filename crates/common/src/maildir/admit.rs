@@ -1,0 +1,95 @@
+//! How files that were put into `new` or `cur` become messages whose UIDs last.
+
+use mail_proto::mailbox::{Flags, Uid};
+
+use super::held::Held;
+use super::index::{Change, Fact, Lasting, Tail};
+use super::known::Looks;
+use super::scan::{Located, Place};
+use super::uidlist::NewLines;
+use super::{StoreError, name, tail};
+
+/// A file in its place, whose content lasts.
+#[derive(Debug, Clone)]
+pub(super) struct Newcomer {
+    pub(super) file: Located,
+    pub(super) flags: Flags,
+    pub(super) tail: Tail,
+    /// INTERNALDATE, where it is known.
+    pub(super) date: Option<i64>,
+}
+
+impl Newcomer {
+    /// A file with a name that begins so. Without flags it waits in `new`, where others look for
+    /// what is new.
+    pub(super) fn new(base: &str, flags: Flags, tail: Tail) -> Self {
+        let tail = if flags == Flags::default() && tail == Tail::Plain { Tail::New } else { tail };
+        let mut file = Located::default();
+        tail::locate(base, &tail, flags, &mut file);
+        Self { file, flags, tail, date: None }
+    }
+}
+
+impl Held<'_> {
+    /// Gives UIDs to files that are in their places, and makes both last. `before` is how the
+    /// directories looked before the files came; [`write`](Self::write) was called before that.
+    ///
+    /// The list is synced first: on a file system with a journal, that takes the new names along.
+    pub(super) fn admit(
+        &mut self,
+        newcomers: &[Newcomer],
+        before: Looks,
+    ) -> Result<Vec<Uid>, StoreError> {
+        if newcomers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.index().head.uid_next;
+        let uids: Vec<Uid> = (first..).take(newcomers.len()).collect();
+        let mut lines = NewLines::default();
+        for (uid, newcomer) in uids.iter().zip(newcomers) {
+            lines.push(*uid, name::base(&newcomer.file.name));
+        }
+        let admitted = lines.save(&self.folders.control, Lasting::Yes).and_then(|lines| {
+            self.sync_places(newcomers.iter().map(|newcomer| newcomer.file.place))?;
+            Ok(lines)
+        });
+        let lines = admitted.inspect_err(|_| self.known.forget_list())?;
+        self.wrote_files()?;
+        let changes = uids.iter().zip(newcomers).zip(lines);
+        let changes = changes.map(|((uid, newcomer), line)| newcomer.added(*uid, line)).collect();
+        self.record(changes, before);
+        Ok(uids)
+    }
+
+    /// Makes what was renamed, linked or unlinked in these directories last.
+    pub(super) fn sync_places(
+        &self,
+        places: impl Iterator<Item = Place> + Clone,
+    ) -> Result<(), StoreError> {
+        for place in [Place::New, Place::Cur] {
+            if places.clone().any(|used| used == place) {
+                self.folders.at(place).sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes files away again that nobody was told of.
+    pub(super) fn withdraw(&self, newcomers: &[Newcomer]) {
+        for newcomer in newcomers {
+            let _ = self.folders.at(newcomer.file.place).unlink(&newcomer.file.name);
+        }
+    }
+}
+
+impl Newcomer {
+    fn added(&self, uid: Uid, line: u32) -> Change {
+        let base = name::base(&self.file.name);
+        let mut fact = Fact::new(name::hash(base), line);
+        if let Some(size) = name::wire_size(base).and_then(|size| u32::try_from(size).ok()) {
+            fact.size = size;
+        }
+        fact.date = self.date.unwrap_or(Fact::UNKNOWN_DATE);
+        Change::Added { uid, flags: self.flags, fact, tail: self.tail.clone() }
+    }
+}

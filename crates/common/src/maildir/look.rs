@@ -1,0 +1,207 @@
+//! How what is known of a mailbox is brought up to date with its files, under lock.
+//!
+//! What changed is read and listed, and joined by the hashes of identities:
+//!
+//! - A file whose identity has a line in the UID list has the UID of that line. But a UID that was
+//!   shown and then seen to be gone never comes back, even if its file does (somebody restored a
+//!   backup): the file gets a new one.
+//! - A file that we know, and whose line got lost while nobody else was given its UID, keeps its
+//!   UID: the list is written anew.
+//! - A file without a UID gets the next one, in order of arrival.
+//! - A message without a file is gone. Its line stays until a quarter of all lines is such.
+//!
+//! A file that a foreign program renames while we list may be missed: before a message counts as
+//! gone, it is looked for a second time.
+
+use std::time::Instant;
+
+use mail_proto::mailbox::Messages;
+
+use super::held::{Held, Lists};
+use super::index::{self, Change, Marks};
+use super::join::{self, Before, Joined, Numbered};
+use super::known::{IndexFiles, Looks};
+use super::listing::Listing;
+use super::scan::Place;
+use super::settle::Settling;
+use super::uidlist::{self, Form, Found, UidList};
+use super::{StoreError, leftovers, uid_validity};
+
+/// What was read and listed.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// How the files looked before.
+    pub(super) now: Marks,
+    /// The UID list, if it changed.
+    pub(super) list: Option<UidList>,
+    /// What was listed.
+    pub(super) places: &'static [Place],
+    pub(super) listing: Listing,
+}
+
+impl Held<'_> {
+    /// Reads and lists what changed, and makes it known; `now` is how the files look.
+    pub(super) fn look(&mut self, now: Marks) -> Result<Lists, StoreError> {
+        let list = self.changed_list(&now)?;
+        let places = self.places(list.is_some(), &now);
+        if places == Looks::BOTH && self.known.listed.is_none() {
+            leftovers::remove(&self.folders);
+        }
+        if places == [Place::New] {
+            let listing = self.folders.list(places)?;
+            if let Some((changes, newcomers)) = self.join_new(&listing)? {
+                let seen = Seen { now, list, places, listing };
+                let joined = Joined { rows: Vec::new(), newcomers };
+                return Settling::new(seen, joined, changes).settle(self);
+            }
+        }
+        let places = if places.is_empty() { places } else { Looks::BOTH };
+        self.look_at_all(Seen { now, list, places, listing: Listing::default() })
+    }
+
+    fn look_at_all(&mut self, mut seen: Seen) -> Result<Lists, StoreError> {
+        if seen.places.is_empty() {
+            return Settling::new(seen, Joined::default(), Vec::new()).settle(self);
+        }
+        let known = self.known_lines()?;
+        let expected = match (&known, &seen.list) {
+            (Some(known), _) => known.clone(),
+            // For who looks for the first time, all that have a UID.
+            (None, Some(list)) => join::lines(list),
+            (None, None) => Vec::new(),
+        };
+        seen.listing = self.list(&seen.now, &expected)?;
+        let nothing = Messages::default();
+        let index = self.known.index.as_ref();
+        let before = Before {
+            known: known.as_deref(),
+            messages: index.map_or(&nothing, |index| &index.messages),
+            shown_below: index.map_or(0, |index| index.head.uid_next),
+            list: seen.list.as_ref(),
+        };
+        let joined = join::join(&seen.listing, &before);
+        let changes = self.changes(&seen, &joined)?;
+        self.known.listed = Some(Instant::now());
+        Settling::new(seen, joined, changes).settle(self)
+    }
+
+    /// Whether all is to be made from the files, for there is no index to be brought up to date.
+    pub(super) fn begins(&self) -> bool {
+        self.known.index.is_none() || self.known.trust == IndexFiles::NoFacts
+    }
+
+    /// Directories that are to be listed.
+    fn places(&self, list_changed: bool, now: &Marks) -> &'static [Place] {
+        let rebooted =
+            self.known.index.as_ref().is_some_and(|index| index.head.boot != index::boot());
+        if list_changed || rebooted || self.known.trust != IndexFiles::Sound {
+            return Looks::BOTH;
+        }
+        self.known.to_list(now)
+    }
+
+    /// The UID list, if it is not the one that we know.
+    fn changed_list(&mut self, now: &Marks) -> Result<Option<UidList>, StoreError> {
+        let same = |known: &index::Index| known.head.marks.list == now.list && now.list.is_some();
+        if !self.begins() && self.known.index.as_ref().is_some_and(same) {
+            return Ok(None);
+        }
+        let found = uidlist::read(&self.folders.control)?;
+        let nonsense = matches!(found, Found::Nonsense);
+        let form = if nonsense { Form::Damaged(1) } else { Form::Outdated };
+        let path = self.mailbox.path().display();
+        let known = self.known.index.as_ref().filter(|_| self.is_of_these(now));
+        let list = match (found, known) {
+            (Found::List(list), _) => list,
+            // Sessions know these UIDs: they go on. How many were given since, nobody knows.
+            (_, Some(known)) => {
+                tracing::error!(mailbox = %path, "the UID list is lost; it is written from memory");
+                let mut list = UidList::new(known.head.uid_validity);
+                list.uid_next = known.head.uid_next;
+                list.jump(form);
+                list
+            }
+            (_, None) => {
+                let mut list = UidList::new(uid_validity::next(&self.mailbox.home()?)?);
+                list.form = form;
+                if nonsense {
+                    let new = list.uid_validity;
+                    tracing::error!(mailbox = %path, uidvalidity = new, "the UID list is nonsense");
+                }
+                list
+            }
+        };
+        let other = |known: &index::Index| known.head.uid_validity != list.uid_validity;
+        if self.known.index.as_ref().is_some_and(other) {
+            self.known.forget();
+        }
+        Ok(Some(list))
+    }
+
+    /// Whether what we know is about these directories, and not about others that had their names.
+    fn is_of_these(&self, now: &Marks) -> bool {
+        let known = self.known.index.as_ref().and_then(|index| index.head.marks.looks);
+        let (Some(known), Some(now)) = (known, now.looks) else { return false };
+        known.cur.is_same_directory(now.cur)
+    }
+
+    /// Lists both directories, and a second time if a message is missing that may have been
+    /// renamed meanwhile.
+    fn list(&self, now: &Marks, expected: &[Numbered]) -> Result<Listing, StoreError> {
+        let listing = self.folders.list(Looks::BOTH)?;
+        if join::are_all_in(expected, &listing) {
+            return Ok(listing);
+        }
+        let looks = now.looks.expect("marks that were just taken have looks");
+        if !looks.were_recent() && looks.hold(Looks::at(&self.folders)?) {
+            return Ok(listing);
+        }
+        let mut again = self.folders.list(Looks::BOTH)?;
+        again.add_missing(&listing);
+        Ok(again)
+    }
+
+    /// What messages we know, in order of hash; `None` where that was not read.
+    fn known_lines(&mut self) -> Result<Option<Vec<Numbered>>, StoreError> {
+        if self.begins() {
+            return Ok(None);
+        }
+        let mut known: Vec<Numbered> = self
+            .facts()?
+            .map(|fact| Numbered { hash: fact.hash, uid: fact.uid(), line: fact.line })
+            .collect();
+        known.sort_unstable();
+        Ok(Some(known))
+    }
+
+    /// What files say that is not known yet.
+    fn changes(&mut self, seen: &Seen, joined: &Joined) -> Result<Vec<Change>, StoreError> {
+        if self.begins() {
+            return Ok(Vec::new());
+        }
+        let facts: Vec<index::Fact> = self.facts()?.copied().collect();
+        Ok(join::changes(self.index(), facts.iter(), &joined.rows, &seen.listing))
+    }
+
+    /// What changed in `new`, and the files there that have no UID; `None` where that cannot be
+    /// told from `new` alone.
+    fn join_new(
+        &mut self,
+        listing: &Listing,
+    ) -> Result<Option<(Vec<Change>, Vec<usize>)>, StoreError> {
+        let mut in_new = Vec::with_capacity(self.index().head.in_new.len());
+        for uid in self.index().head.in_new.clone() {
+            in_new.extend(self.live(uid)?.map(|live| (uid, live.fact)));
+        }
+        let Some((changes, newcomers)) = join::join_new(self.index(), in_new.into_iter(), listing)
+        else {
+            return Ok(None);
+        };
+        // An identity that is in `cur` already is a file with two names, or two messages.
+        let mut hashes: Vec<u64> = newcomers.iter().map(|file| listing.hash(*file)).collect();
+        hashes.sort_unstable();
+        let is_new = hashes.is_empty()
+            || !self.facts()?.any(|fact| hashes.binary_search(&fact.hash).is_ok());
+        Ok(is_new.then_some((changes, newcomers)))
+    }
+}

@@ -1,0 +1,382 @@
+//! What was seen becomes what is known: new messages get UIDs, the UID list is written where it
+//! needs it, and the index gets one transaction, or is made.
+//!
+//! A UID may be shown before its line in the UID list is synced, if a mark was made to last before
+//! that says how far UIDs may have been given: after a power cut no lower UID is given again.
+
+use mail_proto::mailbox::{Flags, Uid};
+
+use super::held::{Held, Lists};
+use super::index::{self, Change, Fact, Head, Index, Lasting, Marks, Tail};
+use super::join::{self, Joined, Row};
+use super::keywords::{self, Keywords};
+use super::known::{IndexFiles, Looks};
+use super::look::Seen;
+use super::scan::Place;
+use super::uidlist::{self, Form, Found, NewLines};
+use super::{StoreError, name, tail};
+use crate::time;
+
+/// Below this many lines nobody minds lines of messages that are gone.
+const FEW_LINES: usize = 64;
+/// So many UIDs are reserved at a time.
+const RESERVE: Uid = 256;
+
+/// What was seen, and what is made of it.
+#[derive(Debug)]
+pub(super) struct Settling {
+    seen: Seen,
+    joined: Joined,
+    /// What is new of messages that have UIDs.
+    changes: Vec<Change>,
+    /// How many of the rows were there before new messages came.
+    new: usize,
+    /// Whether new messages wait, for there is no room for their lines.
+    waiting: bool,
+}
+
+/// Where lines are after the UID list was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It was not, or lines were added at its end.
+    InPlace,
+    /// Lines are elsewhere.
+    Anew,
+}
+
+impl Settling {
+    pub(super) fn new(seen: Seen, joined: Joined, changes: Vec<Change>) -> Self {
+        let new = joined.rows.len();
+        Self { seen, joined, changes, new, waiting: false }
+    }
+
+    /// Makes it known. If others write their files at this moment, nothing is done.
+    pub(super) fn settle(mut self, held: &mut Held<'_>) -> Result<Lists, StoreError> {
+        let form = self.seen.list.as_ref().map_or(Form::Current, |list| list.form);
+        match self.write(held, form) {
+            Ok(None) => Ok(Lists::Changed),
+            Ok(Some(written)) => self.keep(held, written),
+            // Without room to write UIDs down, what is old can still be read and, above all,
+            // deleted. The new messages wait.
+            Err(StoreError::Full { path }) if form == Form::Current => {
+                tracing::error!(path = %path.display(), "no space left: new mail is not shown");
+                self.waiting = true;
+                self.keep(held, Written::InPlace)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the UID list; `None` where others wrote it.
+    fn write(&mut self, held: &mut Held<'_>, form: Form) -> Result<Option<Written>, StoreError> {
+        let lacks = self.joined.rows.iter().any(|row| row.line.is_none());
+        let anew = form != Form::Current || lacks || self.is_sparse(held)?;
+        if !anew && self.joined.newcomers.is_empty() {
+            return Ok(Some(Written::InPlace));
+        }
+        if held.lock.dotlock()? && self.seen.now.list != uidlist::stat(&held.folders.control)? {
+            return Ok(None);
+        }
+        let next = self.uid_next(held);
+        if !uidlist::has_room(next, self.joined.newcomers.len()) {
+            held.renumber()?;
+            return Ok(None);
+        }
+        let new = self.number(next);
+        let written = match anew {
+            true => self.write_anew(held, new, next)?,
+            false => self.append(held, new)?,
+        };
+        self.seen.now.list = uidlist::stat(&held.folders.control)?;
+        Ok(Some(written))
+    }
+
+    /// Whether so many lines are of messages that are gone that the list is to be written anew.
+    fn is_sparse(&self, held: &Held<'_>) -> Result<bool, StoreError> {
+        if self.seen.places != Looks::BOTH {
+            return Ok(false);
+        }
+        let lines = match (&self.seen.list, self.seen.now.list) {
+            (Some(list), _) => list.records.len(),
+            (None, Some(stat)) => uidlist::count_lines(&held.folders.control, stat.size)?,
+            (None, None) => 0,
+        };
+        let live = self.joined.rows.len() + self.joined.newcomers.len();
+        Ok(lines > FEW_LINES && live * 4 < lines * 3)
+    }
+
+    /// The next UID, above all that were given.
+    fn uid_next(&self, held: &Held<'_>) -> Uid {
+        let list = self.seen.list.as_ref().map_or(1, |list| list.uid_next);
+        let Some(known) = &held.known.index else { return list };
+        let reserved = match known.head.boot == index::boot() && !held.begins() {
+            true => 0,
+            // UIDs may have been shown whose lines did not last.
+            false => known.head.reserved,
+        };
+        known.head.uid_next.max(list).max(reserved)
+    }
+
+    /// Gives UIDs in order of arrival.
+    fn number(&mut self, next: Uid) -> Vec<Row> {
+        let listing = &self.seen.listing;
+        let arrival = |file: &usize| name::arrival(name::base(listing.file(*file).1));
+        self.joined.newcomers.sort_by(|one, other| arrival(one).cmp(&arrival(other)));
+        let row = |(uid, file): (Uid, usize)| Row { uid, line: None, file };
+        (next..).zip(self.joined.newcomers.drain(..)).map(row).collect()
+    }
+
+    fn write_anew(
+        &mut self,
+        held: &Held<'_>,
+        new: Vec<Row>,
+        next: Uid,
+    ) -> Result<Written, StoreError> {
+        let mut list = match (self.seen.list.take(), uidlist::read(&held.folders.control)) {
+            (Some(list), _) | (None, Ok(Found::List(list))) => list,
+            (None, Err(error)) => return Err(error),
+            // Somebody damaged it without the lock: the next look finds that.
+            (None, Ok(_)) => return Ok(Written::InPlace),
+        };
+        let (listing, rows) = (&self.seen.listing, &self.joined.rows);
+        let all = rows.iter().chain(&new);
+        let lines = all.map(|row| match list.record(row.uid).filter(|_| row.line.is_some()) {
+            Some(record) => uidlist::Row::Old(*record),
+            None => uidlist::Row::New(row.uid, name::base(listing.file(row.file).1)),
+        });
+        list.uid_next = list.uid_next.max(new.last().map_or(next, |row| row.uid + 1));
+        let lines = list.save_with(&held.folders.control, lines)?;
+        self.new = rows.len();
+        self.joined.rows.extend(new);
+        for (row, line) in self.joined.rows.iter_mut().zip(lines) {
+            row.line = Some(line);
+        }
+        list.form = Form::Current;
+        self.seen.list = Some(list);
+        Ok(Written::Anew)
+    }
+
+    /// Adds lines. They need not last where a mark says how far UIDs may have been given.
+    fn append(&mut self, held: &Held<'_>, new: Vec<Row>) -> Result<Written, StoreError> {
+        let mut lines = NewLines::default();
+        for row in &new {
+            lines.push(row.uid, name::base(self.seen.listing.file(row.file).1));
+        }
+        let lasting = if held.begins() { Lasting::Yes } else { Lasting::No };
+        let places = lines.save(&held.folders.control, lasting)?;
+        self.new = self.joined.rows.len();
+        let placed = new.into_iter().zip(places).map(|(row, line)| Row { line: Some(line), ..row });
+        self.joined.rows.extend(placed);
+        Ok(Written::InPlace)
+    }
+
+    /// Makes it known, and writes it into the index.
+    fn keep(mut self, held: &mut Held<'_>, written: Written) -> Result<Lists, StoreError> {
+        let mut keywords = self.keywords(held)?;
+        if held.begins() {
+            self.make(held, &keywords);
+            return Ok(Lists::Same);
+        }
+        let marks = self.marks(held);
+        let mut changes = std::mem::take(&mut self.changes);
+        let new = self.joined.rows.get(self.new..).unwrap_or_default();
+        for row in new {
+            let line = row.line.unwrap_or_default();
+            let (flags, fact, tail) = join::read(&self.seen.listing, row.file, line);
+            changes.push(Change::Added { uid: row.uid, flags, fact, tail });
+        }
+        keywords.append(&mut changes);
+        let changes = keywords;
+        let (changes, lasting) = self.ends(held, changes, written);
+        let moved = written == Written::Anew || self.has_moved(held)?;
+        self.transact(held, changes, lasting, marks, moved)?;
+        Ok(Lists::Same)
+    }
+
+    /// One transaction, or none where nothing changed.
+    fn transact(
+        &self,
+        held: &mut Held<'_>,
+        mut changes: Vec<Change>,
+        lasting: Lasting,
+        marks: Marks,
+        moved: bool,
+    ) -> Result<(), StoreError> {
+        let is_known = changes.is_empty() && held.index().head.marks == marks;
+        if is_known && !moved && held.known.trust == IndexFiles::Sound {
+            return Ok(());
+        }
+        let list = if moved { None } else { marks.list };
+        changes.push(Change::Marks(Box::new(Marks { list, ..marks })));
+        let done = held.transact(changes, lasting);
+        if let Err(error) = &done {
+            held.warn(error, "cannot write the index");
+            if lasting == Lasting::Yes {
+                // Then the lines themselves are to last before anybody is shown the UIDs.
+                uidlist::sync(&held.folders.control)?;
+            }
+        }
+        if moved {
+            let lines = self.joined.rows.iter().map(|row| row.line.unwrap_or_default());
+            let lines: Vec<u32> = lines.collect();
+            held.index().renumber_lines(&lines);
+            held.index().head.marks = marks;
+        }
+        if (moved || held.known.trust != IndexFiles::Sound)
+            && let Err(error) = held.checkpoint()
+        {
+            held.warn(&error, "cannot write the index");
+        }
+        Ok(())
+    }
+
+    /// What else a transaction says of UIDs, and whether it is to last.
+    fn ends(
+        &self,
+        held: &mut Held<'_>,
+        mut changes: Vec<Change>,
+        written: Written,
+    ) -> (Vec<Change>, Lasting) {
+        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
+        let next = self.uid_next(held).max(given);
+        let head = &held.index().head;
+        if next > head.uid_next {
+            changes.push(Change::Next(next));
+        }
+        if head.boot != index::boot() && self.seen.places == Looks::BOTH {
+            changes.push(Change::Boot(index::boot()));
+        }
+        let appended = written == Written::InPlace && self.new < self.joined.rows.len();
+        if appended && given > head.reserved {
+            changes.push(Change::Reserved(given.saturating_add(RESERVE)));
+            return (changes, Lasting::Yes);
+        }
+        (changes, Lasting::No)
+    }
+
+    /// Whether lines are elsewhere in the list that was read.
+    fn has_moved(&self, held: &mut Held<'_>) -> Result<bool, StoreError> {
+        if self.seen.list.is_none() {
+            return Ok(false);
+        }
+        let mut rows = self.joined.rows.iter().peekable();
+        let mut moved = false;
+        for fact in held.facts()? {
+            while rows.next_if(|row| row.uid < fact.uid()).is_some() {}
+            let row = rows.next_if(|row| row.uid == fact.uid());
+            moved |= row.is_some_and(|row| row.line != Some(fact.line));
+        }
+        Ok(moved)
+    }
+
+    /// How the files looked when all this was so.
+    fn marks(&self, held: &mut Held<'_>) -> Marks {
+        let known = held.index().head.marks.looks;
+        let looks = match (self.seen.now.looks, known) {
+            _ if self.waiting => None,
+            (Some(now), Some(known)) => Some(Looks {
+                new: if self.seen.places.contains(&Place::New) { now.new } else { known.new },
+                cur: if self.seen.places.contains(&Place::Cur) { now.cur } else { known.cur },
+            }),
+            (now, None) => now,
+            (None, _) => None,
+        };
+        Marks { looks, ..self.seen.now }
+    }
+
+    /// What changed with the names of keywords.
+    fn keywords(&mut self, held: &mut Held<'_>) -> Result<Vec<Change>, StoreError> {
+        let used = self.used_keywords();
+        let known = held.known.index.as_ref();
+        let names = known.map_or(&[][..], |known| &known.head.keywords);
+        let bits = usize::try_from(u64::BITS - used.leading_zeros()).unwrap_or_default();
+        let same = known.is_some_and(|known| known.head.marks.keywords == self.seen.now.keywords);
+        if same && bits <= names.len() && !held.begins() {
+            return Ok(Vec::new());
+        }
+        let control = &held.folders.control;
+        let mut letters = Keywords::read(control)?;
+        if self.seen.now.keywords.is_none() && !Keywords::of(names).is_empty() {
+            letters = Keywords::of(names);
+            held.lock.dotlock()?;
+            letters.save(control)?;
+            self.seen.now.keywords = keywords::stat(control)?;
+        }
+        let names = if held.begins() { &[] } else { names };
+        Ok(letters.changes(names, used))
+    }
+
+    /// The letters in names that are new.
+    fn used_keywords(&self) -> u64 {
+        let of = |change: &Change| match change {
+            Change::Added { flags, .. } | Change::Flagged { flags, .. } => flags.keywords,
+            _ => 0,
+        };
+        let changed = self.changes.iter().fold(0, |used, change| used | of(change));
+        let new = match self.changes.is_empty() {
+            true => self.joined.rows.as_slice(),
+            false => self.joined.rows.get(self.new..).unwrap_or_default(),
+        };
+        let letters = |row: &Row| {
+            let (place, name) = self.seen.listing.file(row.file);
+            tail::of(place, name).0.keywords & tail::LETTERS
+        };
+        new.iter().fold(changed, |used, row| used | letters(row))
+    }
+
+    /// Makes the index from the files. What a process knew before it lost the index is kept.
+    fn make(&self, held: &mut Held<'_>, keywords: &[Change]) {
+        let old = held.known.index.take();
+        let modseq = old.as_ref().map_or(0, |old| old.head.modseq + 1).max(time::now_micros());
+        let read = |row: &Row| {
+            let (mut flags, mut fact, tail) =
+                join::read(&self.seen.listing, row.file, row.line.unwrap_or_default());
+            let known = old.as_ref().map(|old| &old.messages);
+            let known = known.and_then(|known| known.get(known.position(row.uid).ok()?));
+            flags.keywords |= known.map_or(0, |known| known.flags.keywords & !tail::LETTERS);
+            fact.modseq = modseq;
+            (row.uid, flags, fact, tail)
+        };
+        let messages: Vec<(Uid, Flags, Fact, Tail)> = self.joined.rows.iter().map(read).collect();
+        let head = self.head(held, old.as_ref(), keywords, modseq);
+        held.known.index = Some(Index::new(head, messages.into_iter()));
+        if let Err(error) = held.checkpoint() {
+            held.known.trust = IndexFiles::Lost;
+            held.warn(&error, "cannot write the index");
+        }
+    }
+
+    fn head(
+        &self,
+        held: &Held<'_>,
+        old: Option<&Index>,
+        keywords: &[Change],
+        modseq: u64,
+    ) -> Head {
+        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
+        let uid_next = self.uid_next(held).max(given);
+        let in_new = self.joined.rows.iter().filter(|row| {
+            let (place, _) = self.seen.listing.file(row.file);
+            place == Place::New
+        });
+        let in_new: Vec<Uid> = in_new.map(|row| row.uid).collect();
+        let named = keywords.iter().filter_map(|change| match change {
+            Change::Keyword(_, name) => Some(name.clone()),
+            _ => None,
+        });
+        Head {
+            uid_validity: self.seen.list.as_ref().map_or(0, |list| list.uid_validity),
+            uid_next,
+            reserved: uid_next.max(old.map_or(0, |old| old.head.reserved)),
+            modseq,
+            recent_from: match old {
+                Some(old) => old.head.recent_from,
+                None => in_new.first().copied().unwrap_or(uid_next),
+            },
+            keywords: named.collect(),
+            marks: Marks { looks: self.seen.now.looks.filter(|_| !self.waiting), ..self.seen.now },
+            in_new,
+            boot: index::boot(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How a message's file name ends, told from its flags where it can be.
+
+use mail_proto::mailbox::Flags;
+
+use super::index::Tail;
+use super::name::{self, Marks};
+use super::scan::{Located, Place};
+
+/// The keywords that letters in file names stand for; the others are in `posthorn.keywords`.
+pub(super) const LETTERS: u64 = (1 << 26) - 1;
+
+/// The letters of system flags, in ASCII order.
+const SYSTEM: [(u8, char); 5] = [
+    (Flags::DRAFT, 'D'),
+    (Flags::FLAGGED, 'F'),
+    (Flags::ANSWERED, 'R'),
+    (Flags::SEEN, 'S'),
+    (Flags::DELETED, 'T'),
+];
+
+/// The flags in a file's name, and how it ends.
+pub(super) fn of(place: Place, name: &str) -> (Flags, Tail) {
+    let text = name.get(name::base(name).len()..).unwrap_or_default();
+    if text.is_empty() && place == Place::New {
+        return (Flags::default(), Tail::New);
+    }
+    if let (Place::Cur, Some(flags)) = (place, plain(text)) {
+        return (flags, Tail::Plain);
+    }
+    let marks = Marks::of(name);
+    let flags = Flags { system: marks.system, keywords: marks.keywords };
+    (flags, Tail::Odd { in_new: place == Place::New, text: text.into() })
+}
+
+/// The file of a message, given the beginning of its name; `file` is used again, whatever it was.
+pub(super) fn locate(base: &str, tail: &Tail, flags: Flags, file: &mut Located) {
+    file.name.clear();
+    file.name.push_str(base);
+    file.place = place(tail);
+    match tail {
+        Tail::New => {}
+        Tail::Plain => push_plain(flags, &mut file.name),
+        Tail::Odd { text, .. } => file.name.push_str(text),
+    }
+}
+
+/// Where the file of a message is.
+pub(super) fn place(tail: &Tail) -> Place {
+    match tail {
+        Tail::New | Tail::Odd { in_new: true, .. } => Place::New,
+        Tail::Plain | Tail::Odd { in_new: false, .. } => Place::Cur,
+    }
+}
+
+/// How it ends when the message has other flags: it is in `cur` then, and what others put into
+/// its name is kept.
+pub(super) fn with_flags(tail: &Tail, flags: Flags) -> Tail {
+    let Tail::Odd { text, .. } = tail else { return Tail::Plain };
+    let mut marks = Marks::of(text);
+    marks.system = flags.system;
+    marks.keywords = flags.keywords & LETTERS;
+    let text = format!(":{marks}");
+    match plain(&text) {
+        Some(_) => Tail::Plain,
+        None => Tail::Odd { in_new: false, text: text.into() },
+    }
+}
+
+/// How it ends when only its place changes from `new` to `cur`: there each name says of flags, if
+/// only that there are none.
+pub(super) fn in_cur(tail: &Tail) -> Tail {
+    match tail {
+        Tail::New | Tail::Plain => Tail::Plain,
+        Tail::Odd { text, .. } if plain(text).is_some() => Tail::Plain,
+        Tail::Odd { text, .. } if text.contains(':') => {
+            Tail::Odd { in_new: false, text: text.clone() }
+        }
+        Tail::Odd { .. } => Tail::Plain,
+    }
+}
+
+/// The flags of a tail that is as we write it.
+fn plain(text: &str) -> Option<Flags> {
+    let letters = text.strip_prefix(":2,")?;
+    let mut flags = Flags::default();
+    let mut last = 0;
+    for letter in letters.bytes() {
+        if letter <= last {
+            return None;
+        }
+        last = letter;
+        match SYSTEM.iter().find(|(_, known)| u32::from(*known) == u32::from(letter)) {
+            Some((bit, _)) => flags.system |= bit,
+            None if letter.is_ascii_lowercase() => flags.keywords |= 1 << (letter - b'a'),
+            None => return None,
+        }
+    }
+    Some(flags)
+}
+
+fn push_plain(flags: Flags, name: &mut String) {
+    name.push_str(":2,");
+    for (bit, letter) in SYSTEM {
+        if flags.system & bit != 0 {
+            name.push(letter);
+        }
+    }
+    let mut keywords = flags.keywords & LETTERS;
+    while keywords != 0 {
+        let letter = u8::try_from(keywords.trailing_zeros()).unwrap_or_default();
+        name.push(char::from(b'a' + letter));
+        keywords &= keywords - 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_flags() {
+        let table = [
+            (Place::New, "1.a", Tail::New),
+            (Place::Cur, "1.a:2,", Tail::Plain),
+            (Place::Cur, "1.a:2,DFRSTabz", Tail::Plain),
+            (Place::Cur, "1.a", Tail::Odd { in_new: false, text: "".into() }),
+            (Place::New, "1.a:2,S", Tail::Odd { in_new: true, text: ":2,S".into() }),
+            (Place::Cur, "1.a:2,PS", Tail::Odd { in_new: false, text: ":2,PS".into() }),
+            (Place::Cur, "1.a:2,TS", Tail::Odd { in_new: false, text: ":2,TS".into() }),
+            (Place::Cur, "1.a:2,S,x", Tail::Odd { in_new: false, text: ":2,S,x".into() }),
+        ];
+        for (place, name, expected) in table {
+            let (flags, tail) = of(place, name);
+            let marks = Marks::of(name);
+            assert_eq!(tail, expected, "{name}");
+            assert_eq!(flags, Flags { system: marks.system, keywords: marks.keywords }, "{name}");
+            let mut file = Located { place: Place::New, name: "old".to_owned() };
+            locate("1.a", &tail, flags, &mut file);
+            assert_eq!(file, Located { place, name: name.to_owned() });
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_is_kept() {
+        let seen = Flags { system: Flags::SEEN, keywords: 1 << 30 };
+        let table = [
+            ("1.a:2,PX", ":2,PSX"),
+            ("1.a:2,FP,x", ":2,PS,x"),
+        ];
+        for (name, text) in table {
+            let (_, tail) = of(Place::Cur, name);
+            let expected = Tail::Odd { in_new: false, text: text.into() };
+            assert_eq!(with_flags(&tail, seen), expected, "{name}");
+        }
+        assert_eq!(with_flags(&of(Place::Cur, "1.a:2,TF").1, seen), Tail::Plain);
+        assert_eq!(in_cur(&of(Place::New, "1.a:1,x").1), of(Place::Cur, "1.a:1,x").1);
+    }
+}
