@@ -52,9 +52,9 @@ pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
     let first = held.index().head.recent_from;
     let mut marking = Marking::begin(&held)?;
     let in_new = held.index().head.in_new.clone();
-    let done = in_new.iter().try_for_each(|uid| {
-        marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old)))
-    });
+    let done = in_new
+        .iter()
+        .try_for_each(|uid| marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old))));
     let next = held.index().head.uid_next;
     marking.changes.push(Change::Recent(next));
     marking.end(&mut held);

@@ -49,10 +49,8 @@ pub(super) struct Joined {
 /// Joins all files of a mailbox with UIDs.
 pub(super) fn join(listing: &Listing, before: &Before<'_>) -> Joined {
     let listed = before.list.map(lines);
-    let (mut known, mut lines) = (
-        before.known.unwrap_or_default().iter().peekable(),
-        listed.iter().flatten().peekable(),
-    );
+    let (mut known, mut lines) =
+        (before.known.unwrap_or_default().iter().peekable(), listed.iter().flatten().peekable());
     let mut joined = Joined::default();
     for file in 0..listing.len() {
         let hash = listing.hash(file);

@@ -174,13 +174,6 @@ impl Known {
         }
     }
 
-    /// What was seen of the directories counts no more: they are to be listed.
-    pub(super) fn forget_looks(&mut self) {
-        if let Some(index) = &mut self.index {
-            index.head.marks.looks = None;
-        }
-    }
-
     /// Makes the picture for sessions; the old one stays if it is the same.
     pub(super) fn picture(&mut self) {
         let Some(index) = &self.index else { return };

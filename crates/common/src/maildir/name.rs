@@ -36,11 +36,6 @@ const LETTERS: [(char, u8); 5] = [
 ];
 
 impl Marks {
-    /// The flags of a new message.
-    pub(super) fn new(system: u8, keywords: u64) -> Self {
-        Self { system, keywords, ..Self::default() }
-    }
-
     /// What a whole file name says.
     pub(super) fn of(name: &str) -> Self {
         let mut marks = Self::default();

@@ -346,13 +346,7 @@ impl Settling {
         }
     }
 
-    fn head(
-        &self,
-        held: &Held<'_>,
-        old: Option<&Index>,
-        keywords: &[Change],
-        modseq: u64,
-    ) -> Head {
+    fn head(&self, held: &Held<'_>, old: Option<&Index>, keywords: &[Change], modseq: u64) -> Head {
         let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
         let uid_next = self.uid_next(held).max(given);
         let in_new = self.joined.rows.iter().filter(|row| {

@@ -143,10 +143,7 @@ mod tests {
     #[test]
     fn what_others_wrote_is_kept() {
         let seen = Flags { system: Flags::SEEN, keywords: 1 << 30 };
-        let table = [
-            ("1.a:2,PX", ":2,PSX"),
-            ("1.a:2,FP,x", ":2,PS,x"),
-        ];
+        let table = [("1.a:2,PX", ":2,PSX"), ("1.a:2,FP,x", ":2,PS,x")];
         for (name, text) in table {
             let (_, tail) = of(Place::Cur, name);
             let expected = Tail::Odd { in_new: false, text: text.into() };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mail_proto::mailbox::{NamedFlags, Uid};
 
-use super::{Directory, NewMessage, Store};
+use super::{Directory, NewMessage, Store, name};
 use crate::auth::User;
 use crate::config::Mail;
 
@@ -60,7 +60,7 @@ impl Ann {
         fs::read_to_string(self.home().join(path)).unwrap()
     }
 
-    /// File names in a directory, in order.
+    /// File names in a directory, in order of arrival.
     fn names(&self, path: &str) -> Vec<String> {
         names(&self.home().join(path))
     }
@@ -70,7 +70,8 @@ fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
+    // Microseconds in names have no fixed width.
+    names.sort_by(|one, other| name::arrival(one).cmp(&name::arrival(other)));
     names
 }
 

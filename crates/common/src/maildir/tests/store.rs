@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
+use super::super::flags::Marking;
 use super::super::mailbox::Mailbox;
 use super::super::places::Places;
-use super::super::scan::Located;
-use super::super::{Delivery, DeliveryId, StoreError};
+use super::super::{Delivery, DeliveryId, StoreError, tail};
 use super::*;
 
 fn change(how: Change, system: u8, keywords: &[&str]) -> FlagChange {
@@ -218,8 +218,10 @@ fn who_takes_deleted_away_saves_the_message() {
         move || inbox.expunge_deleted(Some(&[1, 2, 3])).unwrap()
     });
     std::thread::sleep(Duration::from_millis(100));
-    let kept = |file: &Located| Located { name: file.name.replace('T', "").into(), ..*file };
-    held.rename(2, kept).unwrap();
+    let mut marking = Marking::begin(&held).unwrap();
+    let kept = Flags::default();
+    marking.mark(&mut held, 2, |_, tail| (kept, tail::with_flags(tail, kept))).unwrap();
+    marking.end(&mut held);
     drop(held);
     waiting.join().unwrap();
     assert_eq!(uids(&inbox), [2, 4]);

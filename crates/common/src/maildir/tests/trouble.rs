@@ -6,17 +6,25 @@ use std::time::{Duration, SystemTime};
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 use proptest::prelude::*;
 
-use super::super::known::Known;
+use super::super::flags::Marking;
+use super::super::listing::Listing;
 use super::super::mailbox::Mailbox;
 use super::super::places::Places;
-use super::super::scan::{Listing, Located, Place};
+use super::super::scan::Place;
 use super::super::uidlist::UidList;
+use super::super::{join, tail};
 use super::*;
 
 impl Ann {
     /// INBOX as another process knows it: nothing is shared with [`inbox`](Self::inbox).
     fn stranger(&self) -> Store {
         Store::new(Mailbox::apart("INBOX", &Places::together(&self.home()), &self.home()))
+    }
+
+    fn forget_index(&self) {
+        for name in ["posthorn.index", "posthorn.log"] {
+            let _ = fs::remove_file(self.home().join(name));
+        }
     }
 }
 
@@ -34,10 +42,24 @@ fn a_lost_list_is_written_from_memory_without_reusing_a_uid() {
 }
 
 #[test]
+fn a_lost_list_is_written_from_the_index() {
+    let ann = Ann::new();
+    for content in ["a", "b"] {
+        append(&ann.inbox(), content, 0, &[]);
+    }
+    let validity = ann.stranger().sync().unwrap().uid_validity;
+    ann.put("dovecot-uidlist", "nonsense\n");
+    let stranger = ann.stranger();
+    assert_eq!((stranger.sync().unwrap().uid_validity, uids(&stranger)), (validity, vec![1, 2]));
+    assert_eq!(ann.read("dovecot-uidlist").lines().count(), 3);
+}
+
+#[test]
 fn without_memory_a_lost_list_means_a_greater_uidvalidity() {
     let ann = Ann::new();
     append(&ann.inbox(), "a", 0, &[]);
     let validity = ann.stranger().sync().unwrap().uid_validity;
+    ann.forget_index();
     ann.put("dovecot-uidlist", "nonsense\n");
     let stranger = ann.stranger();
     assert!(stranger.sync().unwrap().uid_validity > validity);
@@ -59,7 +81,7 @@ fn a_damaged_line_costs_one_uid_and_no_other() {
     assert_eq!(uids(&inbox), [1, 3, 1004]);
     assert_eq!(text(&inbox, 1004), "2.a");
     assert_eq!(inbox.sync().unwrap().uid_validity, 7);
-    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N1004 Gx\n1 :1.a\n3 :3.a\n1004 :2.a\n");
+    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N1005 Gx\n1 :1.a\n3 :3.a\n1004 :2.a\n");
 }
 
 #[test]
@@ -71,7 +93,7 @@ fn half_a_line_is_as_none() {
     ann.put("dovecot-uidlist", "3 V7 N1 Gx\n1 :1.a\n2 :2.");
     let inbox = ann.inbox();
     assert_eq!(uids(&inbox), [1, 2]);
-    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N2 Gx\n1 :1.a\n2 :2.a\n");
+    assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N3 Gx\n1 :1.a\n2 :2.a\n");
 }
 
 #[test]
@@ -148,15 +170,17 @@ fn flags_that_another_program_sets_meanwhile_are_kept() {
     let mailbox = Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home());
     let mut held = mailbox.hold().unwrap();
     ann.rename("new/1.a", "cur/1.a:2,F");
-    let answered = |file: &Located| {
-        let name = match file.name.strip_suffix('R') {
-            Some(_) => file.name.clone(),
-            None => format!("{}R", file.name).into(),
-        };
-        Located { place: Place::Cur, name }
+    let mut marking = Marking::begin(&held).unwrap();
+    let answered = |flags: Flags, tail: &_| {
+        let system = flags.system | Flags::ANSWERED;
+        let flags = Flags { system, ..flags };
+        (flags, tail::with_flags(tail, flags))
     };
-    assert!(held.rename(1, answered).unwrap());
+    marking.mark(&mut held, 1, answered).unwrap();
+    marking.end(&mut held);
     assert_eq!(ann.names("cur"), ["1.a:2,FR"]);
+    let flags = held.snapshot().messages.get(0).unwrap().flags;
+    assert!(flags.has(Flags::FLAGGED | Flags::ANSWERED));
 }
 
 /// A file that is renamed while it is listed may be missed, also by who looks for the first time:
@@ -166,13 +190,13 @@ fn a_first_look_misses_what_has_a_uid() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     append(&inbox, "a", 0, &[]);
-    let mut known = Known::default();
-    known.take_list(UidList::parse(ann.read("dovecot-uidlist").as_bytes()).unwrap());
-    assert!(!known.are_all_in(&Listing::new()));
+    let list = UidList::parse(ann.read("dovecot-uidlist").into_bytes()).unwrap();
+    let lines = join::lines(&list);
+    assert!(!join::are_all_in(&lines, &Listing::default()));
     let folders =
         Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home()).folders().unwrap();
-    let listing = folders.list(&[Place::New, Place::Cur], Listing::new()).unwrap();
-    assert!(known.are_all_in(&listing));
+    let listing = folders.list(&[Place::New, Place::Cur]).unwrap();
+    assert!(join::are_all_in(&lines, &listing));
 }
 
 #[test]
