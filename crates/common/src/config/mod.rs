@@ -110,10 +110,43 @@ pub struct Tls {
 pub struct Mail {
     /// Where a user's mail is: `%d` domain, `%n` local part, `%u` both.
     pub path: PathTemplate,
+    /// Where `dovecot-uidlist`, `dovecot-keywords`, `dovecot-uidvalidity`, `subscriptions` and
+    /// `maildirsize` are, if not there (Dovecot's `CONTROL=`).
+    pub control: Option<PathTemplate>,
+    /// Where the `posthorn.*` files are, if not there (Dovecot's `INDEX=`).
+    pub index: Option<PathTemplate>,
+    /// How the mailboxes of a user lie in that directory.
+    pub layout: Layout,
+    /// How directories spell mailbox names.
+    pub names: Names,
     /// Between the levels of a mailbox name, as clients see it.
     pub separator: char,
     /// The personal namespace's prefix; empty but where a site was taken over.
     pub prefix: String,
+}
+
+/// How the mailboxes of a user lie in their directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+pub enum Layout {
+    /// All beside each other: `A/B` is `.A.B`.
+    #[default]
+    #[serde(rename = "maildir++")]
+    MaildirPlusPlus,
+    /// One in the other: `A/B` is `A/B`.
+    #[serde(rename = "fs")]
+    Fs,
+}
+
+/// How directories spell mailbox names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+pub enum Names {
+    /// Modified UTF-7, as IMAP clients do (RFC 3501, 5.1.3).
+    #[default]
+    #[serde(rename = "utf-7")]
+    Utf7,
+    /// UTF-8.
+    #[serde(rename = "utf-8")]
+    Utf8,
 }
 
 /// Who may log in.
@@ -237,7 +270,15 @@ impl From<Version> for i64 {
 
 impl Default for Mail {
     fn default() -> Self {
-        Self { path: PathTemplate::default(), separator: '/', prefix: String::new() }
+        Self {
+            path: PathTemplate::default(),
+            control: None,
+            index: None,
+            layout: Layout::default(),
+            names: Names::default(),
+            separator: '/',
+            prefix: String::new(),
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use figment::value::Value;
 
-use super::Site;
 use super::extract::find;
 use super::file::Aim;
 use super::layers::Layers;
 use super::load::Mistake;
+use super::{Layout, Mail, PathTemplate, Site};
 
 /// The rules that a site breaks.
 pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
@@ -32,9 +32,26 @@ pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
             "mail.prefix",
             format!("must be empty or end in mail.separator, which is {:?}", mail.separator),
         ),
+        (
+            !would_be_a_mailbox(mail, mail.control.as_ref()),
+            "mail.control",
+            "must not be below mail.path, where layout = \"fs\" has mailboxes".to_owned(),
+        ),
+        (
+            !would_be_a_mailbox(mail, mail.index.as_ref()),
+            "mail.index",
+            "must not be below mail.path, where layout = \"fs\" has mailboxes".to_owned(),
+        ),
     ];
     let broken = rules.into_iter().filter(|(holds, ..)| !holds);
     broken.map(|(_, key, why)| mistake(layers, key, &why)).collect()
+}
+
+/// Whether a directory of other files would lie among a user's mailboxes.
+fn would_be_a_mailbox(mail: &Mail, other: Option<&PathTemplate>) -> bool {
+    let path = format!("{}/", String::from(mail.path.clone()).trim_end_matches('/'));
+    let below = other.is_some_and(|other| String::from(other.clone()).starts_with(&path));
+    mail.layout == Layout::Fs && below
 }
 
 /// At the key where it is written, else at its table: its default was in the way of another key.

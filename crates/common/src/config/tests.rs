@@ -61,6 +61,10 @@ fn a_large_site_holds() {
         key = "/etc/posthorn/tls/privkey.pem"
         [mail]
         path = "/srv/mail/%u"
+        control = "/srv/control/%d/%n"
+        index = "/var/cache/mail/%u"
+        layout = "fs"
+        names = "utf-8"
         separator = "."
         prefix = "INBOX."
         [auth]
@@ -87,6 +91,8 @@ fn a_large_site_holds() {
     assert_eq!(site.mtad.listen[1].tls, TlsMode::Implicit);
     assert_eq!(site.auth.cleartext, Cleartext::Loopback);
     assert_eq!(site.limits.drain, Span::seconds(5));
+    assert_eq!((site.mail.layout, site.mail.names), (Layout::Fs, Names::Utf8));
+    assert_eq!(String::from(site.mail.index.unwrap()), "/var/cache/mail/%u");
     assert_eq!(site.mtad.postmaster.unwrap().to_string(), "ann@example.org");
 }
 

@@ -29,6 +29,7 @@ mod name;
 mod names;
 mod naming;
 mod places;
+mod quota;
 mod scan;
 mod settle;
 mod store;

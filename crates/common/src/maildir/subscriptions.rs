@@ -1,10 +1,12 @@
 //! `subscriptions`: names that the user subscribed to, as Dovecot keeps them.
 //!
 //! Version 2 begins with `V\t2` and an empty line; then each line is a name, its levels parted by
-//! tabs. Version 1, which has no such beginning, parts them by dots. Names are spelt as their
-//! directories, so they stay what they are whatever the separator is.
-
-use std::collections::BTreeSet;
+//! tabs. Version 1, which has no such beginning, parts them as directories do: by dots in
+//! Maildir++, by slashes in LAYOUT=fs. Names are spelt as their directories, so they stay what they
+//! are whatever the separator and the prefix are. A file keeps its version, its order, and lines
+//! that say nothing to us. One of another version is left alone.
+//!
+//! An entry is the directory of a mailbox without its first dot; `INBOX` is INBOX's.
 
 use crate::disk::Dir;
 
@@ -16,58 +18,150 @@ const FILE: &str = "subscriptions";
 /// Courier's, where a user was taken over.
 const COURIER: &str = "courierimapsubscribed";
 const LIMIT: u64 = 4 << 20;
-const VERSION: &str = "V\t2\n\n";
+const VERSION_2: &[u8] = b"V\t2\n\n";
 
-/// The directories of subscribed names, without their first dot; `INBOX` for INBOX.
-pub(super) fn read(home: &Dir) -> Result<BTreeSet<String>, StoreError> {
-    match home.read(FILE, LIMIT) {
-        Ok(bytes) => return Ok(parse(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.is_missing() => {}
-        Err(error) => return Err(error.into()),
-    }
-    match home.read(COURIER, LIMIT) {
-        Ok(bytes) => Ok(parse_courier(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.is_missing() => Ok(BTreeSet::new()),
-        Err(error) => Err(error.into()),
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Subscriptions {
+    version: Version,
+    /// Without line ends.
+    lines: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// The entries, in the file's order. `separator` is between the levels of a directory's name.
+pub(super) fn read(control: &Dir, mail: &Dir, separator: char) -> Result<Vec<String>, StoreError> {
+    match Subscriptions::read(control, mail) {
+        Ok(file) => Ok(file.entries(separator).flatten().collect()),
+        Err(StoreError::Damaged { path, what }) => {
+            tracing::warn!(path = %path.display(), "{what}; it is left alone");
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
     }
 }
 
-/// Changes the set, durably. The caller holds the lock on the user's mailboxes.
+/// Adds or removes entries, durably. The caller holds the lock on the user's mailboxes.
 pub(super) fn change(
-    home: &Dir,
-    change: impl FnOnce(&mut BTreeSet<String>),
+    control: &Dir,
+    mail: &Dir,
+    separator: char,
+    entries: &[String],
+    subscribed: bool,
 ) -> Result<(), StoreError> {
-    let _lock = Dotlock::take(home, FILE, PATIENCE)?;
-    let old = read(home)?;
+    let _lock = Dotlock::take(control, FILE, PATIENCE)?;
+    let old = Subscriptions::read(control, mail)?;
     let mut new = old.clone();
-    change(&mut new);
+    for entry in entries {
+        match subscribed {
+            true => new.insert(entry, separator),
+            false => new.remove(entry, separator),
+        }
+    }
     if new != old {
-        home.replace_newer(FILE, write(&new).as_bytes())?;
+        control.replace_newer(FILE, &new.text())?;
     }
     Ok(())
 }
 
-fn parse(text: &str) -> BTreeSet<String> {
-    let name = |line: &str| line.split('\t').map(unescape).collect::<Vec<_>>().join(".");
-    match text.strip_prefix("V\t2\n") {
-        Some(lines) => lines.lines().filter(|line| !line.is_empty()).map(name).collect(),
-        None => text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+impl Subscriptions {
+    fn read(control: &Dir, mail: &Dir) -> Result<Self, StoreError> {
+        match control.read(FILE, LIMIT) {
+            Ok(bytes) => Self::parse(&bytes).ok_or_else(|| {
+                damaged(control, FILE, "subscriptions of a version that we do not know")
+            }),
+            Err(error) if error.is_missing() => Self::read_courier(mail),
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                Err(damaged(control, FILE, "more than 4 MiB of subscriptions"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What Courier left, to be kept in a file of our own from now on.
+    fn read_courier(mail: &Dir) -> Result<Self, StoreError> {
+        match mail.read(COURIER, LIMIT) {
+            Ok(bytes) => Ok(Self::parse_courier(&bytes)),
+            Err(error) if error.is_missing() => {
+                Ok(Self { version: Version::Two, lines: Vec::new() })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                Err(damaged(mail, COURIER, "more than 4 MiB of subscriptions"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (version, lines) = match bytes.strip_prefix(b"V\t") {
+            None => (Version::One, bytes),
+            Some(rest) => (Version::Two, rest.strip_prefix(b"2\n")?),
+        };
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Some(Self { version, lines: lines.map(<[u8]>::to_vec).collect() })
+    }
+
+    fn parse_courier(bytes: &[u8]) -> Self {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let levels = |line: &[u8]| {
+            let name = line.strip_prefix(b"INBOX.").unwrap_or(line);
+            name.iter().map(|byte| if *byte == b'.' { b'\t' } else { *byte }).collect()
+        };
+        Self { version: Version::Two, lines: lines.map(levels).collect() }
+    }
+
+    /// What the lines mean; `None` for one that is not UTF-8.
+    fn entries(&self, separator: char) -> impl Iterator<Item = Option<String>> {
+        self.lines.iter().map(move |line| {
+            let line = std::str::from_utf8(line).ok()?;
+            Some(match self.version {
+                Version::One => line.to_owned(),
+                Version::Two => {
+                    let levels: Vec<String> = line.split('\t').map(unescape).collect();
+                    levels.join(separator.encode_utf8(&mut [0; 4]))
+                }
+            })
+        })
+    }
+
+    fn insert(&mut self, entry: &str, separator: char) {
+        if self.entries(separator).any(|other| other.as_deref() == Some(entry)) {
+            return;
+        }
+        let line = match self.version {
+            Version::One => entry.to_owned(),
+            Version::Two => entry.split(separator).map(escape).collect::<Vec<_>>().join("\t"),
+        };
+        self.lines.push(line.into_bytes());
+    }
+
+    fn remove(&mut self, entry: &str, separator: char) {
+        let kept: Vec<bool> =
+            self.entries(separator).map(|other| other.as_deref() != Some(entry)).collect();
+        let mut kept = kept.into_iter();
+        self.lines.retain(|_| kept.next().unwrap_or(true));
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = match self.version {
+            Version::One => Vec::new(),
+            Version::Two => VERSION_2.to_vec(),
+        };
+        for line in &self.lines {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        text
     }
 }
 
-fn parse_courier(text: &str) -> BTreeSet<String> {
-    let name = |line: &str| line.strip_prefix("INBOX.").unwrap_or(line).to_owned();
-    text.lines().filter(|line| !line.is_empty()).map(name).collect()
-}
-
-fn write(names: &BTreeSet<String>) -> String {
-    let mut text = VERSION.to_owned();
-    for name in names {
-        let levels: Vec<String> = name.split('.').map(escape).collect();
-        text.push_str(&levels.join("\t"));
-        text.push('\n');
-    }
-    text
+fn damaged(dir: &Dir, file: &str, what: &str) -> StoreError {
+    StoreError::Damaged { path: dir.path().join(file), what: what.to_owned() }
 }
 
 /// Dovecot's escapes for what would part levels and lines.
@@ -105,30 +199,63 @@ fn unescape(level: &str) -> String {
 mod tests {
     use super::*;
 
+    fn entries(text: &[u8], separator: char) -> Vec<String> {
+        Subscriptions::parse(text).unwrap().entries(separator).flatten().collect()
+    }
+
+    fn changed(text: &[u8], separator: char, add: &str, remove: &str) -> Vec<u8> {
+        let mut file = Subscriptions::parse(text).unwrap();
+        file.insert(add, separator);
+        file.remove(remove, separator);
+        file.text()
+    }
+
     #[test]
-    fn reads_all_versions_and_writes_the_second() {
-        let table = [
-            ("V\t2\n\nW\\2eX\tSub\nSent\n", "V\t2\n\nSent\nW\\2eX\tSub\n"),
-            ("Sent\nA.B\n", "V\t2\n\nA\tB\nSent\n"),
-            ("V\t2\n\n", "V\t2\n\n"),
-            ("", "V\t2\n\n"),
-            ("V\t2\n\na\u{1}tb\tc\n", "V\t2\n\na\u{1}tb\tc\n"),
+    fn a_file_keeps_its_version_and_order() {
+        let table: [(&[u8], char, &[&str], &[u8]); 7] = [
+            (
+                b"V\t2\n\nW\\2eX\tSub\nSent\n",
+                '.',
+                &["W\\2eX.Sub", "Sent"],
+                b"V\t2\n\nW\\2eX\tSub\nA\tB\n",
+            ),
+            (b"Sent\nx.y\n", '.', &["Sent", "x.y"], b"x.y\nA.B\n"),
+            (b"V\t2\n\nSent\nx\ty\n", '/', &["Sent", "x/y"], b"V\t2\n\nx\ty\nA.B\n"),
+            (b"x/y\n", '/', &["x/y"], b"x/y\nA.B\n"),
+            (b"", '.', &[], b"A.B\n"),
+            (b"V\t2\n\nA\tB\n\na\x01tb\tc", '.', &["A.B", "a\tb.c"], b"V\t2\n\nA\tB\na\x01tb\tc\n"),
+            (b"V\t2\n\n\xff\nSent\n", '.', &["Sent"], b"V\t2\n\n\xff\nA\tB\n"),
         ];
-        for (text, written) in table {
-            assert_eq!(write(&parse(text)), written, "{text:?}");
+        for (text, separator, expected, after) in table {
+            assert_eq!(entries(text, separator), expected, "{}", text.escape_ascii());
+            assert_eq!(
+                changed(text, separator, "A.B", "Sent").escape_ascii().to_string(),
+                after.escape_ascii().to_string()
+            );
         }
-        assert_eq!(write(&parse_courier("INBOX\nINBOX.A.B\n")), "V\t2\n\nA\tB\nINBOX\n");
+        assert_eq!(Subscriptions::parse(b"V\t3\n\nx\n"), None);
     }
 
     #[test]
     fn changes_last() {
         let directory = tempfile::tempdir().unwrap();
         let home = Dir::open(directory.path()).unwrap();
-        home.replace(COURIER, b"INBOX.Old\n").unwrap();
-        change(&home, |names| assert!(names.insert("Sent".to_owned()))).unwrap();
-        assert_eq!(home.read(FILE, 100).unwrap(), b"V\t2\n\nOld\nSent\n");
-        change(&home, |names| assert!(names.remove("Old"))).unwrap();
-        assert_eq!(home.read(FILE, 100).unwrap(), b"V\t2\n\nSent\n");
+        home.replace(COURIER, b"INBOX\nINBOX.Old.x\n").unwrap();
+        change(&home, &home, '.', &["Sent".to_owned()], true).unwrap();
+        assert_eq!(home.read(FILE, 100).unwrap(), b"V\t2\n\nINBOX\nOld\tx\nSent\n");
+        change(&home, &home, '.', &["Old.x".to_owned()], false).unwrap();
+        assert_eq!(home.read(FILE, 100).unwrap(), b"V\t2\n\nINBOX\nSent\n");
         assert_eq!(home.entries().unwrap().count(), 2, "no lock is left");
+    }
+
+    #[test]
+    fn an_unknown_version_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Dir::open(directory.path()).unwrap();
+        home.replace(FILE, b"V\t3\n\nSent\n").unwrap();
+        assert_eq!(read(&home, &home, '.').unwrap(), [""; 0]);
+        let error = change(&home, &home, '.', &["x".to_owned()], true).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert_eq!(home.read(FILE, 100).unwrap(), b"V\t3\n\nSent\n");
     }
 }

@@ -1,0 +1,291 @@
+//! The directories of a user's mailboxes: found, made, removed.
+//!
+//! Maildir++ has all of them in the user's directory, LAYOUT=fs one in the other; there, a
+//! directory without `cur` is only a way to others. Where the site keeps control and index files
+//! apart, each mailbox has directories of the same name for these.
+//!
+//! Only the messages' directory says whether there is a mailbox. So it comes last when a mailbox
+//! is made, and goes first when one is removed; what is killed in between leaves control files of
+//! no mailbox, which are removed when one of that name is made.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use super::super::naming::{DEEPEST, Naming};
+use super::super::places::Places;
+use super::super::{StoreError, leftovers, name, uid_validity, uidlist};
+use crate::config::Layout;
+use crate::disk::{Dir, DiskError, Kind};
+
+/// The directories of a user, open.
+#[derive(Debug)]
+pub(super) struct Tree<'user> {
+    pub(super) roots: &'user Places,
+    pub(super) naming: &'user Naming,
+    /// The user's directory.
+    pub(super) mail: Dir,
+    /// The user's directory of control files.
+    pub(super) control: Dir,
+}
+
+/// A directory below the user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// From the user's directory on.
+    pub(super) directory: String,
+    pub(super) role: Role,
+}
+
+/// What a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It has messages.
+    Mailbox,
+    /// It leads to others.
+    Between,
+}
+
+/// The three directories of a mailbox, the one that makes it a mailbox last.
+pub(super) const INSIDE: [&str; 3] = ["tmp", "new", "cur"];
+/// Dovecot and Courier want it in every mailbox of Maildir++ but INBOX.
+const MARK: &str = "maildirfolder";
+
+impl<'user> Tree<'user> {
+    /// Opens them. Those of control files are made if they are missing.
+    pub(super) fn open(roots: &'user Places, naming: &'user Naming) -> Result<Self, StoreError> {
+        let mail = Dir::open(&roots.mail)?;
+        let control = match roots.control == roots.mail {
+            true => mail.clone(),
+            false => Dir::open_or_create(&roots.control)?,
+        };
+        Ok(Self { roots, naming, mail, control })
+    }
+
+    /// All directories but INBOX's.
+    pub(super) fn all(&self) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        match self.naming.layout() {
+            Layout::Fs => walk(&self.mail, "", DEEPEST, &mut found)?,
+            Layout::MaildirPlusPlus => {
+                for name in directories(&self.mail)? {
+                    if name.starts_with('.') && self.is_mailbox(&name)? {
+                        found.push(Found { directory: name, role: Role::Mailbox });
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether there is a mailbox.
+    pub(super) fn is_mailbox(&self, directory: &str) -> Result<bool, StoreError> {
+        match descend(&self.mail, directory) {
+            Ok(inside) => has_messages(&inside),
+            Err(error) if is_none(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a mailbox with a UIDVALIDITY of its own. What is above it is there.
+    pub(super) fn make(&self, directory: &str) -> Result<(), StoreError> {
+        let (parent, name) = self.parent(directory)?;
+        match parent.subdir(name) {
+            // It leads to others, or is what somebody left.
+            Ok(inside) => return self.fill(&inside, directory),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let tmp = self.mail.subdir("tmp")?;
+        let temporary = format!("posthorn.create.{}", name::unique());
+        tmp.create_dir(&temporary)?;
+        self.fill(&tmp.subdir(&temporary)?, directory)?;
+        tmp.rename_new(&temporary, &parent, name)?;
+        Ok(parent.sync()?)
+    }
+
+    /// Removes a mailbox; those below it stay.
+    pub(super) fn remove(&self, directory: &str) -> Result<(), StoreError> {
+        let (parent, name) = self.parent(directory)?;
+        let inside = parent.subdir(name)?;
+        let tmp = self.mail.subdir("tmp")?;
+        let temporary = format!("posthorn.delete.{}", name::unique());
+        if self.naming.layout() == Layout::Fs && !below(&inside)?.is_empty() {
+            empty(&inside, &tmp, &temporary)?;
+        } else {
+            parent.rename_new(name, &tmp, &temporary)?;
+            parent.sync()?;
+        }
+        tmp.sync()?;
+        // It is gone for all who look; what cannot be removed now is removed as a leftover.
+        if let Err(error) = leftovers::remove_tree(&tmp, temporary.as_ref()) {
+            tracing::warn!(%error, "cannot remove a deleted mailbox");
+        }
+        self.forget(directory);
+        self.prune(directory);
+        Ok(())
+    }
+
+    /// Removes a directory that leads nowhere.
+    pub(super) fn remove_between(&self, directory: &str) -> Result<(), DiskError> {
+        let (parent, name) = self.parent(directory)?;
+        parent.remove_dir(name)?;
+        parent.sync()
+    }
+
+    /// Removes the control and index files of a mailbox that is gone.
+    pub(super) fn forget(&self, directory: &str) {
+        for path in self.roots.of(directory, self.naming).apart() {
+            let done = match Dir::open(path) {
+                Ok(dir) => clear(&dir).and_then(|()| Ok(dir.sync()?)),
+                Err(error) if error.is_missing() => continue,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "cannot remove the files of a deleted mailbox");
+            }
+        }
+        for root in self.roots.apart() {
+            remove_empty(root, Some(directory));
+        }
+    }
+
+    /// Removes what is above a directory that is gone and leads nowhere any more.
+    pub(super) fn prune(&self, directory: &str) {
+        let above = directory.rsplit_once('/').map(|(above, _)| above);
+        remove_empty(&self.roots.mail, above);
+    }
+
+    /// The directory that a mailbox's is in, and how it is called there.
+    pub(super) fn parent<'path>(&self, path: &'path str) -> Result<(Dir, &'path str), DiskError> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((descend(&self.mail, above)?, name))
+    }
+
+    /// Makes a mailbox of a directory.
+    fn fill(&self, inside: &Dir, directory: &str) -> Result<(), StoreError> {
+        let [tmp, new, cur] = INSIDE;
+        inside.create_dir(tmp)?;
+        inside.create_dir(new)?;
+        if self.naming.layout() == Layout::MaildirPlusPlus {
+            inside.replace(MARK, b"")?;
+        }
+        let places = self.roots.of(directory, self.naming);
+        for apart in places.apart() {
+            clear(&Dir::open_or_create(apart)?)?;
+        }
+        let control = match places.control == places.mail {
+            true => inside.clone(),
+            false => Dir::open(&places.control)?,
+        };
+        uidlist::UidList::new(uid_validity::next(&self.control)?).save(&control)?;
+        Ok(inside.create_dir(cur)?)
+    }
+}
+
+/// A directory below another, however deep.
+fn descend(root: &Dir, path: &str) -> Result<Dir, DiskError> {
+    let levels = path.split('/').filter(|level| !level.is_empty());
+    levels.fold(Ok(root.clone()), |dir, level| dir?.subdir(level))
+}
+
+fn walk(dir: &Dir, path: &str, depth: usize, found: &mut Vec<Found>) -> Result<(), StoreError> {
+    for name in below(dir)? {
+        let inside = match dir.subdir(&name) {
+            Ok(inside) => inside,
+            Err(error) if is_none(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let slash = if path.is_empty() { "" } else { "/" };
+        let directory = format!("{path}{slash}{name}");
+        let role = if has_messages(&inside)? { Role::Mailbox } else { Role::Between };
+        match depth.checked_sub(1) {
+            Some(depth) => walk(&inside, &directory, depth, found)?,
+            None => tracing::warn!(path = %inside.path().display(), "mailboxes too deep to show"),
+        }
+        found.push(Found { directory, role });
+    }
+    Ok(())
+}
+
+/// In LAYOUT=fs, the directories in a mailbox's that are not its own.
+fn below(dir: &Dir) -> Result<Vec<String>, StoreError> {
+    let mut names = directories(dir)?;
+    names.retain(|name| !INSIDE.contains(&name.as_str()));
+    Ok(names)
+}
+
+/// The names of directories, and of what may be one.
+fn directories(dir: &Dir) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for entry in dir.entries()? {
+        let entry = entry?;
+        if !matches!(entry.kind, None | Some(Kind::Directory)) {
+            continue;
+        }
+        match entry.name.into_string() {
+            Ok(name) => names.push(name),
+            Err(name) => {
+                let path = dir.path().join(name);
+                tracing::warn!(path = %path.display(), "a directory's name is not UTF-8; not shown");
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn has_messages(inside: &Dir) -> Result<bool, StoreError> {
+    match inside.stat("cur") {
+        Ok(stat) => Ok(stat.kind == Kind::Directory),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves all that is a mailbox's own away, so that others can stay below it.
+fn empty(inside: &Dir, tmp: &Dir, temporary: &str) -> Result<(), StoreError> {
+    tmp.create_dir(temporary)?;
+    let gone = tmp.subdir(temporary)?;
+    inside.rename_new("cur", &gone, "cur")?;
+    inside.sync()?;
+    let others = below(inside)?;
+    for entry in inside.entries()? {
+        let name = entry?.name;
+        if !others.iter().any(|other| OsStr::new(other) == name) {
+            inside.rename_new(&name, &gone, &name)?;
+        }
+    }
+    Ok(inside.sync()?)
+}
+
+/// Removes the files in a directory.
+fn clear(dir: &Dir) -> Result<(), StoreError> {
+    for entry in dir.entries()? {
+        let name = entry?.name;
+        if dir.stat(&name)?.kind != Kind::Directory {
+            dir.unlink(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a directory and those above it, up to the root, as far as they are empty. One that a
+/// crash brings back leads nowhere still.
+fn remove_empty(root: &Path, directory: Option<&str>) {
+    let Ok(root) = Dir::open(root) else { return };
+    let mut path = directory;
+    while let Some(directory) = path {
+        let (above, name) = directory.rsplit_once('/').unwrap_or(("", directory));
+        let removed = descend(&root, above).and_then(|dir| dir.remove_dir(name));
+        if removed.is_err_and(|error| !error.is_missing()) {
+            return;
+        }
+        path = (!above.is_empty()).then_some(above);
+    }
+}
+
+/// No such name, or no directory, or a link.
+fn is_none(error: &DiskError) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory};
+    error.is_missing() || matches!(error.kind(), InvalidFilename | NotADirectory)
+}
