@@ -168,6 +168,18 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "4:10: mail.prefix: must be empty or end in mail.separator, which is '/'",
         ),
         (
+            "[mail]\nlayout = 'fs'\npath = '/m/%u'\ncontrol = '/m/%u/control'",
+            "6:11: mail.control: must not be below mail.path, where layout = \"fs\" has mailboxes",
+        ),
+        (
+            "[mail]\nindex = '/var/index'",
+            "4:9: mail.index: all users need paths of their own: %d/%n",
+        ),
+        (
+            "[mail]\nlayout = 'mbox'",
+            "4:10: mail.layout: unknown value 'mbox'; known here: maildir++, fs",
+        ),
+        (
             "[mtad]\nretry_first = '5h'",
             "3:1: mtad.retry_max: must not be below mtad.retry_first, which is 5h",
         ),

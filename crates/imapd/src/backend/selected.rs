@@ -105,7 +105,7 @@ impl Selection {
         mailbox: &str,
         moving: bool,
     ) -> Result<Copied, StoreError> {
-        let target = directory.mailbox(mailbox)?;
+        let target = directory.mailbox_for_mail(mailbox)?;
         let before = self.store.sync()?;
         let (uid_validity, pairs) = self.store.copy(uids, &target)?;
         let snapshot = if moving {

@@ -79,7 +79,7 @@ impl Work {
     fn append(&mut self, directory: &Directory, append: Append) -> Done<()> {
         let Append { mailbox, flags, internal_date, size: _ } = append;
         let message = NewMessage { flags, internal_date, delivery_id: None };
-        let begun = directory.mailbox(&mailbox).and_then(|store| store.append(message));
+        let begun = directory.mailbox_for_mail(&mailbox).and_then(|store| store.append(message));
         self.appending = Some(tell(begun)?);
         Ok(())
     }
