@@ -5,7 +5,7 @@
 //! says so. A character that means something there is written as Dovecot's listescape does, which
 //! was tried out with all of ASCII: a backslash and two hex digits in lower case; that is the
 //! slash (unless it separates levels for clients too), the backslash itself, a tilde at the
-//! beginning of a level, and in Maildir++ the dot.
+//! beginning of a level, and in Maildir++ the dot; in LAYOUT=fs only the first one of `.` and `..`.
 //!
 //! Directories that others made may be called what we would never call them (bare UTF-8, a stray
 //! `&`). They are shown as they are spelt, and found by being shown.
@@ -79,7 +79,8 @@ impl Naming {
         }
     }
 
-    /// What INBOX's directory is called where control or index files are kept apart.
+    /// What INBOX's directory is called where control or index files are kept apart. No other
+    /// mailbox has it, nor has it with Dovecot.
     pub(super) fn inbox_beside(&self) -> &'static str {
         match self.layout {
             Layout::MaildirPlusPlus => ".INBOX",
@@ -97,6 +98,13 @@ impl Naming {
         canonical(name.to_owned(), self.separator)
     }
 
+    /// The directory of a new mailbox, below the user's: empty for INBOX; `None` where none may
+    /// have this name. Dovecot makes even `.` and `..`; other programs would go astray there.
+    pub(super) fn new_directory(&self, name: &str) -> Option<String> {
+        let astray = name.split(self.separator).any(|level| matches!(level, "." | ".."));
+        self.directory(name).filter(|_| !astray)
+    }
+
     /// The directory of a mailbox, below the user's: empty for INBOX; `None` where no mailbox can
     /// have this name.
     pub(super) fn directory(&self, name: &str) -> Option<String> {
@@ -107,12 +115,12 @@ impl Naming {
         let name = name.strip_prefix(&self.prefix)?;
         let mut levels = Vec::new();
         for level in name.split(self.separator) {
-            if matches!(level, "" | "." | "..") || level.contains(char::is_control) {
+            if level.is_empty() || level.contains(char::is_control) {
                 return None;
             }
             levels.push(self.spelt(&self.escape(level)));
         }
-        self.joined(&levels)
+        self.joined(&levels).filter(|directory| directory != self.inbox_beside())
     }
 
     /// Whether in LAYOUT=fs a directory could not be reached.
@@ -123,7 +131,8 @@ impl Naming {
     /// The name of a directory's mailbox; the opposite of [`directory`](Self::directory).
     pub(super) fn name(&self, directory: &str) -> Option<String> {
         let levels = directory.strip_prefix(self.directory_prefix())?;
-        if levels.is_empty() || levels.contains(char::is_control) {
+        let none = levels.is_empty() || directory == self.inbox_beside();
+        if none || levels.contains(char::is_control) {
             return None;
         }
         let levels = self.levels(levels).map(|level| self.shown(&level));
@@ -200,11 +209,12 @@ impl Naming {
     }
 
     fn escape(&self, level: &str) -> String {
+        let is_path = matches!(level, "." | "..");
         let mut escaped = String::new();
         for (at, c) in level.char_indices() {
             let parts = match c {
                 '/' | '\\' => true,
-                '.' => self.layout == Layout::MaildirPlusPlus,
+                '.' => self.layout == Layout::MaildirPlusPlus || is_path && at == 0,
                 '~' => at == 0,
                 _ => false,
             };
@@ -308,12 +318,13 @@ mod tests {
             ('.', "INBOX.", "INBOX.Sent.x", Some(".Sent.x")),
             ('.', "INBOX.", "INBOX", Some("")),
             ('.', "INBOX.", "Sent", None),
+            ('.', "INBOX.", "INBOX.INBOX", None),
+            ('.', "INBOX.", "INBOX.INBOX.x", Some(".INBOX.x")),
             ('/', "", "", None),
             ('/', "", "/", None),
             ('/', "", "a/", None),
             ('/', "", "a//b", None),
-            ('/', "", "a/../b", None),
-            ('/', "", "..", None),
+            ('/', "", "a/../.", Some(".a.\\2e\\2e.\\2e")),
             ('/', "", "a\nb", None),
             ('/', "", "a\0b", None),
         ];
@@ -321,6 +332,10 @@ mod tests {
             check(&naming(separator, prefix), name, directory);
         }
         let naming = naming('/', "");
+        assert_eq!(naming.new_directory("a/b.c").as_deref(), Some(".a.b\\2ec"));
+        for astray in ["..", ".", "a/..", "./a", "a//b"] {
+            assert_eq!(naming.new_directory(astray), None, "{astray}");
+        }
         assert_eq!(naming.directory(&"a".repeat(254)).map(|d| d.len()), Some(255));
         assert_eq!(naming.directory(&"a".repeat(255)), None);
     }
@@ -333,6 +348,7 @@ mod tests {
             ('/', "inbox/x", Some("INBOX/x")),
             ('/', "www.example.org/~a", Some("www.example.org/\\7ea")),
             ('/', ".hidden", Some(".hidden")),
+            ('/', "../a/./...", Some("\\2e./a/\\2e/...")),
             ('/', "a\\b", Some("a\\5cb")),
             ('/', "Entwürfe", Some("Entw&APw-rfe")),
             ('.', "A.B", Some("A/B")),

@@ -190,7 +190,13 @@ impl Directory {
     fn all(&self, tree: &Tree<'_>) -> Result<BTreeMap<String, Found>, StoreError> {
         let mut all = BTreeMap::new();
         for found in tree.all()? {
-            let Some(name) = self.naming.name(&found.directory) else { continue };
+            let Some(name) = self.naming.name(&found.directory) else {
+                if found.role == Role::Mailbox {
+                    let path = self.roots.mail.join(&found.directory);
+                    tracing::warn!(path = %path.display(), "a mailbox that has no name; not shown");
+                }
+                continue;
+            };
             let name = self.naming.canonical(&name);
             let ours = self.naming.directory(&name);
             if name != INBOX
@@ -202,9 +208,9 @@ impl Directory {
         Ok(all)
     }
 
-    /// The directory that a name would have.
+    /// The directory that a new mailbox would have.
     fn new_directory(&self, name: &str) -> Result<String, StoreError> {
-        self.naming.directory(name).ok_or_else(|| StoreError::Cannot(name.to_owned()))
+        self.naming.new_directory(name).ok_or_else(|| StoreError::Cannot(name.to_owned()))
     }
 
     /// Adds a mailbox, and the names above it.
@@ -232,8 +238,10 @@ impl Directory {
     /// Real mailboxes: a client may want to put mail into them.
     fn make_parents(&self, tree: &Tree<'_>, name: &str) -> Result<(), StoreError> {
         for parent in self.naming.parents(name) {
+            // There is none for what is below a prefix of INBOX and is called INBOX.
+            let Some(directory) = self.naming.new_directory(parent) else { continue };
             if self.find(tree, parent)?.is_none() {
-                tree.make(&self.new_directory(parent)?)?;
+                tree.make(&directory)?;
             }
         }
         Ok(())

@@ -53,7 +53,8 @@ impl Directory {
             if self.find(tree, &target)?.is_some() {
                 return Err(StoreError::AlreadyExists(target));
             }
-            let to = self.new_directory(&target)?;
+            let to = self.naming.directory(&target);
+            let to = to.ok_or_else(|| StoreError::Cannot(target))?;
             moves.push(Move { from: found.directory, to, role: found.role });
         }
         Ok(moves)
