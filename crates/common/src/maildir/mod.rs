@@ -15,6 +15,8 @@ mod dotlock;
 mod expunge;
 mod flags;
 mod held;
+pub mod import;
+#[expect(dead_code, reason = "the store begins to use it with the next commits")]
 mod index;
 mod join;
 mod keywords;

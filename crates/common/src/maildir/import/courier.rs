@@ -1,0 +1,136 @@
+//! `courierimapkeywords`: where Courier keeps keywords.
+//!
+//! A directory with a file `:list`: names of keywords, one a line; an empty line; then a line for
+//! each message that has any, `<base name>:<number> <number>…`, counted from 0. What changed since
+//! is in a file of the message's base name, or `.<number>.<base name>` once somebody has seen it:
+//! names of keywords, one a line, which are all that the message has. The first of these counts,
+//! then the one with the highest number, then the list.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use crate::disk::{Dir, DiskError};
+
+/// The directory, in the mailbox's.
+pub const DIRECTORY: &str = "courierimapkeywords";
+const LIST: &str = ":list";
+/// A larger list is none.
+const LIST_LIMIT: u64 = 1 << 28;
+/// So many names of keywords at their longest, and more.
+const CHANGE_LIMIT: u64 = 1 << 16;
+/// More keywords than that no message can have.
+const MOST_KEYWORDS: usize = 1024;
+/// More changes than that nobody leaves behind.
+const MOST_CHANGES: usize = 1 << 20;
+
+/// The keywords of messages, by the base names of their files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keywords {
+    messages: HashMap<Box<str>, Box<[Arc<str>]>>,
+}
+
+impl Keywords {
+    /// The keywords of a message.
+    pub fn of(&self, base: &str) -> impl Iterator<Item = &str> {
+        self.messages.get(base).into_iter().flat_map(|names| names.iter().map(AsRef::as_ref))
+    }
+
+    /// Whether no message has any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// How many messages have any.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Reads a `:list`; lines that make no sense are passed over.
+    #[must_use]
+    pub fn parse(list: &[u8]) -> Self {
+        let mut lines = list.split(|octet| *octet == b'\n');
+        let names: Vec<Arc<str>> = names(&mut lines);
+        let mut messages = HashMap::new();
+        for line in lines {
+            let Some((base, numbers)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(':'))
+            else {
+                continue;
+            };
+            let keyword = |number: &str| names.get(number.parse::<usize>().ok()?).cloned();
+            let keywords: Box<[_]> = numbers.split(' ').filter_map(keyword).collect();
+            if !base.is_empty() && !keywords.is_empty() {
+                messages.insert(base.into(), keywords);
+            }
+        }
+        Self { messages }
+    }
+
+    /// A message has these, whatever the list says.
+    fn set(&mut self, base: &str, change: &[u8]) {
+        let names: Vec<Arc<str>> = names(&mut change.split(|octet| *octet == b'\n'));
+        if names.is_empty() {
+            self.messages.remove(base);
+        } else {
+            self.messages.insert(base.into(), names.into());
+        }
+    }
+}
+
+/// Reads what a mailbox has of them; none where there is no such directory.
+pub fn read(mail: &Dir) -> Result<Keywords, DiskError> {
+    let dir = match mail.subdir(DIRECTORY) {
+        Ok(dir) => dir,
+        Err(error) if error.is_missing() => return Ok(Keywords::default()),
+        Err(error) => return Err(error),
+    };
+    let mut keywords = match dir.read(LIST, LIST_LIMIT) {
+        Ok(list) => Keywords::parse(&list),
+        Err(error) if error.is_missing() => Keywords::default(),
+        Err(error) => return Err(error),
+    };
+    for (base, (_, name)) in newest(&dir)? {
+        match dir.read(&name, CHANGE_LIMIT) {
+            Ok(change) => keywords.set(&base, &change),
+            // Somebody has just seen it and renamed it.
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(keywords)
+}
+
+/// The file that says the last of each message that one speaks of.
+fn newest(dir: &Dir) -> Result<HashMap<String, (u64, String)>, DiskError> {
+    let mut newest: HashMap<String, (u64, String)> = HashMap::new();
+    for entry in dir.entries()?.take(MOST_CHANGES) {
+        let entry = entry?;
+        let Ok(name) = std::str::from_utf8(entry.name.as_bytes()) else { continue };
+        let Some((age, base)) = change(name) else { continue };
+        match newest.get(base) {
+            Some((known, _)) if *known >= age => {}
+            _ => {
+                newest.insert(base.to_owned(), (age, name.to_owned()));
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// How new a file is, and of which message.
+fn change(name: &str) -> Option<(u64, &str)> {
+    if name.starts_with(':') {
+        return None;
+    }
+    let Some(rest) = name.strip_prefix('.') else { return Some((u64::MAX, name)) };
+    let (number, base) = rest.split_once('.')?;
+    Some((number.parse().ok()?, base)).filter(|(_, base)| !base.is_empty())
+}
+
+/// The names up to the first empty line.
+fn names<'l>(lines: &mut impl Iterator<Item = &'l [u8]>) -> Vec<Arc<str>> {
+    let named = lines.take_while(|line| !line.is_empty());
+    named.take(MOST_KEYWORDS).map(|line| String::from_utf8_lossy(line).into()).collect()
+}
