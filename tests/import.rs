@@ -97,7 +97,8 @@ fn longer_ways(dovecot: &Alone, indexes: &[Option<Vec<u8>>], told: &View) -> usi
     let file = |name| fs::read(dovecot.maildir("ann").join(name));
     let (log, older) = (file("dovecot.index.log").expect("a log"), file("dovecot.index.log.2"));
     let older = older.ok();
-    let ways = indexes.iter().map(|index| import::imported(index.as_deref(), &log, older.as_deref()));
+    let ways =
+        indexes.iter().map(|index| import::imported(index.as_deref(), &log, older.as_deref()));
     let ways: Vec<Imported> = ways.flatten().collect();
     for (number, way) in ways.iter().enumerate() {
         assert_eq!(way.view(), *told, "way {number}");
@@ -233,7 +234,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 

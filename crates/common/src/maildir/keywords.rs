@@ -157,7 +157,7 @@ pub(super) enum Room {
 }
 
 /// RFC 9051, 9: flag-keyword is an atom.
-fn is_keyword(name: &str) -> bool {
+pub(super) fn is_keyword(name: &str) -> bool {
     let special = |c: char| c.is_control() || c.is_whitespace() || "(){%*\"\\]".contains(c);
     (1..=255).contains(&name.len()) && !name.contains(special)
 }

@@ -27,6 +27,11 @@ mod listing;
 mod lock;
 mod look;
 mod mailbox;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the store begins to use it with the next commits")
+)]
+mod more_keywords;
 mod name;
 mod names;
 mod naming;

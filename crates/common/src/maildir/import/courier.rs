@@ -55,7 +55,8 @@ impl Keywords {
         let names: Vec<Arc<str>> = names(&mut lines);
         let mut messages = HashMap::new();
         for line in lines {
-            let Some((base, numbers)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(':'))
+            let Some((base, numbers)) =
+                std::str::from_utf8(line).ok().and_then(|l| l.split_once(':'))
             else {
                 continue;
             };
@@ -133,4 +134,59 @@ fn change(name: &str) -> Option<(u64, &str)> {
 fn names<'l>(lines: &mut impl Iterator<Item = &'l [u8]>) -> Vec<Arc<str>> {
     let named = lines.take_while(|line| !line.is_empty());
     named.take(MOST_KEYWORDS).map(|line| String::from_utf8_lossy(line).into()).collect()
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of<'k>(keywords: &'k Keywords, base: &str) -> Vec<&'k str> {
+        keywords.of(base).collect()
+    }
+
+    /// As Courier's maildirkw 0.78 left them.
+    #[test]
+    fn a_list_and_what_changed_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let mail = Dir::open(directory.path()).unwrap();
+        assert!(read(&mail).unwrap().is_empty());
+        mail.create_dir(DIRECTORY).unwrap();
+        assert!(read(&mail).unwrap().is_empty());
+        let dir = mail.subdir(DIRECTORY).unwrap();
+        let files = [
+            (LIST, "Home\n$Junk\n\n1231.M1P1.host,S=3:1\n1232.M1P1.host,S=3:0\n"),
+            (".5984582.1232.M1P1.host,S=3", "Home\n"),
+            (".5984582.1231.M1P1.host,S=3", "$Junk\n"),
+            (".5984583.1231.M1P1.host,S=3", "$Junk\nWork\n"),
+            (".5984582.1233.M1P1.host,S=3", "Old\n"),
+            ("1233.M1P1.host,S=3", "Later\nWork\n"),
+            ("1232.M1P1.host,S=3", ""),
+            (".tmp.1795374440.M1P1.host", "unfinished\n"),
+        ];
+        for (name, text) in files {
+            dir.replace(name, text.as_bytes()).unwrap();
+        }
+        let keywords = read(&mail).unwrap();
+        assert_eq!(keywords.len(), 2);
+        assert_eq!(of(&keywords, "1231.M1P1.host,S=3"), ["$Junk", "Work"]);
+        assert_eq!(of(&keywords, "1232.M1P1.host,S=3"), [""; 0]);
+        assert_eq!(of(&keywords, "1233.M1P1.host,S=3"), ["Later", "Work"]);
+    }
+
+    #[test]
+    fn a_list_may_be_nonsense() {
+        let table = [
+            ("", 0),
+            ("\n", 0),
+            ("one\n", 0),
+            ("one\na:0\n", 0),
+            ("one\n\na:0", 1),
+            ("one\n\na:1\nb\n:0\nc:0 1 x 0\n", 1),
+            ("one\n\n\u{0}:0\n", 1),
+        ];
+        for (list, messages) in table {
+            assert_eq!(Keywords::parse(list.as_bytes()).len(), messages, "{list:?}");
+        }
+    }
 }

@@ -113,7 +113,8 @@ fn place(headers: &[u8], at: usize) -> Option<(Place<'_>, usize)> {
 
 /// What the extensions' own headers say.
 fn extensions(picture: &mut Picture, places: &[Place<'_>]) -> Result<(), What> {
-    let kept = |place: &Place<'_>| Extension { name: place.name.to_vec(), reset_id: place.reset_id };
+    let kept =
+        |place: &Place<'_>| Extension { name: place.name.to_vec(), reset_id: place.reset_id };
     picture.extensions = places.iter().map(kept).collect();
     if let Some(place) = places.iter().find(|place| place.name == b"modseq") {
         picture.highest_modseq = Some(u64_at(place.header, 0).ok_or("a modseq header too short")?);

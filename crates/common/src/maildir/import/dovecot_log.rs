@@ -107,9 +107,10 @@ impl<'f> Log<'f> {
 
     /// Up to where the files have heard of what this log says, as far as it knows itself.
     pub(super) fn tail(&self) -> usize {
-        let updates = self.records().map_while(Result::ok).filter(|record| {
-            record.kind == HEADER_UPDATE && record.origin == Origin::Files
-        });
+        let updates = self
+            .records()
+            .map_while(Result::ok)
+            .filter(|record| record.kind == HEADER_UPDATE && record.origin == Origin::Files);
         let tails = updates.flat_map(|record| header_updates(record.body)).flatten();
         let tails = tails.filter(|(at, _)| *at == TAIL).filter_map(|(_, to)| u32_at(to, 0));
         tails.max().and_then(|tail| usize::try_from(tail).ok()).unwrap_or_default()

@@ -33,10 +33,7 @@ pub(super) fn part(bytes: &[u8], at: usize, length: usize) -> Option<&[u8]> {
 
 /// The UID ranges in a list of them, each `size` octets long, of which the first eight are the
 /// range's ends; with those octets.
-pub(super) fn ranges(
-    bytes: &[u8],
-    size: usize,
-) -> impl Iterator<Item = Option<(u32, u32, &[u8])>> {
+pub(super) fn ranges(bytes: &[u8], size: usize) -> impl Iterator<Item = Option<(u32, u32, &[u8])>> {
     bytes.chunks(size).map(move |chunk| {
         let (first, last) = (u32_at(chunk, 0)?, u32_at(chunk, 4)?);
         (chunk.len() == size && 0 < first && first <= last).then_some((first, last, chunk))

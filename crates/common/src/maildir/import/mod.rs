@@ -197,3 +197,7 @@ fn read(dir: &Dir, name: &str, limit: u64) -> Result<Option<Vec<u8>>, DiskError>
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -13,8 +13,8 @@ pub(super) type What = &'static str;
 /// times that.
 const MOST_KEYWORDS: usize = 1024;
 /// How many messages all changes together may touch: some of a file's few octets touch every
-/// message. This is a second's work, and 1,000 changes of all messages where there are 200,000.
-const MOST_WORK: usize = 200_000_000;
+/// message. This is half a second's work, and 1,000 changes of all messages where there are 100,000.
+const MOST_WORK: usize = 100_000_000;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -183,15 +183,10 @@ impl Row {
 pub(super) struct Bits<'k>(&'k mut [u64]);
 
 impl Bits<'_> {
-    pub(super) fn set(&mut self, keyword: usize) {
+    pub(super) fn put(&mut self, keyword: usize, has: bool) {
+        let bit = 1 << (keyword % 64);
         if let Some(word) = self.0.get_mut(keyword / 64) {
-            *word |= 1 << (keyword % 64);
-        }
-    }
-
-    pub(super) fn clear(&mut self, keyword: usize) {
-        if let Some(word) = self.0.get_mut(keyword / 64) {
-            *word &= !(1 << (keyword % 64));
+            *word = if has { *word | bit } else { *word & !bit };
         }
     }
 
@@ -262,4 +257,36 @@ fn ours(flags: u8) -> u8 {
     ];
     let set = pairs.iter().filter(|(theirs, _)| flags & theirs != 0);
     set.fold(0, |ours, (_, bit)| ours | bit)
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_has_a_limit() {
+        let mut picture = Picture::new(1, 1);
+        (1..=10).for_each(|uid| picture.push(uid, 0, 0).unwrap());
+        picture.work = MOST_WORK - 15;
+        let mut touched = 0;
+        assert_eq!(picture.change((1, u32::MAX), |_, _| touched += 1), Ok(()));
+        assert_eq!(picture.change((1, 5), |_, _| touched += 1), Ok(()));
+        assert_eq!(touched, 15);
+        assert!(picture.change((7, 7), |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn a_keyword_begins_with_no_messages() {
+        let mut picture = Picture::new(1, 1);
+        picture.keyword(b"one").unwrap();
+        picture.push_with((1, 0, 0), &[0xff; 40]).unwrap();
+        for number in 1..=130 {
+            let name = format!("k{number}");
+            assert_eq!(picture.keyword(name.as_bytes()), Ok(number));
+        }
+        let (names, messages, words, stride) = picture.finish();
+        assert_eq!((names.len(), messages.len(), stride), (131, 1, 3));
+        assert_eq!(words, [1, 0, 0]);
+    }
 }

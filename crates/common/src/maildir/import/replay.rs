@@ -75,10 +75,10 @@ impl Replay {
         let mut end = log.begin;
         for record in log.records() {
             let record = record?;
-            if end < head && record.at > head {
+            end = record.at + 8 + record.body.len();
+            if record.at < head && head < end {
                 return Err((head, "the index ends within a record"));
             }
-            end = record.at + 8 + record.body.len();
             self.count(&record, log.hides_internal);
             if record.at >= head {
                 let state = match record.origin {
@@ -242,7 +242,7 @@ impl Replay {
         for range in ranges(uids, 8) {
             let (first, last, _) = range.ok_or("a wrong range of UIDs")?;
             self.picture.change((first, last), |row, mut bits| {
-                if adds { bits.set(keyword) } else { bits.clear(keyword) }
+                bits.put(keyword, adds);
                 row.raise(modseq);
                 row.wait(state);
             })?;

@@ -1,0 +1,494 @@
+//! `posthorn.keywords`: the keywords for which there is no letter in a file's name.
+//!
+//! Names of files have room for 26 keywords, and the numbers of those are in `dovecot-keywords`.
+//! The next 38 are bits 26 to 63 of [`Flags::keywords`](mail_proto::mailbox::Flags::keywords);
+//! what they are called and which message has which is in this file alone. It is as true as the
+//! names of files are: an index that is lost is made from both.
+//!
+//! Text, in lines:
+//!
+//! ```text
+//! 1 V1795375039
+//! K 26 $Forwarded
+//! M 17 26,30
+//! ```
+//!
+//! The first line has the file's version and the UIDVALIDITY that the UIDs are of. `K` names a bit,
+//! `M` says all that a message has (nothing after the UID: none); of several that speak of the same
+//! the last one counts. Changes are appended; when more than half of the lines count no more, the
+//! file is written anew. A last line without an end was being written when the power went, and
+//! counts for nothing; so does one that makes no sense, which is reported.
+//!
+//! That the file is there also says that what Dovecot and Courier knew was imported: it is written
+//! when that is done, though it may have nothing to say, and later their files are older than ours.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::mem;
+
+use mail_proto::mailbox::Uid;
+
+use crate::disk::Dir;
+
+use super::StoreError;
+use super::keywords::is_keyword;
+
+/// The file.
+pub(super) const FILE: &str = "posthorn.keywords";
+/// The first bit; those below have letters.
+pub(super) const FIRST: usize = 26;
+/// One more than the last bit.
+const END: usize = 64;
+/// A larger file is not one of ours: ten million messages fit.
+const LIMIT: u64 = 1 << 29;
+/// Fewer lines are not worth writing anew.
+const FEW_LINES: usize = 64;
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MoreKeywords {
+    /// The messages are of this one.
+    pub(super) uid_validity: u32,
+    names: [Option<String>; END - FIRST],
+    /// The bits of the messages that have any.
+    messages: BTreeMap<Uid, u64>,
+    /// In the file, the first one not counted.
+    lines: usize,
+    form: Form,
+}
+
+/// Whether lines can be appended to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// They can.
+    Current,
+    /// It is not there yet, or ends within a line: it must be written anew.
+    Outdated,
+}
+
+/// When a change must be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasts {
+    /// Before the call returns: a client is told that it is safe.
+    Now,
+    /// Whenever the system likes.
+    Soon,
+}
+
+impl MoreKeywords {
+    /// No keywords.
+    pub(super) fn new(uid_validity: u32) -> Self {
+        Self {
+            uid_validity,
+            names: [const { None }; END - FIRST],
+            messages: BTreeMap::new(),
+            lines: 0,
+            form: Form::Outdated,
+        }
+    }
+
+    /// Reads the file of a mailbox; `None` where there is none of this UIDVALIDITY.
+    pub(super) fn read(dir: &Dir, uid_validity: u32) -> Result<Option<Self>, StoreError> {
+        let path = dir.path().display();
+        let bytes = match dir.read(FILE, LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match Self::parse(&bytes) {
+            Some((read, damaged)) if read.uid_validity == uid_validity => {
+                if damaged > 0 {
+                    tracing::error!(mailbox = %path, damaged, "lines of {FILE} make no sense");
+                }
+                Ok(Some(read))
+            }
+            Some(_) => Ok(None),
+            None => {
+                tracing::error!(mailbox = %path, "{FILE} makes no sense");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads a file, and says how many lines make no sense; `None` if the first one does not.
+    pub(super) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let mut lines = bytes.get(..whole)?.split(|b| *b == b'\n');
+        let first = std::str::from_utf8(lines.next()?).ok()?;
+        let mut read = Self::new(first.strip_prefix("1 V")?.parse().ok()?);
+        if whole == bytes.len() {
+            read.form = Form::Current;
+        }
+        let mut damaged = 0;
+        for line in lines.filter(|line| !line.is_empty()) {
+            read.lines += 1;
+            if std::str::from_utf8(line).ok().and_then(|line| read.line(line)).is_none() {
+                damaged += 1;
+            }
+        }
+        Some((read, damaged))
+    }
+
+    /// The keyword of a bit.
+    pub(super) fn name(&self, bit: usize) -> Option<&str> {
+        self.names.get(bit.checked_sub(FIRST)?)?.as_deref()
+    }
+
+    /// The bit of a keyword; case does not count (RFC 9051, 2.3.2).
+    pub(super) fn bit(&self, keyword: &str) -> Option<usize> {
+        let same = |name: &Option<String>| {
+            name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(keyword))
+        };
+        self.names.iter().position(same).map(|place| FIRST + place)
+    }
+
+    /// The keywords of a message, as bits.
+    pub(super) fn of(&self, uid: Uid) -> u64 {
+        self.messages.get(&uid).copied().unwrap_or_default()
+    }
+
+    /// The messages that have any, in order, with their bits.
+    pub(super) fn messages(&self) -> impl Iterator<Item = (Uid, u64)> {
+        self.messages.iter().map(|(uid, bits)| (*uid, *bits))
+    }
+
+    /// Gives a keyword a bit that no other one has; if all are taken, that of one which no message
+    /// has. `None`: there is no room, or it cannot be a keyword.
+    pub(super) fn add(&mut self, dir: &Dir, keyword: &str) -> Result<Option<usize>, StoreError> {
+        if let Some(known) = self.bit(keyword) {
+            return Ok(Some(known));
+        }
+        if !is_keyword(keyword) {
+            return Ok(None);
+        }
+        let used = self.messages.values().fold(0, |used, bits| used | bits);
+        let unused = || (FIRST..END).find(|bit| used & (1 << bit) == 0);
+        let nameless = self.names.iter().position(Option::is_none).map(|place| FIRST + place);
+        let Some(bit) = nameless.filter(|bit| used & (1 << bit) == 0).or_else(unused) else {
+            return Ok(None);
+        };
+        let old = self.rename(bit, Some(keyword.to_owned()));
+        // A message must never have a keyword whose name was lost.
+        let written = self.write(dir, &format!("K {bit} {keyword}\n"), 1, Lasts::Now);
+        if written.is_err() {
+            self.rename(bit, old);
+        }
+        written.map(|()| Some(bit))
+    }
+
+    /// Gives messages these bits and no others. The caller holds the mailbox's lock.
+    pub(super) fn set(
+        &mut self,
+        dir: &Dir,
+        changes: &[(Uid, u64)],
+        lasts: Lasts,
+    ) -> Result<(), StoreError> {
+        let (mut text, mut before) = (String::new(), Vec::new());
+        for (uid, bits) in changes {
+            let old = self.of(*uid);
+            if old != *bits {
+                message(&mut text, *uid, *bits);
+                before.push((*uid, old));
+                self.put(*uid, *bits);
+            }
+        }
+        if before.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(dir, &text, before.len(), lasts);
+        if written.is_err() {
+            before.iter().rev().for_each(|(uid, bits)| self.put(*uid, *bits));
+        }
+        written
+    }
+
+    /// Forgets messages that are gone, and writes the file anew if it is for the most part about
+    /// such. The caller holds the mailbox's lock.
+    pub(super) fn keep_only(
+        &mut self,
+        dir: &Dir,
+        lives: impl Fn(Uid) -> bool,
+    ) -> Result<(), StoreError> {
+        self.messages.retain(|uid, _| lives(*uid));
+        if self.lines > FEW_LINES && self.lines > 2 * self.needed() {
+            return self.save(dir);
+        }
+        Ok(())
+    }
+
+    /// Writes the whole file anew.
+    pub(super) fn save(&mut self, dir: &Dir) -> Result<(), StoreError> {
+        let mut text = format!("1 V{}\n", self.uid_validity);
+        for (place, name) in self.names.iter().enumerate() {
+            if let Some(name) = name {
+                let _ = writeln!(text, "K {} {name}", FIRST + place);
+            }
+        }
+        for (uid, bits) in &self.messages {
+            message(&mut text, *uid, *bits);
+        }
+        dir.replace_newer(FILE, text.as_bytes())?;
+        (self.lines, self.form) = (self.needed(), Form::Current);
+        Ok(())
+    }
+
+    fn needed(&self) -> usize {
+        self.names.iter().flatten().count() + self.messages.len()
+    }
+
+    fn rename(&mut self, bit: usize, name: Option<String>) -> Option<String> {
+        self.names.get_mut(bit.checked_sub(FIRST)?).and_then(|old| mem::replace(old, name))
+    }
+
+    /// Writes down changes that were just made.
+    fn write(
+        &mut self,
+        dir: &Dir,
+        text: &str,
+        lines: usize,
+        lasts: Lasts,
+    ) -> Result<(), StoreError> {
+        if self.form == Form::Outdated {
+            // Without the half of a line at its end, and with these changes.
+            return self.save(dir);
+        }
+        let mut file = dir.append(FILE)?;
+        let length = file.length()?;
+        let written = file.write(text.as_bytes()).and_then(|()| match lasts {
+            Lasts::Now => file.sync(),
+            Lasts::Soon => Ok(()),
+        });
+        if written.is_err() {
+            // Half a line would spoil the next one.
+            if file.cut(length).is_err() {
+                self.form = Form::Outdated;
+            }
+        } else {
+            self.lines += lines;
+        }
+        Ok(written?)
+    }
+
+    fn put(&mut self, uid: Uid, bits: u64) {
+        if bits == 0 {
+            self.messages.remove(&uid);
+        } else {
+            self.messages.insert(uid, bits);
+        }
+    }
+
+    /// Takes a line in; `None` if it makes no sense.
+    fn line(&mut self, line: &str) -> Option<()> {
+        let (kind, rest) = line.split_once(' ')?;
+        let (number, rest) = rest.split_once(' ')?;
+        match kind {
+            "K" => {
+                let place = number.parse::<usize>().ok()?.checked_sub(FIRST)?;
+                let name = Some(rest).filter(|name| is_keyword(name))?;
+                *self.names.get_mut(place)? = Some(name.to_owned());
+            }
+            "M" => {
+                let uid = number.parse().ok().filter(|uid| *uid > 0)?;
+                let bits = rest.split(',').filter(|bit| !bit.is_empty());
+                let bit = |bit: &str| bit.parse().ok().filter(|bit| (FIRST..END).contains(bit));
+                let mut bits = bits.map(|number| Some(1 << bit(number)?));
+                let bits = bits.try_fold(0, |all, bit: Option<u64>| Some(all | bit?))?;
+                self.put(uid, bits);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn message(text: &mut String, uid: Uid, bits: u64) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "M {uid} ");
+    let mut comma = "";
+    for bit in (FIRST..END).filter(|bit| bits & (1 << bit) != 0) {
+        let _ = write!(text, "{comma}{bit}");
+        comma = ",";
+    }
+    text.push('\n');
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn temporary() -> (tempfile::TempDir, Dir) {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        (directory, dir)
+    }
+
+    fn text(dir: &Dir) -> String {
+        String::from_utf8(dir.read(FILE, LIMIT).unwrap()).unwrap()
+    }
+
+    /// Names and messages.
+    fn said(file: &MoreKeywords) -> (Vec<(usize, &str)>, Vec<(Uid, u64)>) {
+        let names = (0..END).filter_map(|bit| Some((bit, file.name(bit)?)));
+        (names.collect(), file.messages().collect())
+    }
+
+    #[test]
+    fn lines_are_read() {
+        let both: u64 = 1 << 26 | 1 << 63;
+        let table: [(&str, Option<&str>, Vec<(Uid, u64)>, usize); 14] = [
+            ("1 V7\n", None, vec![], 0),
+            ("1 V7\nK 26 one\nM 3 26,63\n", Some("one"), vec![(3, both)], 0),
+            ("1 V7\nM 3 26,63\nM 3 26\n", None, vec![(3, 1 << 26)], 0),
+            ("1 V7\nM 3 26,63\nM 3 \n", None, vec![], 0),
+            ("1 V7\nK 26 one\nK 26 two\n", Some("two"), vec![], 0),
+            ("1 V7\nK 26 one\nM 3 26,6", Some("one"), vec![], 0),
+            ("1 V7\nM 3 26\nM 3 25\nM 3 64\nM 3 x\nM 3\n", None, vec![(3, 1 << 26)], 4),
+            ("1 V7\nM 0 26\nM 4294967296 26\nM -1 26\n", None, vec![], 3),
+            ("1 V7\nK 25 one\nK 64 one\nK 26 a b\nK 26 \n", None, vec![], 4),
+            ("1 V7\nK 26 a\0b\nnonsense\nX 1 2\n", None, vec![], 3),
+            ("1 V7\n\n\nM 3 26\n", None, vec![(3, 1 << 26)], 0),
+            ("1 V7\nM 1 26,26,26\n", None, vec![(1, 1 << 26)], 0),
+            ("1 V7\nM 1 ,26,\n", None, vec![(1, 1 << 26)], 0),
+            ("1 V7\nm 1 26\n", None, vec![], 1),
+        ];
+        for (text, name, messages, damaged) in table {
+            let (file, wrong) = MoreKeywords::parse(text.as_bytes()).unwrap();
+            assert_eq!(file.uid_validity, 7);
+            assert_eq!((file.name(26), wrong), (name, damaged), "{text:?}");
+            assert_eq!(file.messages().collect::<Vec<_>>(), messages, "{text:?}");
+        }
+        for text in ["", "\n", "1", "1 V7", "2 V7\n", "1 Vx\n", "1 V\n", "V7\n", "1  V7\n"] {
+            assert_eq!(MoreKeywords::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn changes_are_appended() {
+        let (_directory, dir) = temporary();
+        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), None);
+        let mut file = MoreKeywords::new(7);
+        assert_eq!(file.add(&dir, "one").unwrap(), Some(26));
+        assert_eq!(file.add(&dir, "ONE").unwrap(), Some(26));
+        assert_eq!(file.add(&dir, "a b").unwrap(), None);
+        assert_eq!(file.add(&dir, "two").unwrap(), Some(27));
+        file.set(&dir, &[(1, 1 << 26), (2, 1 << 26 | 1 << 27)], Lasts::Now).unwrap();
+        file.set(&dir, &[(1, 1 << 26), (2, 0)], Lasts::Soon).unwrap();
+        let expected = "1 V7\nK 26 one\nK 27 two\nM 1 26\nM 2 26,27\nM 2 \n";
+        assert_eq!(text(&dir), expected);
+        assert_eq!((file.of(1), file.of(2)), (1 << 26, 0));
+        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
+        assert_eq!(MoreKeywords::read(&dir, 8).unwrap(), None);
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_before_the_next_one() {
+        let (_directory, dir) = temporary();
+        dir.replace(FILE, b"1 V7\nM 1 26\nM 2 2").unwrap();
+        let mut file = MoreKeywords::read(&dir, 7).unwrap().unwrap();
+        file.set(&dir, &[(3, 1 << 63)], Lasts::Now).unwrap();
+        assert_eq!(text(&dir), "1 V7\nM 1 26\nM 3 63\n");
+        file.set(&dir, &[(1, 0)], Lasts::Now).unwrap();
+        assert_eq!(text(&dir), "1 V7\nM 1 26\nM 3 63\nM 1 \n");
+    }
+
+    #[test]
+    fn a_file_of_stale_lines_is_written_anew() {
+        let (_directory, dir) = temporary();
+        let mut file = MoreKeywords::new(7);
+        file.add(&dir, "one").unwrap();
+        for uid in 1..=100 {
+            file.set(&dir, &[(uid, 1 << 26)], Lasts::Soon).unwrap();
+        }
+        file.keep_only(&dir, |uid| uid > 49).unwrap();
+        assert_eq!(text(&dir).lines().count(), 102, "not stale enough");
+        file.keep_only(&dir, |uid| uid > 60).unwrap();
+        assert_eq!(text(&dir).lines().count(), 42);
+        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
+    }
+
+    #[test]
+    fn bits_are_used_again() {
+        let (_directory, dir) = temporary();
+        let mut file = MoreKeywords::new(7);
+        for number in 0..38 {
+            assert_eq!(file.add(&dir, &format!("k{number}")).unwrap(), Some(26 + number));
+        }
+        file.set(&dir, &[(1, u64::MAX << 26 & !(1 << 40))], Lasts::Soon).unwrap();
+        assert_eq!(file.add(&dir, "late").unwrap(), Some(40));
+        assert_eq!(file.bit("k14"), None);
+        file.set(&dir, &[(2, 1 << 40)], Lasts::Soon).unwrap();
+        assert_eq!(file.add(&dir, "too-late").unwrap(), None);
+        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
+    }
+
+    /// Something that happens.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(u8),
+        Set(Vec<(Uid, u64)>),
+        Keep(Uid),
+        Save,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let bits = any::<u64>().prop_map(|bits| bits << FIRST);
+        let bits = prop_oneof![Just(0), Just(1 << 26), bits];
+        let step = prop_oneof![
+            3 => any::<u8>().prop_map(Step::Add),
+            8 => prop::collection::vec((1..20_u32, bits), 0..4).prop_map(Step::Set),
+            1 => (1..20_u32).prop_map(Step::Keep),
+            1 => Just(Step::Save),
+        ];
+        prop::collection::vec(step, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_leaves_what_was_said_before_it(
+            steps in steps(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (_directory, dir) = temporary();
+            let mut file = MoreKeywords::new(7);
+            // Messages below are gone, and no UID comes back.
+            let mut floor = 0;
+            for step in steps {
+                match step {
+                    Step::Add(number) => drop(file.add(&dir, &format!("k{number}")).unwrap()),
+                    Step::Set(mut changes) => {
+                        changes.retain(|(uid, _)| *uid >= floor);
+                        file.set(&dir, &changes, Lasts::Soon).unwrap();
+                    }
+                    Step::Keep(from) => {
+                        floor = floor.max(from);
+                        file.keep_only(&dir, |uid| uid >= from).unwrap();
+                    }
+                    Step::Save => file.save(&dir).unwrap(),
+                }
+                let read = MoreKeywords::read(&dir, 7).unwrap().unwrap_or(MoreKeywords::new(7));
+                let (names, mut messages) = said(&read);
+                messages.retain(|(uid, _)| *uid >= floor);
+                prop_assert_eq!((names, messages), said(&file));
+            }
+            let Ok(whole) = dir.read(FILE, LIMIT) else { return Ok(()) };
+            let cut = cut.index(whole.len() + 1);
+            let lines = whole[..cut].split_inclusive(|b| *b == b'\n');
+            let prefix: Vec<u8> = lines.filter(|l| l.ends_with(b"\n")).flatten().copied().collect();
+            match (MoreKeywords::parse(&whole[..cut]), MoreKeywords::parse(&prefix)) {
+                (Some((cut, 0)), Some((prefix, 0))) => prop_assert_eq!(said(&cut), said(&prefix)),
+                (None, None) => {}
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        #[test]
+        fn no_file_is_too_wrong(bytes: Vec<u8>, lines in "(K|M|1)( [0-9,V]{1,12}){0,3}\n?") {
+            let _ = MoreKeywords::parse(&bytes);
+            let text = format!("1 V7\n{lines}");
+            prop_assert!(MoreKeywords::parse(text.as_bytes()).is_some());
+        }
+    }
+}
