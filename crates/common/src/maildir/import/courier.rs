@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
 use crate::disk::{Dir, DiskError};
 
@@ -27,13 +26,20 @@ const MOST_CHANGES: usize = 1 << 20;
 /// The keywords of messages, by the base names of their files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keywords {
-    messages: HashMap<Box<str>, Box<[Arc<str>]>>,
+    names: Vec<String>,
+    messages: HashMap<Box<str>, Box<[usize]>>,
 }
 
 impl Keywords {
-    /// The keywords of a message.
-    pub fn of(&self, base: &str) -> impl Iterator<Item = &str> {
-        self.messages.get(base).into_iter().flat_map(|names| names.iter().map(AsRef::as_ref))
+    /// All keywords, some perhaps of no message.
+    #[must_use]
+    pub fn names(&self) -> &Vec<String> {
+        &self.names
+    }
+
+    /// The keywords of a message, as numbers in [`names`](Self::names).
+    pub fn of(&self, base: &str) -> impl Iterator<Item = usize> {
+        self.messages.get(base).into_iter().flatten().copied()
     }
 
     /// Whether no message has any.
@@ -52,30 +58,49 @@ impl Keywords {
     #[must_use]
     pub fn parse(list: &[u8]) -> Self {
         let mut lines = list.split(|octet| *octet == b'\n');
-        let names: Vec<Arc<str>> = names(&mut lines);
-        let mut messages = HashMap::new();
+        let mut keywords = Self { names: names(&mut lines), messages: HashMap::new() };
         for line in lines {
-            let Some((base, numbers)) =
-                std::str::from_utf8(line).ok().and_then(|l| l.split_once(':'))
-            else {
-                continue;
-            };
-            let keyword = |number: &str| names.get(number.parse::<usize>().ok()?).cloned();
-            let keywords: Box<[_]> = numbers.split(' ').filter_map(keyword).collect();
-            if !base.is_empty() && !keywords.is_empty() {
-                messages.insert(base.into(), keywords);
+            let line = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
+            let Some((base, numbers)) = line else { continue };
+            let number =
+                |number: &str| number.parse().ok().filter(|number| *number < keywords.names.len());
+            let numbers = numbers.split(' ').take(MOST_KEYWORDS).filter_map(number).collect();
+            keywords.set(base, numbers);
+        }
+        keywords
+    }
+
+    /// Of each keyword, whether any message has it.
+    pub(super) fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.names.len()];
+        for number in self.messages.values().flatten() {
+            if let Some(used) = used.get_mut(*number) {
+                *used = true;
             }
         }
-        Self { messages }
+        used
     }
 
     /// A message has these, whatever the list says.
-    fn set(&mut self, base: &str, change: &[u8]) {
-        let names: Vec<Arc<str>> = names(&mut change.split(|octet| *octet == b'\n'));
-        if names.is_empty() {
+    fn change(&mut self, base: &str, change: &[u8]) {
+        let mut numbers = Vec::new();
+        for name in names(&mut change.split(|octet| *octet == b'\n')) {
+            let same = |known: &String| known.eq_ignore_ascii_case(&name);
+            if let Some(known) = self.names.iter().position(same) {
+                numbers.push(known);
+            } else if self.names.len() < MOST_KEYWORDS {
+                numbers.push(self.names.len());
+                self.names.push(name);
+            }
+        }
+        self.set(base, numbers.into());
+    }
+
+    fn set(&mut self, base: &str, numbers: Box<[usize]>) {
+        if numbers.is_empty() {
             self.messages.remove(base);
-        } else {
-            self.messages.insert(base.into(), names.into());
+        } else if !base.is_empty() {
+            self.messages.insert(base.into(), numbers);
         }
     }
 }
@@ -94,7 +119,7 @@ pub fn read(mail: &Dir) -> Result<Keywords, DiskError> {
     };
     for (base, (_, name)) in newest(&dir)? {
         match dir.read(&name, CHANGE_LIMIT) {
-            Ok(change) => keywords.set(&base, &change),
+            Ok(change) => keywords.change(&base, &change),
             // Somebody has just seen it and renamed it.
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
@@ -131,9 +156,9 @@ fn change(name: &str) -> Option<(u64, &str)> {
 }
 
 /// The names up to the first empty line.
-fn names<'l>(lines: &mut impl Iterator<Item = &'l [u8]>) -> Vec<Arc<str>> {
+fn names<'l>(lines: &mut impl Iterator<Item = &'l [u8]>) -> Vec<String> {
     let named = lines.take_while(|line| !line.is_empty());
-    named.take(MOST_KEYWORDS).map(|line| String::from_utf8_lossy(line).into()).collect()
+    named.take(MOST_KEYWORDS).map(|line| String::from_utf8_lossy(line).into_owned()).collect()
 }
 
 #[allow(clippy::unwrap_used)]
@@ -142,10 +167,10 @@ mod tests {
     use super::*;
 
     fn of<'k>(keywords: &'k Keywords, base: &str) -> Vec<&'k str> {
-        keywords.of(base).collect()
+        keywords.of(base).map(|number| keywords.names[number].as_str()).collect()
     }
 
-    /// As Courier's maildirkw 0.78 left them.
+    /// As maildirkw of Courier 1.0.16 leaves them.
     #[test]
     fn a_list_and_what_changed_since() {
         let directory = tempfile::tempdir().unwrap();

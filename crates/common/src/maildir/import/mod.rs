@@ -16,7 +16,7 @@ mod fields;
 mod picture;
 mod replay;
 
-use mail_proto::mailbox::Uid;
+use mail_proto::mailbox::{Flags, Uid};
 use thiserror::Error;
 
 use crate::disk::{Dir, DiskError};
@@ -28,6 +28,8 @@ use self::replay::{Limits, Replay};
 const INDEX: &str = "dovecot.index";
 const LOG: &str = "dovecot.index.log";
 const OLDER_LOG: &str = "dovecot.index.log.2";
+/// The keyword bits that have letters in file names.
+const LETTERS: u64 = (1 << 26) - 1;
 /// A larger index is none: ten million messages fit.
 const INDEX_LIMIT: u64 = 1 << 30;
 /// Dovecot begins a new log at 1 MB.
@@ -104,6 +106,17 @@ impl Imported {
         (0..self.keywords.len()).filter(bit)
     }
 
+    /// Of each keyword, whether any message has it.
+    fn used(&self) -> Vec<bool> {
+        let mut all = vec![0; self.stride];
+        for bits in self.bits.chunks(self.stride.max(1)) {
+            all.iter_mut().zip(bits).for_each(|(all, bits)| *all |= bits);
+        }
+        let bit =
+            |number: usize| all.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0);
+        (0..self.keywords.len()).map(bit).collect()
+    }
+
     /// Where a message stands in [`messages`](Self::messages).
     #[must_use]
     pub fn position(&self, uid: Uid) -> Option<usize> {
@@ -111,22 +124,84 @@ impl Imported {
     }
 }
 
-/// What Dovecot's index in a directory says of a mailbox, if it is there, whole, and of the same
-/// UIDVALIDITY. What is wrong with it is logged.
+/// What another server knew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Dovecot.
+    Dovecot(Imported),
+    /// Courier.
+    Courier(courier::Keywords),
+}
+
+/// What another server knew of a mailbox of this UIDVALIDITY. `index` is where Dovecot had its
+/// index, `mail` the Maildir. What is wrong with its files is logged.
 #[must_use]
-pub fn known(index: &Dir, uid_validity: u32) -> Option<Imported> {
-    let path = index.path().display();
-    match dovecot(index) {
-        Ok(Some(imported)) if imported.uid_validity == uid_validity => Some(imported),
+pub fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
+    let known = match dovecot(index) {
+        Ok(Some(imported)) if imported.uid_validity == uid_validity => {
+            return Some(Known::Dovecot(imported));
+        }
         Ok(Some(imported)) => {
-            let theirs = imported.uid_validity;
+            let (path, theirs) = (index.path().display(), imported.uid_validity);
             tracing::warn!(%path, theirs, ours = uid_validity, "{INDEX} has another UIDVALIDITY");
+            return None;
+        }
+        // Where Dovecot was not, Courier may have been.
+        Ok(None) => courier::read(mail).map_err(ImportError::from),
+        Err(error) => Err(error),
+    };
+    match known {
+        Ok(keywords) if keywords.is_empty() => None,
+        Ok(keywords) => Some(Known::Courier(keywords)),
+        Err(error) => {
+            let path = mail.path().display();
+            tracing::warn!(%path, %error, "flags of another server are not taken over");
             None
         }
-        Ok(None) => None,
-        Err(error) => {
-            tracing::warn!(%path, %error, "nothing is taken from Dovecot's index");
-            None
+    }
+}
+
+impl Known {
+    /// The keywords that messages have, with the numbers that [`flags`](Self::flags) knows them by.
+    #[must_use]
+    pub fn keywords(&self) -> Vec<(usize, &str)> {
+        let (names, used) = match self {
+            Self::Dovecot(imported) => (&imported.keywords, imported.used()),
+            Self::Courier(keywords) => (keywords.names(), keywords.used()),
+        };
+        let names = names.iter().map(String::as_str).enumerate();
+        names.zip(used).filter(|(_, used)| *used).map(|(name, _)| name).collect()
+    }
+
+    /// The flags of a message whose file's name says these. `bits` are the bits of the keywords,
+    /// by their numbers; 0 for those that have none.
+    #[must_use]
+    pub fn flags(&self, uid: Uid, base: &str, named: Flags, bits: &[u64]) -> Flags {
+        let union = |numbers: &mut dyn Iterator<Item = usize>| {
+            numbers.fold(0, |all, number| all | bits.get(number).copied().unwrap_or_default())
+        };
+        let imported = match self {
+            Self::Courier(keywords) => {
+                let more = union(&mut keywords.of(base));
+                return Flags { keywords: named.keywords | more, ..named };
+            }
+            Self::Dovecot(imported) => imported,
+        };
+        let Some(position) = imported.position(uid) else { return named };
+        let keywords = union(&mut imported.keywords_of(position));
+        match imported.messages.get(position) {
+            Some(message) if message.dirty => Flags { system: message.system, keywords },
+            // Of the letters, the name knows more: another program may have changed them.
+            _ => Flags { keywords: named.keywords | keywords & !LETTERS, ..named },
+        }
+    }
+
+    /// No modseq that clients saw is above this one; 0: they saw none.
+    #[must_use]
+    pub fn highest_modseq(&self) -> u64 {
+        match self {
+            Self::Dovecot(imported) => imported.highest_modseq,
+            Self::Courier(_) => 0,
         }
     }
 }

@@ -235,16 +235,50 @@ fn a_real_index_is_read() {
 fn a_directory_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let dir = Dir::open(directory.path()).unwrap();
-    assert_eq!(known(&dir, 5), None);
+    let nothing = |uid_validity| assert_eq!(known(&dir, &dir, uid_validity), None);
+    nothing(5);
+    dir.create_dir(courier::DIRECTORY).unwrap();
+    let list = dir.subdir(courier::DIRECTORY).unwrap();
+    list.replace(":list", b"one\n\na:0\n").unwrap();
+    assert!(matches!(known(&dir, &dir, 5), Some(Known::Courier(_))));
     let [index, log] = sample();
     dir.replace(INDEX, &index).unwrap();
     assert!(matches!(dovecot(&dir), Err(ImportError::Apart(_))));
+    nothing(5);
     dir.replace(LOG, &log).unwrap();
     let read = dovecot(&dir).unwrap().unwrap();
-    assert_eq!(known(&dir, read.uid_validity), Some(read.clone()));
-    assert_eq!(known(&dir, read.uid_validity + 1), None);
+    let uid_validity = read.uid_validity;
+    assert_eq!(known(&dir, &dir, uid_validity), Some(Known::Dovecot(read)));
+    nothing(uid_validity + 1);
     dir.replace(LOG, &log[..60]).unwrap();
-    assert_eq!(known(&dir, read.uid_validity), None);
+    nothing(uid_validity);
+}
+
+#[test]
+fn flags_are_joined() {
+    let log = three_and(&[
+        keyword(0, "letter", (1, 4)),
+        keyword(0, "unused", (1, 4)),
+        keyword(1, "unused", (1, 4)),
+        keyword(0, "more", (1, 4)),
+        keyword(0, "no-room", (1, 4)),
+        flags(EXTERNAL, (2, 2), DIRTY | ANSWERED, 0),
+    ]);
+    let dovecot = Known::Dovecot(imported(None, &log, None).unwrap());
+    assert_eq!(dovecot.keywords(), [(0, "letter"), (2, "more"), (3, "no-room")]);
+    let bits = [1 << 4, 0, 1 << 30, 0];
+    let named = Flags { system: Flags::DRAFT, keywords: 1 << 5 };
+    let of = |uid| dovecot.flags(uid, "", named, &bits);
+    assert_eq!(of(1), Flags { system: Flags::DRAFT, keywords: 1 << 5 | 1 << 30 });
+    let system = Flags::SEEN | Flags::ANSWERED;
+    assert_eq!(of(2), Flags { system, keywords: 1 << 4 | 1 << 30 });
+    assert_eq!(of(3), named, "it came when the index was not there");
+
+    let courier = Known::Courier(courier::Keywords::parse(b"one\ntwo\n\na:1\nb:1\n"));
+    assert_eq!(courier.keywords(), [(1, "two")]);
+    let of = |base| courier.flags(1, base, named, &[0, 1 << 4]);
+    assert_eq!(of("a"), Flags { keywords: 1 << 5 | 1 << 4, ..named });
+    assert_eq!(of("c"), named);
 }
 
 /// The index and its log.
