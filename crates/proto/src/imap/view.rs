@@ -183,8 +183,8 @@ impl View {
         out: &mut Vec<u8>,
     ) {
         let renumbered = !self.shown.keywords.starts_with(&before.keywords);
-        let (stored, change) = match telling.stored {
-            Stored::Nothing => (&[][..], None),
+        let (stored, change): (&[u32], _) = match telling.stored {
+            Stored::Nothing => (&[], None),
             Stored::Loudly(positions) => (positions, None),
             Stored::Silently(positions, change) => {
                 (positions, Some((change.how, named(change, &self.shown))))

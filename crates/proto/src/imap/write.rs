@@ -102,7 +102,7 @@ pub fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
 
 /// A parenthesised list of flags: `\Recent`, system flags, then keywords by their names.
 pub fn flags(out: &mut Vec<u8>, flags: Flags, keywords: &[String], recent: bool) {
-    let system = SYSTEM.get(usize::from(flags.system)).map_or(&b""[..], |names| names);
+    let system: &[u8] = SYSTEM.get(usize::from(flags.system)).map_or(b"", |names| names);
     out.push(b'(');
     if recent {
         out.extend_from_slice(b"\\Recent");

@@ -115,7 +115,7 @@ impl Messages {
             .partition_point(|piece| piece.first().is_some_and(|entry| entry.uid <= uid));
         let Some(piece) = after.checked_sub(1) else { return Err(0) };
         let start = self.starts.get(piece).copied().unwrap_or_default();
-        let entries = self.pieces.get(piece).map_or(&[][..], |piece| piece);
+        let entries: &[Entry] = self.pieces.get(piece).map_or(&[], |piece| piece);
         match entries.binary_search_by_key(&uid, |entry| entry.uid) {
             Ok(at) => Ok(start + at),
             Err(at) => Err(start + at),
