@@ -164,10 +164,7 @@ pub fn date_time(out: &mut Vec<u8>, at: DateTime) {
 }
 
 fn two_digits(out: &mut Vec<u8>, value: u64) {
-    if value < 10 {
-        out.push(b'0');
-    }
-    number(out, value);
+    out.extend_from_slice(&[value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8));
 }
 
 #[cfg(test)]
