@@ -122,11 +122,10 @@ impl Appending {
         Newcomer { date, ..Newcomer::new(&base, flags, Tail::Plain) }
     }
 
-    /// Gives the file its place, which is not durable yet.
-    fn place(self, held: &mut Held<'_>) -> Result<Newcomer, StoreError> {
-        if !held.folders.are_those(&self.folders)? {
-            // The mailbox was renamed meanwhile, and another has its name.
-            return Err(StoreError::Replaced);
+    /// Gives the file its place, durably.
+    fn put(self, file: &scan::Located) -> disk::Result<()> {
+        if let Some(summary) = self.summing.finish() {
+            cache::add(&self.folders.index, name::hash(name::base(&file.name)), &summary);
         }
         let flags = flags(held, &self.message)?;
         let newcomer = self.newcomer(&name::unique(), flags);

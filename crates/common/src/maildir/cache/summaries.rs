@@ -110,7 +110,7 @@ impl Summaries {
     }
 
     fn dir(&self) -> Result<Dir, StoreError> {
-        Ok(self.mailbox.folders()?.dir)
+        Ok(self.mailbox.folders()?.index)
     }
 
     fn hash(&self, uid: Uid) -> Option<u64> {
@@ -122,7 +122,7 @@ impl Summaries {
 
 /// Writes a mailbox's cache anew if that is due: another process may have done it.
 fn rewrite_if_due(mailbox: &Mailbox) -> Result<(), StoreError> {
-    let dir = mailbox.folders()?.dir;
+    let dir = mailbox.folders()?.index;
     mailbox.cache().follow(&dir);
     let hashes: Vec<u64> = {
         let known = mailbox.known();
