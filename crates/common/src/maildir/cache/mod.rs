@@ -30,7 +30,8 @@ mod table;
 mod tests;
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::disk::{self, Dir, DiskError};
@@ -43,9 +44,29 @@ pub use self::summaries::Summaries;
 /// What a process knows of a mailbox's cache.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    scan: Mutex<Option<Scan>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    scan: Option<Scan>,
+    /// Of the files that had the name, the how many-th this is.
+    generation: u64,
     /// When it was last tried to write it anew.
-    tried: Mutex<Option<Instant>>,
+    tried: Option<Instant>,
+}
+
+/// The file, held by one who reads it.
+#[derive(Debug)]
+struct Following {
+    file: File,
+    generation: u64,
+}
+
+/// Whether the file is the one that was known.
+enum Continued {
+    Yes,
+    No,
 }
 
 const NAME: &str = "posthorn.cache";
@@ -57,27 +78,39 @@ const FEW: usize = 64;
 const PAUSE: Duration = Duration::from_secs(20);
 
 impl Cache {
-    /// Takes notice of what the file is now.
-    fn follow(&self, dir: &Dir) {
-        let mut scan = self.scan();
-        match followed(scan.take(), dir) {
-            Ok(now) => *scan = Some(now),
-            Err(error) if error.is_missing() => {}
-            Err(error) => tracing::debug!(%error, "no cache"),
+    /// Opens the file, and takes notice of what it is now. `None`: there is none that can be read.
+    fn follow(&self, dir: &Dir) -> Option<Following> {
+        let mut known = self.known();
+        match followed(known.scan.take(), dir) {
+            Ok((file, scan, Continued::Yes)) => {
+                known.scan = Some(scan);
+                Some(Following { file, generation: known.generation })
+            }
+            Ok((file, scan, Continued::No)) => {
+                known.scan = Some(scan);
+                known.generation += 1;
+                Some(Following { file, generation: known.generation })
+            }
+            Err(error) => {
+                if !error.is_missing() {
+                    tracing::debug!(%error, "no cache");
+                }
+                None
+            }
         }
     }
 
-    /// Where the summary of a message is.
-    fn place(&self, hash: u64) -> Option<(Arc<File>, Place)> {
-        let scan = self.scan();
-        let scan = scan.as_ref()?;
-        Some((Arc::clone(scan.file()), scan.place(hash)?))
+    /// Where the summary of a message is, as long as this file is the one that all follow.
+    fn place(&self, following: &Following, hash: u64) -> Option<Place> {
+        let known = self.known();
+        let scan = known.scan.as_ref().filter(|_| known.generation == following.generation)?;
+        scan.place(hash)
     }
 
     /// Whether the file should be written anew, in a mailbox of so many messages.
     fn is_due(&self, messages: usize) -> bool {
-        let scan = self.scan();
-        let Some(scan) = scan.as_ref() else { return false };
+        let known = self.known();
+        let Some(scan) = &known.scan else { return false };
         if scan.is_damaged() {
             return true;
         }
@@ -88,29 +121,34 @@ impl Cache {
 
     /// Whether it may be tried now to write the file anew; then it is tried.
     fn may_try(&self) -> bool {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
+        let mut known = self.known();
+        let may = known.tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
         if may {
-            *tried = Some(Instant::now());
+            known.tried = Some(Instant::now());
         }
         may
     }
 
-    fn scan(&self) -> MutexGuard<'_, Option<Scan>> {
-        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The file as it is now.
-fn followed(known: Option<Scan>, dir: &Dir) -> disk::Result<Scan> {
-    let error = |error| DiskError::new(dir.path().join(NAME), error);
-    let stat = dir.stat(NAME)?;
-    let mut scan = match known {
-        Some(scan) if scan.is_of(&stat) => scan,
-        _ => Scan::of(dir.file(NAME)?).map_err(error)?,
+fn followed(known: Option<Scan>, dir: &Dir) -> disk::Result<(File, Scan, Continued)> {
+    let file = dir.file(NAME)?;
+    let looked = || -> io::Result<(Scan, Continued)> {
+        let (mut scan, continued) = match known {
+            Some(scan) if scan.is_of(&file)? => (scan, Continued::Yes),
+            _ => (Scan::of(&file)?, Continued::No),
+        };
+        scan.follow(&file)?;
+        Ok((scan, continued))
     };
-    scan.follow(stat.size).map_err(error)?;
-    Ok(scan)
+    match looked() {
+        Ok((scan, continued)) => Ok((file, scan, continued)),
+        Err(error) => Err(DiskError::new(dir.path().join(NAME), error)),
+    }
 }
 
 /// Adds the summary of a message, by the hash of its base name, to the cache of a mailbox.

@@ -2,17 +2,14 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::frame::{self, BLOCK_LIMIT, Found, Frame};
 use super::scan;
 use super::table::Place;
 
-/// What one reader has in memory.
+/// What one reader has in memory of a file.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// The file that this is of.
-    file: Option<Arc<File>>,
     piece: Vec<u8>,
     piece_at: u64,
     /// The block that was last decompressed.
@@ -26,37 +23,34 @@ const LARGEST_PIECE: usize = 256 * 1024;
 
 impl Pieces {
     /// The summary at a place, if the one of this hash is there and is whole.
-    pub(super) fn summary(&mut self, file: &Arc<File>, hash: u64, place: Place) -> Option<&[u8]> {
-        if self.file.as_ref().is_none_or(|known| !Arc::ptr_eq(known, file)) {
-            *self = Self { file: Some(Arc::clone(file)), ..Self::default() };
-        }
-        let Some(slot) = place.slot() else { return self.single(hash, place.offset()) };
+    pub(super) fn summary(&mut self, file: &File, hash: u64, place: Place) -> Option<&[u8]> {
+        let Some(slot) = place.slot() else { return self.single(file, hash, place.offset()) };
         if self.block_at != Some(place.offset()) {
             self.block_at = None;
-            self.load_block(place.offset())?;
+            self.load_block(file, place.offset())?;
             self.block_at = Some(place.offset());
         }
         let (_, range) = self.entries.get(slot).filter(|(found, _)| *found == hash)?;
         self.block.get(range.clone())
     }
 
-    fn single(&mut self, hash: u64, offset: u64) -> Option<&[u8]> {
-        let length = self.frame_length(offset)?;
-        match frame::parse(self.octets(offset, length)?) {
+    fn single(&mut self, file: &File, hash: u64, offset: u64) -> Option<&[u8]> {
+        let length = self.frame_length(file, offset)?;
+        match frame::parse(self.octets(file, offset, length)?) {
             Found::Frame(Frame::Summary(found, summary), _) if found == hash => Some(summary),
             _ => None,
         }
     }
 
-    fn load_block(&mut self, offset: u64) -> Option<()> {
-        let length = self.frame_length(offset)?;
-        let Found::Frame(Frame::Block(block), _) = frame::parse(self.octets(offset, length)?)
+    fn load_block(&mut self, file: &File, offset: u64) -> Option<()> {
+        let length = self.frame_length(file, offset)?;
+        let Found::Frame(Frame::Block(block), _) = frame::parse(self.octets(file, offset, length)?)
         else {
             return None;
         };
         let total = block.entries.last().map_or(0, |(_, range)| range.end);
         let mut plain = std::mem::take(&mut self.block);
-        let stored = self.octets(offset + length as u64, block.stored)?;
+        let stored = self.octets(file, offset + length as u64, block.stored)?;
         if crc32c::crc32c(stored) != block.crc || total > BLOCK_LIMIT {
             return None;
         }
@@ -68,15 +62,15 @@ impl Pieces {
     }
 
     /// The octets of the frame at an offset.
-    fn frame_length(&mut self, offset: u64) -> Option<usize> {
-        match frame::parse(self.octets(offset, frame::HEAD)?) {
+    fn frame_length(&mut self, file: &File, offset: u64) -> Option<usize> {
+        match frame::parse(self.octets(file, offset, frame::HEAD)?) {
             Found::Frame(_, length) | Found::Beginning(length) => Some(length),
             Found::Nothing => None,
         }
     }
 
     /// Octets of the file.
-    fn octets(&mut self, offset: u64, count: usize) -> Option<&[u8]> {
+    fn octets(&mut self, file: &File, offset: u64, count: usize) -> Option<&[u8]> {
         let end = self.piece_at + self.piece.len() as u64;
         if offset < self.piece_at || offset + count as u64 > end {
             // Who reads on where the last piece ends, wants more.
@@ -84,7 +78,6 @@ impl Pieces {
             let size = if goes_on { self.piece.len() * 2 } else { 0 };
             let size = size.clamp(FIRST_PIECE, LARGEST_PIECE).max(count);
             self.piece.resize(size, 0);
-            let file = self.file.as_ref()?;
             let read = scan::read(file, &mut self.piece, offset).unwrap_or_default();
             self.piece.truncate(read);
             self.piece_at = offset;

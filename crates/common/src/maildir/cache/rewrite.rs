@@ -3,14 +3,14 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::{self, Dir, DiskError, NewFile};
 
 use super::frame::{self, BLOCK};
 use super::pieces::Pieces;
-use super::{Cache, NAME, scan};
+use super::scan::{self, Scan};
+use super::{Cache, NAME};
 
 /// A new file being filled.
 struct Rewriting {
@@ -32,33 +32,36 @@ impl Cache {
         hashes: impl IntoIterator<Item = u64>,
     ) -> disk::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        self.follow(dir);
-        let tail = self.tail();
+        let Some(old) = self.follow(dir) else { return Ok(()) };
+        let end = self.sound_end();
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{NAME}.{}-{count}{}", std::process::id(), Dir::TEMPORARY);
         let file = dir.create_new(name)?;
         let mut new = Rewriting { file, plain: Vec::new(), entries: Vec::new() };
         let mut pieces = Pieces::default();
         for hash in hashes {
-            let Some((file, place)) = self.place(hash) else { continue };
-            if let Some(summary) = pieces.summary(&file, hash, place) {
+            let Some(place) = self.place(&old, hash) else { continue };
+            if let Some(summary) = pieces.summary(&old.file, hash, place) {
                 new.add(dir, hash, summary)?;
             }
         }
         new.end_block(dir)?;
-        if let Some((old, end)) = tail {
-            new.copy_tail(dir, &old, end)?;
+        if self.known().generation != old.generation {
+            // Somebody else was faster.
+            return Ok(());
+        }
+        if let Some(end) = end {
+            new.copy_tail(dir, &old.file, end)?;
         }
         new.file.move_over(dir, NAME)?;
         self.follow(dir);
         Ok(())
     }
 
-    /// The file, and where that begins of it which nobody looked at yet.
-    fn tail(&self) -> Option<(Arc<File>, u64)> {
-        let scan = self.scan();
-        let sound = scan.as_ref().filter(|scan| !scan.is_damaged())?;
-        Some((Arc::clone(sound.file()), sound.octets()))
+    /// Where that begins of the file which nobody looked at yet, if it is worth while to look.
+    fn sound_end(&self) -> Option<u64> {
+        let known = self.known();
+        known.scan.as_ref().filter(|scan| !scan.is_damaged()).map(Scan::octets)
     }
 }
 

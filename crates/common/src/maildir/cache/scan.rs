@@ -3,19 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::Arc;
-
-use crate::disk::Stat;
 
 use super::frame::{self, Found, Frame};
 use super::table::{Place, Table};
 
-/// A file, as far as it was looked through.
+/// A file, as far as it was looked through. It is not kept open: a mailbox that is idle holds no
+/// descriptor.
 #[derive(Debug)]
 pub(super) struct Scan {
-    file: Arc<File>,
-    /// Its file system, and which file it is there.
-    identity: (u64, u64),
+    identity: Identity,
     /// All before this was looked at.
     at: u64,
     table: Table,
@@ -25,6 +21,15 @@ pub(super) struct Scan {
     single_octets: u64,
     /// Octets that are no frames.
     garbage: u64,
+}
+
+/// Which file it is. An inode that becomes free is soon another file's, which then begins with
+/// another frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    beginning: Vec<u8>,
 }
 
 /// Octets read at a time.
@@ -38,11 +43,9 @@ const FRAMES_LIMIT: usize = 16 << 20;
 
 impl Scan {
     /// At the beginning of a file.
-    pub(super) fn of(file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
+    pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self {
-            file: Arc::new(file),
-            identity: (metadata.dev(), metadata.ino()),
+            identity: Identity::of(file)?,
             at: 0,
             table: Table::default(),
             frames: 0,
@@ -52,23 +55,20 @@ impl Scan {
         })
     }
 
-    pub(super) fn file(&self) -> &Arc<File> {
-        &self.file
-    }
-
     /// Whether this is still the file, and nothing was cut off that was looked at.
-    pub(super) fn is_of(&self, stat: &Stat) -> bool {
-        (stat.device, stat.inode) == self.identity && stat.size >= self.at
+    pub(super) fn is_of(&self, file: &File) -> io::Result<bool> {
+        Ok(self.at > 0 && file.metadata()?.len() >= self.at && Identity::of(file)? == self.identity)
     }
 
-    /// Looks at what came since the last time; the file has so many octets now.
-    pub(super) fn follow(&mut self, size: u64) -> io::Result<()> {
+    /// Looks at what came since the last time.
+    pub(super) fn follow(&mut self, file: &File) -> io::Result<()> {
+        let size = file.metadata()?.len();
         let mut buffer = Vec::new();
         let mut wanted = PIECE;
         let before = self.frames;
         while self.at < size && !self.is_damaged() {
             buffer.resize(wanted, 0);
-            let count = read(&self.file, &mut buffer, self.at)?;
+            let count = read(file, &mut buffer, self.at)?;
             let octets = buffer.get(..count).unwrap_or_default();
             let end = self.at + count as u64;
             let taken = self.take(octets, size);
@@ -149,6 +149,16 @@ impl Scan {
     fn pass_over(&mut self, octets: usize) {
         self.garbage += octets as u64;
         self.at += octets as u64;
+    }
+}
+
+impl Identity {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let mut beginning = vec![0; frame::HEAD];
+        let count = read(file, &mut beginning, 0)?;
+        beginning.truncate(count);
+        Ok(Self { device: metadata.dev(), inode: metadata.ino(), beginning })
     }
 }
 

@@ -10,8 +10,8 @@ use crate::disk::Dir;
 use super::super::StoreError;
 use super::super::mailbox::{Mailbox, Pin};
 use super::super::name;
-use super::frame;
 use super::pieces::Pieces;
+use super::{Following, frame};
 
 /// Summaries of a mailbox's messages: those of its cache, and those that wait to be added to it.
 ///
@@ -20,17 +20,18 @@ use super::pieces::Pieces;
 pub struct Summaries {
     mailbox: Arc<Mailbox>,
     pin: Pin,
-    pieces: Pieces,
-    notice: Notice,
+    reader: Reader,
     /// Frames that wait to be appended.
     waiting: Vec<u8>,
 }
 
-/// Whether the file was looked at since the last question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Notice {
-    None,
-    Taken,
+/// What was found when the file was looked at, since the last question.
+#[derive(Debug)]
+enum Reader {
+    /// Nobody looked.
+    Idle,
+    Nothing,
+    Reading(Following, Pieces),
 }
 
 /// So much is appended at once.
@@ -38,23 +39,27 @@ const WAITING: usize = 256 * 1024;
 
 impl Summaries {
     pub(in super::super) fn new(mailbox: Arc<Mailbox>, pin: Pin) -> Self {
-        let (pieces, waiting) = (Pieces::default(), Vec::new());
-        Self { mailbox, pin, pieces, notice: Notice::None, waiting }
+        Self { mailbox, pin, reader: Reader::Idle, waiting: Vec::new() }
     }
 
     /// Puts the summary of a message in place of what is in `summary`, if there is one; whether
     /// it is. Reads nothing of the message.
     pub fn read(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
-        if self.notice == Notice::None {
-            self.notice = Notice::Taken;
-            if let Ok(dir) = self.dir() {
-                self.mailbox.cache().follow(&dir);
-            }
-        }
         summary.clear();
-        let Some(hash) = self.hash(uid) else { return false };
-        let Some((file, place)) = self.mailbox.cache().place(hash) else { return false };
-        let Some(found) = self.pieces.summary(&file, hash, place) else { return false };
+        if matches!(self.reader, Reader::Idle) {
+            let dir = self.dir().ok();
+            let following = dir.and_then(|dir| self.mailbox.cache().follow(&dir));
+            self.reader = match following {
+                Some(following) => Reader::Reading(following, Pieces::default()),
+                None => Reader::Nothing,
+            };
+        }
+        let hash = self.hash(uid);
+        let (Some(hash), Reader::Reading(following, pieces)) = (hash, &mut self.reader) else {
+            return false;
+        };
+        let Some(place) = self.mailbox.cache().place(following, hash) else { return false };
+        let Some(found) = pieces.summary(&following.file, hash, place) else { return false };
         summary.extend_from_slice(found);
         true
     }
@@ -71,14 +76,13 @@ impl Summaries {
     /// A question was answered: adds what waits. The next one looks for what others added.
     pub fn settle(&mut self) {
         self.append();
-        self.notice = Notice::None;
+        self.reader = Reader::Idle;
     }
 
     /// Gives buffers back, for a session that may be idle now for hours. Where the cache should be
     /// written anew, a thread does it.
     pub fn rest(&mut self) {
         self.settle();
-        self.pieces = Pieces::default();
         self.waiting = Vec::new();
         let messages = self.mailbox.known().snapshot().messages.len();
         let cache = self.mailbox.cache();
@@ -123,32 +127,48 @@ impl Summaries {
 /// Writes a mailbox's cache anew if that is due: another process may have done it.
 fn rewrite_if_due(mailbox: &Mailbox) -> Result<(), StoreError> {
     let dir = mailbox.folders()?.index;
+    // Whoever knows of no messages would keep none.
+    mailbox.sync()?;
     mailbox.cache().follow(&dir);
     let hashes: Vec<u64> = {
         let known = mailbox.known();
         known.live().iter().map(|live| name::hash(name::base(&live.file.name))).collect()
     };
-    if !mailbox.cache().is_due(hashes.len()) {
-        return Ok(());
+    if mailbox.cache().is_due(hashes.len()) {
+        mailbox.cache().rewrite(&dir, hashes)?;
     }
-    Ok(mailbox.cache().rewrite(&dir, hashes)?)
+    Ok(())
 }
 
 /// Writes a mailbox's cache anew in a thread of its own, one at a time in a process: else it stays
 /// due. A process that ends meanwhile leaves a temporary file.
 fn rewrite_apart(mailbox: &Arc<Mailbox>) {
-    static BUSY: AtomicBool = AtomicBool::new(false);
-    if BUSY.swap(true, Ordering::AcqRel) {
-        return;
-    }
+    let Some(turn) = Turn::take() else { return };
     let mailbox = Arc::clone(mailbox);
     let started = std::thread::Builder::new().name("cache".to_owned()).spawn(move || {
+        let _turn = turn;
         if let Err(error) = rewrite_if_due(&mailbox) {
             tracing::debug!(%error, "the cache is not written anew");
         }
-        BUSY.store(false, Ordering::Release);
     });
-    if started.is_err() {
-        BUSY.store(false, Ordering::Release);
+    if let Err(error) = started {
+        tracing::debug!(%error, "the cache is not written anew");
+    }
+}
+
+/// The right to write a cache anew, until it is dropped.
+struct Turn;
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Turn {
+    fn take() -> Option<Self> {
+        (!TAKEN.swap(true, Ordering::AcqRel)).then_some(Self)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.store(false, Ordering::Release);
     }
 }
