@@ -6,6 +6,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use crate::bench;
 use crate::step::{Failure, cargo, output, workspace};
 
 /// The long runs that there are.
@@ -13,30 +14,76 @@ use crate::step::{Failure, cargo, output, workspace};
 pub(crate) enum Name {
     /// kill -9 of each daemon in turn while 5,000 letters are under way
     Faults,
+    /// Our daemons and Dovecot under the same loads: open, memory, fetch, flags, lmtp, append
+    Bench,
 }
 
-/// Runs it and appends command, commit, date and figures to `docs/long-runs.md`.
-pub(crate) fn run(name: Name) -> Result<(), Failure> {
-    let Name::Faults = name;
+/// Runs it, or these parts of it, and appends command, commit, date and figures to
+/// `docs/long-runs.md`.
+pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
+    let run = Run::now(name, parts);
+    let figures = match name {
+        Name::Faults => faults()?,
+        Name::Bench => bench::compare(parts, &run.stamp())?,
+    };
+    println!("{figures}");
+    run.keep(&figures)
+}
+
+/// What a run is remembered by.
+struct Run {
+    name: String,
+    command: String,
+    commit: String,
+    date: String,
+}
+
+impl Run {
+    fn now(name: Name, parts: &[String]) -> Self {
+        let name = name.to_possible_value().expect("none is hidden").get_name().to_owned();
+        Self {
+            command: [&["cargo xtask long", &name], &*strs(parts)].concat().join(" "),
+            name,
+            commit: said(&["git", "rev-parse", "--short", "HEAD"]),
+            date: said(&["date", "--utc", "+%F %R"]),
+        }
+    }
+
+    fn stamp(&self) -> String {
+        format!("{} UTC, commit {}, `{}`.", self.date, self.commit, self.command)
+    }
+
+    fn keep(&self, figures: &str) -> Result<(), Failure> {
+        let Self { name, command, commit, date } = self;
+        let entry = format!("\n## {name}, {date} UTC, {commit}\n\n`{command}`\n\n{figures}");
+        let path = workspace().join("docs/long-runs.md");
+        let wrong =
+            |error| Failure::new(format!("{}: {error}", path.display()), "make it writable");
+        let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(wrong)?;
+        file.write_all(entry.as_bytes()).map_err(wrong)
+    }
+}
+
+fn faults() -> Result<String, Failure> {
     let arguments = ["test", "--ignore-rust-version", "-p", "mail-tests", "--test", "faults"];
     let mut test = cargo(&arguments);
     test.args(["--", "--nocapture", "--test-threads=1"]).env("POSTHORN_TEST_LETTERS", "5000");
-    let text = output(&mut test, "run it alone and look at the daemons' logs that it shows")?;
-    let figures: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("figure: ")).collect();
-    if figures.is_empty() {
-        return Err(Failure::new("the run printed no figures", "see tests/faults.rs"));
+    figures(&mut test)
+}
+
+/// The lines of a test that begin with `figure: `, as a list.
+fn figures(test: &mut Command) -> Result<String, Failure> {
+    let text = output(test, "run it alone and look at the daemons' logs that it shows")?;
+    let figures = text.lines().filter_map(|line| line.strip_prefix("figure: "));
+    let list: String = figures.map(|figure| format!("- {figure}\n")).collect();
+    if list.is_empty() {
+        return Err(Failure::new("the run printed no figures", "see what the test prints"));
     }
-    let commit = said(&["git", "rev-parse", "--short", "HEAD"]);
-    let date = said(&["date", "--utc", "+%F %R"]);
-    let mut entry = format!("\n## faults, {date} UTC, {commit}\n\n`cargo xtask long faults`\n\n");
-    for figure in figures {
-        entry += &format!("- {figure}\n");
-        println!("{figure}");
-    }
-    let path = workspace().join("docs/long-runs.md");
-    let wrong = |error| Failure::new(format!("{}: {error}", path.display()), "make it writable");
-    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(wrong)?;
-    file.write_all(entry.as_bytes()).map_err(wrong)
+    Ok(list)
+}
+
+fn strs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
 fn said(words: &[&str]) -> String {

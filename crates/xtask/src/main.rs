@@ -1,5 +1,6 @@
 //! `cargo up`, `cargo verify`, `cargo xtask …`: what takes more than one cargo command.
 
+mod bench;
 mod chats;
 mod letters;
 mod long;
@@ -41,6 +42,8 @@ enum Task {
     Long {
         /// Which one
         name: long::Name,
+        /// Parts of it, where it has parts
+        parts: Vec<String>,
     },
 }
 
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         Task::Chats => chats::find_gaps(),
         Task::Letters => letters::fetch(),
         Task::Peers => peers::fetch(),
-        Task::Long { name } => long::run(name),
+        Task::Long { name, parts } => long::run(name, &parts),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,77 @@
+//! `compare`: our daemons and Debian's Dovecot under the same loads, and one table.
+//!
+//! Each side has a fresh ext4 image with a journal, its mail there, and the same users and
+//! mailboxes. A part is run on one side, then on the other, while the other is down. It is meant
+//! to be the first process of a PID namespace with mounts of its own, as `cargo xtask long bench`
+//! starts it: when it ends, however it ends, servers, mounts and images are gone.
+//!
+//! The table goes to standard output, everything else to standard error.
+
+mod dovecot;
+mod figures;
+mod image;
+mod lines;
+mod ours;
+mod parts;
+mod side;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mail_tests::reference::Unpacked;
+use tokio::signal::unix::{SignalKind, signal};
+
+use image::Image;
+use parts::Part;
+use side::{Side, Software};
+
+#[derive(Parser)]
+#[command(name = "compare", about = "Our daemons and Dovecot under the same loads")]
+struct Arguments {
+    /// Which parts; all without a name
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    std::thread::spawn(end_when_told);
+    match compare(&arguments.parts) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(parts: &[Part]) -> io::Result<()> {
+    let parts = if parts.is_empty() { Part::ALL.to_vec() } else { parts.to_vec() };
+    let unpacked = Unpacked::find().map_err(io::Error::other)?;
+    let mut ours = Side::new(Software::Posthorn, Image::mount("ours")?)?;
+    let mut theirs = Side::new(Software::Dovecot(unpacked), Image::mount("dovecot")?)?;
+    let mut lines = Vec::new();
+    for part in parts {
+        lines.extend(part.run(&mut ours, &mut theirs)?);
+    }
+    print!("{}", lines::table(&lines));
+    Ok(())
+}
+
+/// The first process of a namespace hears no signal that it does not listen for.
+fn end_when_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a thread can have a runtime");
+    runtime.block_on(async {
+        let listen = |kind| signal(kind).expect("signals can be listened for");
+        let mut interrupt = listen(SignalKind::interrupt());
+        let mut terminate = listen(SignalKind::terminate());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    eprintln!("compare: told to end");
+    std::process::exit(130);
+}

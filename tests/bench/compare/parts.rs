@@ -1,0 +1,303 @@
+//! What is measured, and in which order.
+
+use std::io;
+
+use clap::ValueEnum;
+
+use crate::figures::{Figures, median};
+use crate::lines::{Cost, Line, Speed, Target};
+use crate::side::Side;
+
+/// A part of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Opening: with and without an index
+    Open,
+    /// Memory while open
+    Memory,
+    /// What clients ask when they have opened a mailbox
+    Fetch,
+    /// Changes of flags, and expunges
+    Flags,
+    /// Deliveries
+    Lmtp,
+    /// APPEND
+    Append,
+}
+
+/// A mailbox that is filled before.
+struct Mailbox {
+    user: &'static str,
+    messages: u64,
+    how: &'static [&'static str],
+}
+
+const TEN_THOUSAND: Mailbox = Mailbox { user: "u10", messages: 10_000, how: &[] };
+const HUNDRED_THOUSAND: Mailbox = Mailbox { user: "u11", messages: 100_000, how: &[] };
+/// To be opened only.
+const MILLION: Mailbox = Mailbox { user: "u12", messages: 1_000_000, how: &["--linked"] };
+
+/// One whose INBOX nobody fills.
+const EMPTY: &str = "u13";
+
+/// How often a server is started for one figure.
+const STARTS: usize = 3;
+
+impl Part {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Open, Self::Memory, Self::Fetch, Self::Flags, Self::Lmtp, Self::Append];
+
+    /// Runs it on both sides.
+    pub(crate) fn run(self, ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+        match self {
+            Self::Open => opening(ours, theirs),
+            Self::Memory => memory(ours, theirs),
+            Self::Fetch => fetch(ours, theirs),
+            Self::Flags => flags(ours, theirs),
+            Self::Lmtp => deliveries(ours, theirs),
+            Self::Append => append(ours, theirs),
+        }
+    }
+}
+
+fn opening(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for (mailbox, within) in
+        [(&TEN_THOUSAND, None), (&HUNDRED_THOUSAND, Some(1.0)), (&MILLION, Some(5.0))]
+    {
+        let [(our_first, our_next), (their_first, their_next)] =
+            on_both(ours, theirs, |side| open_one(side, mailbox))?;
+        let messages = thousands(mailbox.messages);
+        lines.push(Line {
+            name: format!("open {messages} with a warm index"),
+            ours: our_next,
+            theirs: Some(their_next),
+            target: within.map_or(Target::Nothing, |time| Target::Reach(Speed::Time(time))),
+        });
+        lines.push(Line {
+            name: format!("first open of a foreign Maildir of {messages}, a message"),
+            ours: our_first,
+            theirs: Some(their_first),
+            target: Target::Reach(Speed::Rate(100_000.0)),
+        });
+    }
+    Ok(lines)
+}
+
+/// The first open, of a message, and the one after a restart, of the mailbox.
+fn open_one(side: &mut Side, mailbox: &Mailbox) -> io::Result<(Cost, Cost)> {
+    mailbox.fill(side)?;
+    let messages = mailbox.messages as f64;
+    let mut first = Vec::new();
+    for _ in 0..STARTS {
+        side.stop()?;
+        side.forget_index(mailbox.user)?;
+        side.start()?;
+        first.push(select(side, mailbox)?);
+    }
+    side.imap(Some(mailbox.user), &["command", "UID FETCH 1:* (UID FLAGS)"])?;
+    let mut next = Vec::new();
+    for _ in 0..STARTS {
+        side.restart()?;
+        next.push(select(side, mailbox)?);
+    }
+    side.stop()?;
+    let of = |all: &[Figures], what: fn(&Figures) -> f64| median(all.iter().map(what).collect());
+    let rate = messages / of(&first, Figures::time) * 1e3;
+    let first = Cost { cpu: Some(of(&first, Figures::cpu) / messages), speed: Speed::Rate(rate) };
+    let next =
+        Cost { cpu: Some(of(&next, Figures::cpu)), speed: Speed::Time(of(&next, Figures::time)) };
+    Ok((first, next))
+}
+
+/// SELECT in a server that was just started, after others have logged in and selected: the
+/// mailbox is measured, not the start of processes.
+fn select(side: &Side, mailbox: &Mailbox) -> io::Result<Figures> {
+    side.imap(Some(EMPTY), &["select", "--times", "10"])?;
+    let figures = side.imap(Some(mailbox.user), &["select", "--times", "1"])?;
+    // Later parts add messages, none takes any away before this one.
+    if figures.of("exists") < mailbox.messages as f64 {
+        return Err(io::Error::other(format!("{}: {figures:?}", side.name())));
+    }
+    Ok(figures)
+}
+
+fn memory(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for mailbox in [&HUNDRED_THOUSAND, &MILLION] {
+        let found = on_both(ours, theirs, |side| {
+            mailbox.fill(side)?;
+            side.start()?;
+            let figures = side.imap(Some(mailbox.user), &["memory", "--sessions", "10"])?;
+            side.stop()?;
+            Ok(figures)
+        })?;
+        for (sessions, figure) in
+            [("one session", "octets_a_message_one"), ("ten sessions", "octets_a_message_all")]
+        {
+            let [ours, theirs] = found
+                .each_ref()
+                .map(|found| Cost { cpu: None, speed: Speed::Size(found.of(figure)) });
+            lines.push(Line {
+                name: format!(
+                    "memory, {} open in {sessions}, a message",
+                    thousands(mailbox.messages)
+                ),
+                ours,
+                theirs: Some(theirs),
+                target: Target::Reach(Speed::Size(100.0)),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+fn fetch(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let summary = "FETCH 1:* (ENVELOPE BODYSTRUCTURE)";
+    let found = on_both(ours, theirs, |side| {
+        HUNDRED_THOUSAND.fill(side)?;
+        TEN_THOUSAND.fill(side)?;
+        side.start()?;
+        let all = ["command", "UID FETCH 1:* (UID FLAGS)", "--times", "9"];
+        let flags = side.imap(Some(HUNDRED_THOUSAND.user), &all)?;
+        let first = side.imap(Some(TEN_THOUSAND.user), &["command", summary])?;
+        side.restart()?;
+        let again = ["command", summary, "--times", "9"];
+        let again = side.imap(Some(TEN_THOUSAND.user), &again)?;
+        side.stop()?;
+        Ok([flags, first, again])
+    })?;
+    let line = |name: &str, at: usize, target| Line {
+        name: name.to_owned(),
+        ours: timed(&found[0][at]),
+        theirs: Some(timed(&found[1][at])),
+        target,
+    };
+    let within = |time| Target::Reach(Speed::Time(time));
+    Ok(vec![
+        line("UIDs and flags of 100,000", 0, within(5.0)),
+        line("ENVELOPE and BODYSTRUCTURE of 10,000, first time", 1, Target::Nothing),
+        line("ENVELOPE and BODYSTRUCTURE of 10,000, from the cache", 2, within(40.0)),
+    ])
+}
+
+fn flags(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let found = on_both(ours, theirs, |side| {
+        TEN_THOUSAND.fill(side)?;
+        HUNDRED_THOUSAND.fill(side)?;
+        side.start()?;
+        let (few, many) = (Some(TEN_THOUSAND.user), Some(HUNDRED_THOUSAND.user));
+        let (set, clear) =
+            ("STORE 1:* +FLAGS.SILENT (\\Draft)", "STORE 1:* -FLAGS.SILENT (\\Draft)");
+        let flag = ["command", set, "--before", clear, "--times", "3", "--operations", "10000"];
+        let flag = side.imap(few, &flag)?;
+        let mark = "STORE 1:1000 +FLAGS.SILENT (\\Deleted)";
+        let expunge =
+            ["command", "EXPUNGE", "--before", mark, "--times", "3", "--operations", "1000"];
+        let expunge = side.imap(few, &expunge)?;
+        let single = side.imap(many, &["store-after-append", "--times", "40"])?;
+        side.stop()?;
+        Ok([flag, expunge, single])
+    })?;
+    let line = |name: &str, at: usize, cost: fn(&Figures) -> Cost, target| Line {
+        name: name.to_owned(),
+        ours: cost(&found[0][at]),
+        theirs: Some(cost(&found[1][at])),
+        target,
+    };
+    let soon = Target::Reach(Speed::Time(0.2));
+    Ok(vec![
+        line("flag change on 10,000, a message", 0, counted, Target::CpuPart(0.5)),
+        line("expunge of 1,000, a message", 1, counted, Target::CpuPart(0.5)),
+        line("a single flag change right after an APPEND, at 100,000", 2, timed, soon),
+    ])
+}
+
+fn deliveries(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let bare = ["1", "8", "16"].map(|threads| ours.durable_creates(threads));
+    let found = on_both(ours, theirs, |side| {
+        HUNDRED_THOUSAND.fill(side)?;
+        side.start()?;
+        let many = ["--pipelining", "--connections", "16", "--messages", "4000"];
+        // What a start costs is not what a delivery costs.
+        side.deliver(None, &["--pipelining", "--messages", "400"])?;
+        let spread = side.deliver(None, &many)?;
+        let few = ["--pipelining", "--connections", "4", "--messages", "100"];
+        let mut grown = Vec::new();
+        for user in [EMPTY, HUNDRED_THOUSAND.user] {
+            side.imap(Some(user), &["select", "--times", "1"])?;
+            grown.push(side.deliver(Some(user), &few)?);
+        }
+        side.stop()?;
+        Ok([spread, grown.remove(0), grown.remove(0)])
+    })?;
+    let line = |name: &str, at: usize, target| Line {
+        name: name.to_owned(),
+        ours: counted(&found[0][at]),
+        theirs: Some(counted(&found[1][at])),
+        target,
+    };
+    let mut lines = vec![
+        line("durable deliveries, 16 connections, 100 users", 0, Target::Times(5.0)),
+        line("deliveries into an empty mailbox, 4 connections", 1, Target::Nothing),
+        line("deliveries into one of 100,000", 2, Target::As(counted(&found[0][1]))),
+    ];
+    for bare in bare {
+        let bare = bare?;
+        lines.push(Line {
+            name: format!("bare durable creates of that disk, {} at a time", bare.of("threads")),
+            ours: Cost { cpu: None, speed: Speed::Rate(bare.rate()) },
+            theirs: None,
+            target: Target::Nothing,
+        });
+    }
+    Ok(lines)
+}
+
+fn append(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let found = on_both(ours, theirs, |side| {
+        side.start()?;
+        let append = ["append", "--connections", "8", "--messages", "1200"];
+        let one = side.imap(Some("u20"), &append)?;
+        let each = side.imap(None, &[&append[..], &["--spread"]].concat())?;
+        side.stop()?;
+        Ok([one, each])
+    })?;
+    let line = |name: &str, at: usize, target| Line {
+        name: name.to_owned(),
+        ours: counted(&found[0][at]),
+        theirs: Some(counted(&found[1][at])),
+        target,
+    };
+    Ok(vec![
+        line("APPEND, 8 connections to one mailbox", 0, Target::Times(4.0)),
+        line("APPEND, 8 connections to 8 mailboxes", 1, Target::Times(2.0)),
+    ])
+}
+
+/// Runs the same on one side, then on the other.
+fn on_both<T>(
+    ours: &mut Side,
+    theirs: &mut Side,
+    mut run: impl FnMut(&mut Side) -> io::Result<T>,
+) -> io::Result<[T; 2]> {
+    Ok([run(ours)?, run(theirs)?])
+}
+
+impl Mailbox {
+    fn fill(&self, side: &Side) -> io::Result<()> {
+        side.fill(self.user, self.messages, self.how)
+    }
+}
+
+fn counted(figures: &Figures) -> Cost {
+    Cost { cpu: Some(figures.cpu()), speed: Speed::Rate(figures.rate()) }
+}
+
+fn timed(figures: &Figures) -> Cost {
+    Cost { cpu: Some(figures.cpu()), speed: Speed::Time(figures.time()) }
+}
+
+fn thousands(messages: u64) -> String {
+    if messages == 1_000_000 { "1,000,000".to_owned() } else { format!("{},000", messages / 1000) }
+}

@@ -1,0 +1,208 @@
+//! One side of the comparison: a server over a file system of its own.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use mail_tests::patience;
+use mail_tests::reference::Unpacked;
+use mail_tests::suite::binary;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::figures::Figures;
+use crate::image::Image;
+use crate::{dovecot, ours};
+
+/// The domain of all users, `u0` to `u99`.
+pub(crate) const DOMAIN: &str = "example.test";
+const USERS: usize = 100;
+
+/// Whose the mailboxes are: Debian's user and group `mail`.
+pub(crate) const MAIL: u32 = 8;
+
+/// Who serves.
+#[derive(Debug)]
+pub(crate) enum Software {
+    Posthorn,
+    Dovecot(Unpacked),
+}
+
+/// Where a server lives, and where it listens: IMAP at this port, LMTP at `run/lmtp`.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) root: PathBuf,
+    pub(crate) imap: u16,
+}
+
+/// A server that is up, or down.
+#[derive(Debug)]
+pub(crate) struct Side {
+    /// Before the image, on which its files are open.
+    running: Vec<Child>,
+    software: Software,
+    place: Place,
+    image: Image,
+}
+
+impl Side {
+    /// A server that is down, with users and no mail.
+    pub(crate) fn new(software: Software, image: Image) -> io::Result<Self> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let place = Place { root: image.path().to_owned(), imap: socket.local_addr()?.port() };
+        for folder in ["log", "run", "mail", &format!("mail/{DOMAIN}")] {
+            fs::create_dir(place.root.join(folder))?;
+            if folder.starts_with("mail") {
+                std::os::unix::fs::chown(place.root.join(folder), Some(MAIL), Some(MAIL))?;
+            }
+        }
+        fs::write(place.root.join("passwd"), users("{PLAIN}"))?;
+        fs::write(place.root.join("users"), users(""))?;
+        Ok(Self { running: Vec::new(), software, place, image })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self.software {
+            Software::Posthorn => "ours",
+            Software::Dovecot(_) => "Dovecot",
+        }
+    }
+
+    /// Where its files are.
+    pub(crate) fn root(&self) -> &Path {
+        self.image.path()
+    }
+
+    /// Starts it and waits until it serves.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        self.running = match &self.software {
+            Software::Posthorn => ours::start(&self.place)?,
+            Software::Dovecot(unpacked) => dovecot::start(unpacked, &self.place)?,
+        };
+        let (port, socket) = (self.place.imap, self.lmtp());
+        let up = || {
+            let imap = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            (imap.is_ok() && UnixStream::connect(&socket).is_ok()).then_some(())
+        };
+        patience::until(up).ok_or_else(|| io::Error::other(format!("{} is dead", self.name())))
+    }
+
+    /// Ends it and waits until it has.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        for child in &self.running {
+            kill_process(Pid::from_child(child), Signal::TERM)?;
+        }
+        for mut child in self.running.drain(..) {
+            child.wait()?;
+        }
+        // A socket that nobody listens at must not be taken for the next one.
+        let _ = fs::remove_file(self.lmtp());
+        Ok(())
+    }
+
+    /// Ends it and starts it again.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        self.stop()?;
+        self.start()
+    }
+
+    /// Removes the index of a user's INBOX, while it is down; the list of UIDs stays.
+    pub(crate) fn forget_index(&self, user: &str) -> io::Result<()> {
+        for entry in fs::read_dir(self.maildir(user))?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("posthorn.") || name.starts_with("dovecot.index") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills a user's INBOX, if it is not there yet.
+    pub(crate) fn fill(&self, user: &str, messages: u64, words: &[&str]) -> io::Result<()> {
+        let maildir = self.maildir(user);
+        if maildir.exists() {
+            return Ok(());
+        }
+        eprintln!("{}: {user} gets {messages} messages", self.name());
+        let mut load = Command::new(binary("load"));
+        load.arg("maildir").arg(&maildir).args(["--messages", &messages.to_string(), "--uidlist"]);
+        load.args(["--owner", &MAIL.to_string()]).args(words);
+        output(&mut load)?;
+        output(&mut Command::new("sync"))?;
+        Ok(())
+    }
+
+    /// A load on IMAP, of this user alone or of all.
+    pub(crate) fn imap(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
+        self.load("imap", &format!("127.0.0.1:{}", self.place.imap), user, words)
+    }
+
+    /// A load on LMTP, to this user alone or to all.
+    pub(crate) fn deliver(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
+        self.load("lmtp", &self.lmtp().display().to_string(), user, words)
+    }
+
+    /// Durable creates on its file system, at that many threads.
+    pub(crate) fn durable_creates(&self, threads: &str) -> io::Result<Figures> {
+        let mut load = Command::new(binary("load"));
+        load.arg("disk").arg(self.root()).args(["--threads", threads]);
+        parse(&output(&mut load)?)
+    }
+
+    fn load(
+        &self,
+        protocol: &str,
+        to: &str,
+        user: Option<&str>,
+        words: &[&str],
+    ) -> io::Result<Figures> {
+        let mut load = Command::new(binary("load"));
+        load.args([protocol, "--to", to, "--users"]).arg(self.root().join("users"));
+        for child in &self.running {
+            load.args(["--pid", &child.id().to_string()]);
+        }
+        if let Some(user) = user {
+            load.args(["--user", &format!("{user}@{DOMAIN}")]);
+        }
+        eprint!("{}: ", self.name());
+        parse(&output(load.args(words))?)
+    }
+
+    fn lmtp(&self) -> PathBuf {
+        self.root().join("run/lmtp")
+    }
+
+    fn maildir(&self, user: &str) -> PathBuf {
+        self.root().join("mail").join(DOMAIN).join(user)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("{} does not stop: {error}", self.name());
+        }
+    }
+}
+
+/// A line for each user; the scheme stands before the password.
+fn users(scheme: &str) -> String {
+    (0..USERS).map(|number| format!("u{number}@{DOMAIN}:{scheme}secret\n")).collect()
+}
+
+fn output(command: &mut Command) -> io::Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("{command:?}: {}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn parse(line: &str) -> io::Result<Figures> {
+    let value: Value = serde_json::from_str(line)?;
+    Ok(Figures::new(value))
+}
