@@ -14,7 +14,7 @@ use crate::step::{Failure, cargo, output, workspace};
 pub(crate) enum Name {
     /// kill -9 of each daemon in turn while 5,000 letters are under way
     Faults,
-    /// Our daemons and Dovecot under the same loads: open, memory, fetch, flags, lmtp, append
+    /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags
     Bench,
 }
 

@@ -2,13 +2,23 @@
 
 use serde_json::Value;
 
-/// The figures of one load, or of several repeats of it.
+/// The figures of one load.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures(Value);
 
 impl Figures {
     pub(crate) fn new(line: Value) -> Self {
         Self(line)
+    }
+
+    /// Each figure is the one in the middle of those of repeated runs.
+    pub(crate) fn median(runs: &[Self]) -> Self {
+        let names = runs.first().and_then(|run| run.0.as_object()).into_iter().flatten();
+        let middle = |name: &String| {
+            let value = middle(runs.iter().map(|run| run.of(name)).collect());
+            (name.clone(), Value::from(value))
+        };
+        Self(names.map(|(name, _)| middle(name)).collect())
     }
 
     /// A figure by its name.
@@ -33,7 +43,7 @@ impl Figures {
 }
 
 /// The one in the middle.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -28,6 +28,8 @@ pub(crate) enum Speed {
     Time(f64),
     /// Octets: less is better.
     Size(f64),
+    /// A part of another speed: more is better.
+    Part(f64),
 }
 
 /// What the project wants of a line.
@@ -113,7 +115,7 @@ impl Cost {
         match speed {
             Speed::Rate(rate) => Some(1e3 / cpu / rate),
             Speed::Time(time) => Some(time / cpu),
-            Speed::Size(_) => None,
+            Speed::Size(_) | Speed::Part(_) => None,
         }
     }
 }
@@ -122,7 +124,9 @@ impl Speed {
     /// How many times better it is than the other.
     fn over(self, other: Self) -> f64 {
         match (self, other) {
-            (Self::Rate(ours), Self::Rate(theirs)) => ours / theirs,
+            (Self::Rate(ours), Self::Rate(theirs)) | (Self::Part(ours), Self::Part(theirs)) => {
+                ours / theirs
+            }
             (Self::Time(ours), Self::Time(theirs)) | (Self::Size(ours), Self::Size(theirs)) => {
                 theirs / ours
             }
@@ -135,6 +139,7 @@ impl Speed {
             Self::Rate(rate) => format!("{}/s", thousands(rate)),
             Self::Time(time) => format!("{} ms", digits(time)),
             Self::Size(size) => format!("{} octets", digits(size)),
+            Self::Part(part) => times(part),
         }
     }
 }

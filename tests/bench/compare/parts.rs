@@ -4,13 +4,17 @@ use std::io;
 
 use clap::ValueEnum;
 
-use crate::figures::{Figures, median};
+use crate::figures::Figures;
 use crate::lines::{Cost, Line, Speed, Target};
 use crate::side::Side;
 
 /// A part of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
+    /// Deliveries
+    Lmtp,
+    /// APPEND
+    Append,
     /// Opening: with and without an index
     Open,
     /// Memory while open
@@ -19,10 +23,6 @@ pub(crate) enum Part {
     Fetch,
     /// Changes of flags, and expunges
     Flags,
-    /// Deliveries
-    Lmtp,
-    /// APPEND
-    Append,
 }
 
 /// A mailbox that is filled before.
@@ -32,20 +32,20 @@ struct Mailbox {
     how: &'static [&'static str],
 }
 
-const TEN_THOUSAND: Mailbox = Mailbox { user: "u10", messages: 10_000, how: &[] };
-const HUNDRED_THOUSAND: Mailbox = Mailbox { user: "u11", messages: 100_000, how: &[] };
+const TEN_THOUSAND: Mailbox = Mailbox { user: "tens", messages: 10_000, how: &[] };
+const HUNDRED_THOUSAND: Mailbox = Mailbox { user: "hundreds", messages: 100_000, how: &[] };
 /// To be opened only.
-const MILLION: Mailbox = Mailbox { user: "u12", messages: 1_000_000, how: &["--linked"] };
+const MILLION: Mailbox = Mailbox { user: "million", messages: 1_000_000, how: &["--linked"] };
 
 /// One whose INBOX nobody fills.
-const EMPTY: &str = "u13";
+const EMPTY: &str = "empty";
 
 /// How often a server is started for one figure.
 const STARTS: usize = 3;
 
 impl Part {
     pub(crate) const ALL: [Self; 6] =
-        [Self::Open, Self::Memory, Self::Fetch, Self::Flags, Self::Lmtp, Self::Append];
+        [Self::Lmtp, Self::Append, Self::Open, Self::Memory, Self::Fetch, Self::Flags];
 
     /// Runs it on both sides.
     pub(crate) fn run(self, ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
@@ -102,11 +102,10 @@ fn open_one(side: &mut Side, mailbox: &Mailbox) -> io::Result<(Cost, Cost)> {
         next.push(select(side, mailbox)?);
     }
     side.stop()?;
-    let of = |all: &[Figures], what: fn(&Figures) -> f64| median(all.iter().map(what).collect());
-    let rate = messages / of(&first, Figures::time) * 1e3;
-    let first = Cost { cpu: Some(of(&first, Figures::cpu) / messages), speed: Speed::Rate(rate) };
-    let next =
-        Cost { cpu: Some(of(&next, Figures::cpu)), speed: Speed::Time(of(&next, Figures::time)) };
+    let (first, next) = (Figures::median(&first), Figures::median(&next));
+    let rate = Speed::Rate(messages / first.time() * 1e3);
+    let first = Cost { cpu: Some(first.cpu() / messages), speed: rate };
+    let next = timed(&next);
     Ok((first, next))
 }
 
@@ -214,52 +213,60 @@ fn flags(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
 }
 
 fn deliveries(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
-    let bare = ["1", "8", "16"].map(|threads| ours.durable_creates(threads));
-    let found = on_both(ours, theirs, |side| {
-        HUNDRED_THOUSAND.fill(side)?;
-        side.start()?;
-        let many = ["--pipelining", "--connections", "16", "--messages", "4000"];
-        // What a start costs is not what a delivery costs.
-        side.deliver(None, &["--pipelining", "--messages", "400"])?;
-        let spread = side.deliver(None, &many)?;
-        let few = ["--pipelining", "--connections", "4", "--messages", "100"];
-        let mut grown = Vec::new();
-        for user in [EMPTY, HUNDRED_THOUSAND.user] {
-            side.imap(Some(user), &["select", "--times", "1"])?;
-            grown.push(side.deliver(Some(user), &few)?);
-        }
-        side.stop()?;
-        Ok([spread, grown.remove(0), grown.remove(0)])
-    })?;
+    let found = on_both(ours, theirs, deliver_all)?;
     let line = |name: &str, at: usize, target| Line {
         name: name.to_owned(),
         ours: counted(&found[0][at]),
         theirs: Some(counted(&found[1][at])),
         target,
     };
+    let alone = |name: &str, speed| Line {
+        name: name.to_owned(),
+        ours: Cost { cpu: None, speed },
+        theirs: None,
+        target: Target::Nothing,
+    };
     let mut lines = vec![
         line("durable deliveries, 16 connections, 100 users", 0, Target::Times(5.0)),
         line("deliveries into an empty mailbox, 4 connections", 1, Target::Nothing),
         line("deliveries into one of 100,000", 2, Target::As(counted(&found[0][1]))),
     ];
-    for bare in bare {
-        let bare = bare?;
-        lines.push(Line {
-            name: format!("bare durable creates of that disk, {} at a time", bare.of("threads")),
-            ours: Cost { cpu: None, speed: Speed::Rate(bare.rate()) },
-            theirs: None,
-            target: Target::Nothing,
-        });
+    for threads in ["1", "8", "16"] {
+        let bare = ours.durable_creates(threads)?;
+        let name = format!("bare durable creates on that disk, {threads} at a time");
+        lines.push(alone(&name, Speed::Rate(bare.rate())));
+        if threads == "16" {
+            let part = Speed::Part(found[0][0].rate() / bare.rate());
+            lines.push(alone("durable deliveries, of the bare creates 16 at a time", part));
+        }
     }
     Ok(lines)
+}
+
+/// To the crowd, into an empty mailbox, into one of 100,000 that a client has opened before.
+fn deliver_all(side: &mut Side) -> io::Result<[Figures; 3]> {
+    side.start()?;
+    // What a start costs is not what a delivery costs.
+    side.deliver(None, &["--pipelining", "--messages", "400"])?;
+    let many = ["--pipelining", "--connections", "16", "--messages", "4000"];
+    let crowd = repeated(|| side.deliver(None, &many))?;
+    HUNDRED_THOUSAND.fill(side)?;
+    let few = ["--pipelining", "--connections", "4", "--messages", "100"];
+    let [empty, full] = [EMPTY, HUNDRED_THOUSAND.user].map(|user| {
+        side.imap(Some(user), &["select", "--times", "1"])?;
+        repeated(|| side.deliver(Some(user), &few))
+    });
+    side.stop()?;
+    Ok([crowd, empty?, full?])
 }
 
 fn append(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
     let found = on_both(ours, theirs, |side| {
         side.start()?;
-        let append = ["append", "--connections", "8", "--messages", "1200"];
-        let one = side.imap(Some("u20"), &append)?;
-        let each = side.imap(None, &[&append[..], &["--spread"]].concat())?;
+        let append = ["append", "--connections", "8", "--messages", "800"];
+        let one = repeated(|| side.imap(Some("appended"), &append))?;
+        let spread = [&append[..], &["--spread"]].concat();
+        let each = repeated(|| side.imap(None, &spread))?;
         side.stop()?;
         Ok([one, each])
     })?;
@@ -273,6 +280,11 @@ fn append(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
         line("APPEND, 8 connections to one mailbox", 0, Target::Times(4.0)),
         line("APPEND, 8 connections to 8 mailboxes", 1, Target::Times(2.0)),
     ])
+}
+
+/// Three times; the figures in the middle.
+fn repeated(mut run: impl FnMut() -> io::Result<Figures>) -> io::Result<Figures> {
+    Ok(Figures::median(&[run()?, run()?, run()?]))
 }
 
 /// Runs the same on one side, then on the other.

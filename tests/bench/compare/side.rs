@@ -17,9 +17,14 @@ use crate::figures::Figures;
 use crate::image::Image;
 use crate::{dovecot, ours};
 
-/// The domain of all users, `u0` to `u99`.
+/// The domain of all users.
 pub(crate) const DOMAIN: &str = "example.test";
-const USERS: usize = 100;
+
+/// Those among whom loads on many mailboxes are spread: `u0` to `u99`.
+const CROWD: usize = 100;
+
+/// Those with mailboxes of their own size.
+const ALONE: [&str; 5] = ["tens", "hundreds", "million", "empty", "appended"];
 
 /// Whose the mailboxes are: Debian's user and group `mail`.
 pub(crate) const MAIL: u32 = 8;
@@ -59,8 +64,11 @@ impl Side {
                 std::os::unix::fs::chown(place.root.join(folder), Some(MAIL), Some(MAIL))?;
             }
         }
-        fs::write(place.root.join("passwd"), users("{PLAIN}"))?;
-        fs::write(place.root.join("users"), users(""))?;
+        let crowd: Vec<String> = (0..CROWD).map(|number| format!("u{number}")).collect();
+        let all = [&crowd[..], &ALONE.map(str::to_owned)].concat();
+        fs::write(place.root.join("passwd"), lines(&all, "{PLAIN}"))?;
+        fs::write(place.root.join("all"), lines(&all, ""))?;
+        fs::write(place.root.join("crowd"), lines(&crowd, ""))?;
         Ok(Self { running: Vec::new(), software, place, image })
     }
 
@@ -136,12 +144,12 @@ impl Side {
         Ok(())
     }
 
-    /// A load on IMAP, of this user alone or of all.
+    /// A load on IMAP, of this user alone or of the crowd.
     pub(crate) fn imap(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
         self.load("imap", &format!("127.0.0.1:{}", self.place.imap), user, words)
     }
 
-    /// A load on LMTP, to this user alone or to all.
+    /// A load on LMTP, to this user alone or to the crowd.
     pub(crate) fn deliver(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
         self.load("lmtp", &self.lmtp().display().to_string(), user, words)
     }
@@ -161,7 +169,8 @@ impl Side {
         words: &[&str],
     ) -> io::Result<Figures> {
         let mut load = Command::new(binary("load"));
-        load.args([protocol, "--to", to, "--users"]).arg(self.root().join("users"));
+        let users = if user.is_some() { "all" } else { "crowd" };
+        load.args([protocol, "--to", to, "--users"]).arg(self.root().join(users));
         for child in &self.running {
             load.args(["--pid", &child.id().to_string()]);
         }
@@ -190,8 +199,8 @@ impl Drop for Side {
 }
 
 /// A line for each user; the scheme stands before the password.
-fn users(scheme: &str) -> String {
-    (0..USERS).map(|number| format!("u{number}@{DOMAIN}:{scheme}secret\n")).collect()
+fn lines(users: &[String], scheme: &str) -> String {
+    users.iter().map(|user| format!("{user}@{DOMAIN}:{scheme}secret\n")).collect()
 }
 
 fn output(command: &mut Command) -> io::Result<String> {
