@@ -349,6 +349,7 @@ mod tests {
         std::os::unix::fs::symlink("real", directory.path().join("dirlink")).unwrap();
         assert!(dir.read("link", 10).is_err());
         assert!(dir.append("link").is_err());
+        assert!(dir.append_existing("link").is_err());
         assert!(dir.lock("link").is_err());
         assert!(dir.subdir("dirlink").is_err());
     }
@@ -383,6 +384,32 @@ mod tests {
         dir.create_dir("d").unwrap();
         dir.replace("d", b"x").unwrap_err();
         assert_eq!(dir.entries().unwrap().count(), 2, "the temporary file is removed");
+    }
+
+    #[test]
+    fn what_is_replaced_in_pieces_is_replaced_whole() {
+        let (_directory, dir) = temporary();
+        dir.replace("a", b"one").unwrap();
+        let failed = dir.replace_with("a", |file| {
+            file.write(b"tw")?;
+            dir.unlink("missing")
+        });
+        assert!(failed.unwrap_err().is_missing());
+        assert_eq!(dir.read("a", 10).unwrap(), b"one");
+        dir.replace_with("a", |file| file.write(b"tw").and_then(|()| file.write(b"o"))).unwrap();
+        assert_eq!(dir.read("a", 10).unwrap(), b"two");
+        assert_eq!(dir.entries().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn appending_makes_no_file_where_there_must_be_one() {
+        let (_directory, dir) = temporary();
+        assert!(dir.append_existing("a").unwrap_err().is_missing());
+        dir.replace("a", b"one").unwrap();
+        let mut file = dir.append_existing("a").unwrap();
+        file.write(b" two").unwrap();
+        assert_eq!(dir.read("a", 10).unwrap(), b"one two");
+        assert_eq!(file.stat().unwrap(), dir.stat("a").unwrap());
     }
 
     #[test]

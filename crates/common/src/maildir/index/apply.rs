@@ -10,7 +10,7 @@ use mail_proto::mailbox::{Entry, Flags, Uid};
 
 use super::frame::TEXT;
 use super::octets::Damaged;
-use super::{Change, Fact, Head, Index, Tail};
+use super::{Change, Fact, Head, Index, Marks, Tail};
 
 /// The greatest modseq that there is (RFC 7162, 7: 63 bits).
 pub(super) const MODSEQ: u64 = u64::MAX >> 1;
@@ -82,6 +82,11 @@ impl<'index> Applying<'index> {
         &self.index.head
     }
 
+    /// The marks that the log told last.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.index.logged
+    }
+
     /// One transaction, whose changes were checked.
     pub(super) fn transaction(&mut self, modseq: u64, changes: impl Iterator<Item = Change>) {
         self.index.head.modseq = modseq;
@@ -112,7 +117,7 @@ impl<'index> Applying<'index> {
             Change::Next(uid) => head.uid_next = head.uid_next.max(uid),
             Change::Recent(uid) => head.recent_from = uid,
             Change::Reserved(uid) => head.reserved = uid,
-            Change::Marks(marks) => head.marks = *marks,
+            Change::Marks(marks) => (head.marks, self.index.logged) = (*marks, *marks),
             Change::Boot(boot) => head.boot = boot,
         }
     }

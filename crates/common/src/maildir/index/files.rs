@@ -61,6 +61,7 @@ impl Index {
 
     fn of(snapshot: Snapshot) -> Self {
         Self {
+            logged: snapshot.head.marks,
             head: snapshot.head,
             messages: snapshot.messages,
             facts: fact::Facts::on_disk(),
@@ -225,7 +226,7 @@ impl Index {
         if self.step != Step::In {
             return Ok(());
         }
-        let body = frame::encode(modseq, changes, &self.head.marks);
+        let body = frame::encode(modseq, changes, &self.logged);
         let Some(frame) = log::frame(self.position, &body) else {
             self.step = Step::Out;
             return Ok(());
@@ -262,8 +263,9 @@ impl Index {
         let were_read = self.facts.are_read();
         self.read_facts(dir)?;
         let now = source::stat(dir, log::FILE)?;
-        // Who is not in step must not say that the old log goes on from here.
-        let is_in_step = self.step == Step::In && self.has_all_of(now);
+        // Who knows something else than the log must not say that it goes on from here.
+        let is_in_step =
+            self.step == Step::In && self.has_all_of(now) && self.logged == self.head.marks;
         let position = if is_in_step { self.position } else { Position::nowhere() };
         let saved = snapshot::write(dir, self, position).and_then(|identity| {
             self.snapshot = identity;
@@ -279,6 +281,7 @@ impl Index {
             }
         };
         (self.position, self.looked, self.step) = (position, looked, Step::In);
+        self.logged = self.head.marks;
         if !were_read {
             self.facts.forget();
         }
@@ -334,7 +337,7 @@ fn apply_all(applying: &mut Applying<'_>, frames: &mut Frames) -> io::Result<End
 
 /// Applies a transaction, or nothing of it.
 fn apply_one(applying: &mut Applying<'_>, body: &[u8]) -> Result<(), Damaged> {
-    let (modseq, changes) = Changes::of(body, &applying.head().marks)?;
+    let (modseq, changes) = Changes::of(body, applying.marks())?;
     if !follows(modseq, applying.head().modseq) {
         return Err(Damaged);
     }

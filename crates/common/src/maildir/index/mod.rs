@@ -57,6 +57,8 @@ pub(super) struct Index {
     /// Up to where in the log this is.
     position: log::Position,
     step: Step,
+    /// The marks that the log told last, from which those in its next frame are told.
+    logged: Marks,
     /// How the log looked when it was read or written last.
     looked: Option<Stat>,
     /// The snapshot that has the facts.
@@ -229,7 +231,8 @@ impl Index {
         let head = Head { uid_next: head.uid_next.max(after), in_new, ..head };
         let (position, snapshot) = (log::Position::default(), snapshot::Identity::default());
         let (step, looked) = (Step::Ahead, None);
-        Self { head, messages, facts, vanished, position, step, looked, snapshot }
+        let logged = head.marks;
+        Self { head, messages, facts, vanished, position, step, logged, looked, snapshot }
     }
 
     /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.

@@ -144,6 +144,29 @@ fn what_is_learnt_lasts_from_the_next_checkpoint() {
     assert!(rows.iter().map(|row| row.line).eq(lines), "before they were read, too");
 }
 
+/// Marks are told from those before: from those that all know.
+#[test]
+fn marks_that_were_set_in_memory() {
+    let mut mailbox = Mailbox::with(3);
+    mailbox.write(&[marks(31, 3)]);
+    let mut other = mailbox.other();
+    let set = |index: &mut Index, change: &Change| match change {
+        Change::Marks(marks) => index.head.marks = **marks,
+        other => panic!("{other:?}"),
+    };
+    set(&mut mailbox.index, &marks(31, 9));
+    mailbox.write(&[marks(31, 9)]);
+    assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(other.head, mailbox.plain.head);
+    mailbox.check();
+    // The snapshot has them; so the log of before cannot go on from there.
+    set(&mut mailbox.index, &marks(31, 20));
+    let log = mailbox.file(log::FILE);
+    mailbox.index.checkpoint(&mailbox.dir).unwrap();
+    mailbox.dir.replace(log::FILE, &log).unwrap();
+    assert_eq!(mailbox.other().follow(&mailbox.dir).unwrap(), Followed::Lost);
+}
+
 /// Every way in which others can take the log away is noticed, by readers and by writers, and
 /// the next write mends it.
 #[test]
