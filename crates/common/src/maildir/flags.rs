@@ -24,13 +24,27 @@ pub(super) fn change(
     uids: &[Uid],
     change: &FlagChange,
 ) -> Result<Arc<Snapshot>, StoreError> {
+    Ok(change_unchanged(mailbox, pin, uids, change, u64::MAX)?.0)
+}
+
+/// The same for messages that did not change after a modseq (RFC 7162, 3.1.3); returns the UIDs of
+/// those that did, too.
+pub(super) fn change_unchanged(
+    mailbox: &Mailbox,
+    pin: Pin,
+    uids: &[Uid],
+    change: &FlagChange,
+    since: u64,
+) -> Result<(Arc<Snapshot>, Vec<Uid>), StoreError> {
     let mut held = mailbox.hold_of(pin)?;
     let keywords = bits(&mut held, change)?;
     pin.check(&held.snapshot())?;
-    let mut marking = Marking::begin(&held)?;
+    // In order, so that their lines are read in one go.
     let mut uids = uids.to_vec();
-    // Their lines are read in one go.
     uids.sort_unstable();
+    uids.dedup();
+    let refused = refused(&mut held, &mut uids, since)?;
+    let mut marking = Marking::begin(&held)?;
     let done = uids.iter().try_for_each(|uid| {
         marking.mark(&mut held, *uid, |flags, old| {
             let new = changed(flags, change, keywords);
@@ -39,7 +53,22 @@ pub(super) fn change(
     });
     marking.end(&mut held);
     done?;
-    Ok(held.snapshot())
+    Ok((held.snapshot(), refused))
+}
+
+/// Takes out those that changed after a modseq.
+fn refused(held: &mut Held<'_>, uids: &mut Vec<Uid>, since: u64) -> Result<Vec<Uid>, StoreError> {
+    let mut refused = Vec::new();
+    if since >= held.index().head.modseq {
+        return Ok(refused);
+    }
+    for uid in uids.iter() {
+        if held.live(*uid)?.is_some_and(|live| live.fact.modseq > since) {
+            refused.push(*uid);
+        }
+    }
+    uids.retain(|uid| refused.binary_search(uid).is_err());
+    Ok(refused)
 }
 
 /// A session is told of new messages: those in `new` move to `cur`. Returns the first UID that

@@ -16,7 +16,7 @@ use crate::disk::Dir;
 use super::StoreError;
 use super::commits::Commits;
 use super::held::Held;
-use super::index::FactsError;
+use super::index::{Fact, FactsError};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
@@ -164,6 +164,42 @@ impl Mailbox {
         let mut held = self.hold_of(pin)?;
         let mut names = held.names()?;
         Ok(held.locate(&mut names, uid, &mut file)?.map(|_| file))
+    }
+
+    /// Messages that came or changed after a modseq, in order of UID.
+    pub(super) fn changed_since(&self, pin: Pin, modseq: u64) -> Result<Vec<Uid>, StoreError> {
+        self.sync()?;
+        if let Some(changed) = self.changed_in_memory(pin, modseq)? {
+            return Ok(changed);
+        }
+        let mut held = self.hold_of(pin)?;
+        let changed = held.facts()?.filter(|fact| fact.modseq > modseq).map(Fact::uid);
+        Ok(changed.collect())
+    }
+
+    /// The same, where that needs no lock; `None` where it does.
+    fn changed_in_memory(&self, pin: Pin, modseq: u64) -> Result<Option<Vec<Uid>>, StoreError> {
+        let mut known = self.known();
+        pin.check(&known.snapshot())?;
+        let Some(index) = &mut known.index else { return Ok(None) };
+        let changed = match index.facts(&Dir::open(&self.places.index)?) {
+            Ok(facts) => facts.filter(|fact| fact.modseq > modseq).map(Fact::uid).collect(),
+            Err(FactsError::Store(error)) => return Err(error),
+            Err(FactsError::Replaced | FactsError::Damaged) => return Ok(None),
+        };
+        Ok(Some(changed))
+    }
+
+    /// UIDs of messages that went after a modseq; `None` where that is not known.
+    pub(super) fn vanished_since(
+        &self,
+        pin: Pin,
+        modseq: u64,
+    ) -> Result<Option<Vec<Uid>>, StoreError> {
+        self.sync()?;
+        let known = self.known();
+        pin.check(&known.snapshot())?;
+        Ok(known.index.as_ref().and_then(|index| index.vanished().since(modseq)))
     }
 
     /// What is known, which may be old.

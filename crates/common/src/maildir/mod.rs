@@ -27,6 +27,7 @@ mod listing;
 mod lock;
 mod look;
 mod mailbox;
+mod maintenance;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the store begins to use it with the next commits")
@@ -50,6 +51,7 @@ pub use append::{Appending, Delivery};
 pub use cache::Summaries;
 pub use delivery_id::DeliveryId;
 pub use directory::Directory;
+pub use maintenance::{Finding, Settled};
 pub use store::{Located, Message, NewMessage, Store};
 pub use watch::{Watch, join};
 

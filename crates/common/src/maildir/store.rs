@@ -24,7 +24,7 @@ use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
 /// next [`sync`](Self::sync).
 #[derive(Debug, Clone)]
 pub struct Store {
-    mailbox: Arc<Mailbox>,
+    pub(super) mailbox: Arc<Mailbox>,
     pin: Pin,
 }
 
@@ -117,6 +117,33 @@ impl Store {
         change: &FlagChange,
     ) -> Result<Arc<Snapshot>, StoreError> {
         flags::change(&self.mailbox, self.pin, uids, change)
+    }
+
+    /// As [`store_flags`](Self::store_flags), but messages that changed after a modseq keep their
+    /// flags (RFC 7162, 3.1.3). Returns their UIDs, too.
+    pub fn store_flags_unchanged(
+        &self,
+        uids: &[Uid],
+        change: &FlagChange,
+        unchanged_since: u64,
+    ) -> Result<(Arc<Snapshot>, Vec<Uid>), StoreError> {
+        flags::change_unchanged(&self.mailbox, self.pin, uids, change, unchanged_since)
+    }
+
+    /// The modseq of a message (RFC 7162, 3.1): of the transaction that last changed its flags.
+    pub fn modseq(&self, uid: Uid) -> Result<u64, StoreError> {
+        Ok(self.live(uid)?.fact.modseq)
+    }
+
+    /// Messages that came or changed after a modseq, in order of UID.
+    pub fn changed_since(&self, modseq: u64) -> Result<Vec<Uid>, StoreError> {
+        self.mailbox.changed_since(self.pin, modseq)
+    }
+
+    /// UIDs of messages that went after a modseq, in order (RFC 7162, 3.2.5.1); `None` where that
+    /// is not known any more: any UID that does not exist may have gone since.
+    pub fn vanished_since(&self, modseq: u64) -> Result<Option<Vec<Uid>>, StoreError> {
+        self.mailbox.vanished_since(self.pin, modseq)
     }
 
     /// Removes messages, durably; UIDs that are gone are passed over.

@@ -1,0 +1,265 @@
+//! What an admin asks of one mailbox: to look for what is wrong with it, to make its index anew, to
+//! leave it as another server expects it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mail_proto::mailbox::{Messages, Snapshot, Uid};
+
+use super::held::{Held, Lists};
+use super::index::Index;
+use super::keywords::Keywords;
+use super::known::{self, IndexFiles, Known};
+use super::scan::Located;
+use super::uidlist::{self, Form, Found, Row};
+use super::{Store, StoreError, leftovers, more_keywords, name, tail};
+use crate::disk::Dir;
+
+/// Something that was found in a mailbox. Whatever can be mended is, by the time this is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// There was no index, or none that could be read; it was made from the messages.
+    NoIndex,
+    /// The index did not fit the messages.
+    IndexDiffers {
+        /// Messages that were not in it.
+        missing: usize,
+        /// Messages in it that are gone.
+        gone: usize,
+        /// Messages with other flags.
+        flags: usize,
+    },
+    /// The list of UIDs was not there; it was written anew.
+    NoList,
+    /// So many lines of the list of UIDs made no sense; it was kept aside and written anew.
+    ListDamaged(usize),
+    /// So many messages had no UID; they have one now.
+    Unnumbered(usize),
+    /// The mailbox got a new UIDVALIDITY: clients fetch all of it again.
+    NewUidValidity(u32),
+    /// A file's size is not the one that its name says.
+    OtherSize(Uid),
+    /// Keywords that have no place in the names of files, with how many messages have each:
+    /// another server will not know them.
+    KeywordWithoutLetter(String, usize),
+}
+
+/// How a mailbox was left to another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What is in it.
+    pub snapshot: Arc<Snapshot>,
+    /// What was found on the way, and what another server will not know.
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIndex => write!(f, "no index that can be read: made from the messages"),
+            Self::IndexDiffers { missing, gone, flags } => write!(
+                f,
+                "index: {missing} messages were missing, {gone} are gone, {flags} have other \
+                 flags: mended"
+            ),
+            Self::NoList => write!(f, "no list of UIDs: written anew"),
+            Self::ListDamaged(lines) => {
+                write!(f, "list of UIDs: {lines} damaged lines: kept aside and written anew")
+            }
+            Self::Unnumbered(count) => write!(f, "{count} messages had no UID: numbered"),
+            Self::NewUidValidity(new) => {
+                write!(f, "new UIDVALIDITY {new}: clients fetch all messages again")
+            }
+            Self::OtherSize(uid) => {
+                write!(f, "UID {uid}: the file has not the size that its name says: left alone")
+            }
+            Self::KeywordWithoutLetter(keyword, count) => {
+                write!(f, "keyword {keyword} of {count} messages has no letter: stays with us")
+            }
+        }
+    }
+}
+
+/// How things stood before anybody looked closer.
+#[derive(Debug)]
+struct Before {
+    list: Option<usize>,
+    uid_validity: u32,
+    uid_next: Uid,
+    messages: Option<Messages>,
+}
+
+impl Store {
+    /// Looks for what is wrong, and mends it as every opening does.
+    pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        let before = self.before()?;
+        let mut held = self.mailbox.hold()?;
+        held.look_again()?;
+        let mut findings = before.findings(&held.snapshot());
+        held.check_sizes(&mut findings)?;
+        Ok(findings)
+    }
+
+    /// Makes the index anew from the messages, and forgets the cache.
+    pub fn rebuild(&self) -> Result<Vec<Finding>, StoreError> {
+        let before = self.before()?;
+        let mut held = self.mailbox.hold()?;
+        held.known.trust = IndexFiles::NoFacts;
+        held.look_again()?;
+        remove(&held.folders.index, "posthorn.cache")?;
+        Ok(before.findings(&held.snapshot()))
+    }
+
+    /// Leaves everything as Dovecot expects it, and no file of ours. No session of ours may have
+    /// the mailbox open: it would make them again.
+    pub fn settle(&self) -> Result<Settled, StoreError> {
+        let mut findings = self.check()?;
+        let mut held = self.mailbox.hold()?;
+        held.write(0)?;
+        let snapshot = held.snapshot();
+        findings.extend(without_letters(&snapshot));
+        held.write_for_others()?;
+        leftovers::remove(&held.folders);
+        held.known.forget();
+        let folders = held.into_folders();
+        for file in ["posthorn.index", "posthorn.log", "posthorn.cache", more_keywords::FILE] {
+            remove(&folders.index, file)?;
+            remove(&folders.control, file)?;
+        }
+        for lock in ["posthorn.lock", "posthorn.pop3.lock"] {
+            remove(&folders.index, lock)?;
+        }
+        Ok(Settled { snapshot, findings })
+    }
+
+    fn before(&self) -> Result<Before, StoreError> {
+        let folders = self.mailbox.folders()?;
+        let mut known = Known::default();
+        let has_index = known.follow(&folders, Index::follow)?;
+        let index = known.index.filter(|_| has_index);
+        let (list, uid_validity, uid_next) = match uidlist::read(&folders.control)? {
+            Found::List(list) => {
+                let damaged = match list.form {
+                    Form::Damaged(lines) => lines,
+                    Form::Current | Form::Outdated => 0,
+                };
+                (Some(damaged), list.uid_validity, list.uid_next)
+            }
+            Found::Nonsense => (Some(1), 0, 0),
+            Found::Nothing => (None, 0, 0),
+        };
+        let messages = index.map(|index| index.messages);
+        Ok(Before { list, uid_validity, uid_next, messages })
+    }
+}
+
+impl Before {
+    fn findings(&self, after: &Snapshot) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        match self.list {
+            None => findings.push(Finding::NoList),
+            Some(0) => {}
+            Some(damaged) => findings.push(Finding::ListDamaged(damaged)),
+        }
+        if self.uid_validity != after.uid_validity {
+            findings.push(Finding::NewUidValidity(after.uid_validity));
+        }
+        let numbered = after.messages.iter().rev().take_while(|entry| entry.uid >= self.uid_next);
+        match numbered.count() {
+            0 => {}
+            count => findings.push(Finding::Unnumbered(count)),
+        }
+        match &self.messages {
+            None => findings.push(Finding::NoIndex),
+            Some(messages) => findings.extend(differences(messages, &after.messages)),
+        }
+        findings
+    }
+}
+
+fn differences(before: &Messages, after: &Messages) -> Option<Finding> {
+    let (mut missing, mut gone, mut flags) = (0, 0, 0);
+    let mut old = before.iter().peekable();
+    for entry in after.iter() {
+        while old.next_if(|old| old.uid < entry.uid).is_some() {
+            gone += 1;
+        }
+        match old.next_if(|old| old.uid == entry.uid) {
+            Some(old) if old.flags == entry.flags => {}
+            Some(_) => flags += 1,
+            None => missing += 1,
+        }
+    }
+    gone += old.count();
+    (missing + gone + flags > 0).then_some(Finding::IndexDiffers { missing, gone, flags })
+}
+
+fn without_letters(snapshot: &Snapshot) -> Vec<Finding> {
+    let names = snapshot.keywords.iter().enumerate();
+    let more = names.filter(|(bit, _)| tail::LETTERS >> bit == 0);
+    let count = |bit: usize| {
+        let has = |entry: &&mail_proto::mailbox::Entry| entry.flags.keywords >> bit & 1 != 0;
+        snapshot.messages.iter().filter(has).count()
+    };
+    more.map(|(bit, name)| (name, count(bit)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| Finding::KeywordWithoutLetter(name.clone(), count))
+        .collect()
+}
+
+impl Held<'_> {
+    /// Lists everything, whatever the time stamps say.
+    fn look_again(&mut self) -> Result<(), StoreError> {
+        loop {
+            let now = known::marks(&self.folders)?;
+            if let Some(index) = &mut self.known.index {
+                index.head.marks.looks = None;
+                index.head.marks.list = None;
+            }
+            if self.look(now)? == Lists::Same {
+                self.known.picture();
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_sizes(&mut self, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+        let mut names = self.names()?;
+        let mut file = Located::default();
+        let uids: Vec<Uid> = self.index().messages.iter().map(|entry| entry.uid).collect();
+        for uid in uids {
+            if self.locate(&mut names, uid, &mut file)?.is_none() {
+                continue;
+            }
+            let Some(size) = name::stored_size(&file.name) else { continue };
+            match self.folders.at(file.place).stat(&file.name) {
+                Ok(stat) if stat.size != size => findings.push(Finding::OtherSize(uid)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the list of UIDs and the keywords whole, with nothing left out and nothing more.
+    fn write_for_others(&mut self) -> Result<(), StoreError> {
+        let control = self.folders.control.clone();
+        if let Found::List(mut list) = uidlist::read(&control)? {
+            list.uid_next = list.uid_next.max(self.index().head.uid_next);
+            let messages = &self.index().messages;
+            let live = list.records.iter().filter(|record| messages.position(record.uid).is_ok());
+            list.save_with(&control, live.map(|record| Row::Old(*record)))?;
+        }
+        let letters = Keywords::of(&self.index().head.keywords);
+        if !letters.is_empty() {
+            letters.save(&control)?;
+        }
+        Ok(())
+    }
+}
+
+fn remove(dir: &Dir, name: &str) -> Result<(), StoreError> {
+    match dir.unlink(name) {
+        Err(error) if !error.is_missing() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
