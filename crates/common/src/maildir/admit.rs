@@ -4,7 +4,7 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
 use super::index::{Change, Fact, Lasting, Tail};
-use super::known::Looks;
+use super::known::{Files, Looks};
 use super::scan::{Located, Place};
 use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
@@ -53,7 +53,7 @@ impl Held<'_> {
             self.sync_places(newcomers.iter().map(|newcomer| newcomer.file.place))?;
             Ok(lines)
         });
-        let lines = admitted.inspect_err(|_| self.known.forget_list())?;
+        let lines = admitted.inspect_err(|_| self.known.files = Files::InDoubt)?;
         self.wrote_files()?;
         let changes = uids.iter().zip(newcomers).zip(lines);
         let changes = changes.map(|((uid, newcomer), line)| newcomer.added(*uid, line)).collect();

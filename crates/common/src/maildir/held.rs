@@ -4,9 +4,11 @@ use std::sync::{Arc, MutexGuard};
 
 use mail_proto::mailbox::{Snapshot, Uid};
 
+use crate::disk::Stat;
+
 use super::index::{Change, Fact, FactsError, Index, Lasting, Marks};
 use super::keywords::{self, Keywords, Room};
-use super::known::{self, IndexFiles, Known, Live, Looks};
+use super::known::{self, Files, IndexFiles, Known, Live, Looks};
 use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
@@ -21,6 +23,8 @@ pub(super) struct Held<'mailbox> {
     // Dropped before the mutex: who waits for that finds this free.
     pub(super) lock: Lock,
     pub(super) known: MutexGuard<'mailbox, Known>,
+    /// How the UID list and the keywords look that we wrote since the last transaction.
+    written: Option<(Option<Stat>, Option<Stat>)>,
 }
 
 /// Whether the lists that were read are still those on the disk.
@@ -38,7 +42,7 @@ impl<'mailbox> Held<'mailbox> {
         folders: Folders,
     ) -> Result<Self, StoreError> {
         let lock = Lock::take(&folders)?;
-        let mut held = Self { mailbox, folders, lock, known };
+        let mut held = Self { mailbox, folders, lock, known, written: None };
         held.refresh()?;
         Ok(held)
     }
@@ -111,7 +115,7 @@ impl<'mailbox> Held<'mailbox> {
             return Ok(Some(live));
         }
         // Its time stamps say that the list is as it was, but it is not.
-        self.known.forget_list();
+        self.known.files = Files::InDoubt;
         self.refresh()?;
         *names = self.names()?;
         let Some(live) = self.live(uid)? else { return Ok(None) };
@@ -225,19 +229,20 @@ impl<'mailbox> Held<'mailbox> {
     pub(super) fn wrote_files(&mut self) -> Result<(), StoreError> {
         let list = uidlist::stat(&self.folders.control)?;
         let keywords = keywords::stat(&self.folders.control)?;
-        let marks = &mut self.index().head.marks;
-        (marks.list, marks.keywords) = (list, keywords);
+        self.written = Some((list, keywords));
         Ok(())
     }
 
     /// How the files look after a change of ours.
     fn marks_after(&mut self, before: Looks) -> Result<Marks, StoreError> {
-        let marks = self.index().head.marks;
-        let looks = match marks.looks {
-            Some(looks) => Some(looks.after_ours(before, &self.folders)?),
-            None => None,
-        };
-        Ok(Marks { looks, ..marks })
+        let mut marks = self.index().head.marks;
+        if let Some(looks) = marks.looks {
+            marks.looks = Some(looks.after_ours(before, &self.folders)?);
+        }
+        if let Some(written) = self.written.take() {
+            (marks.list, marks.keywords) = written;
+        }
+        Ok(marks)
     }
 
     /// Reads what is known of messages besides their flags, for those who change something.

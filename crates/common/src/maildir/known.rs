@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail_proto::mailbox::{Flags, Snapshot, Uid};
+use mail_proto::mailbox::{Flags, Messages, Snapshot, Uid};
 
 use crate::disk::Dir;
 
@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) index: Option<Index>,
     /// Whether what is known counts more than the files of the index.
     pub(super) trust: IndexFiles,
+    /// Whether the mailbox's files are what the index says of them.
+    pub(super) files: Files,
     /// When all directories were listed last.
     pub(super) listed: Option<Instant>,
     snapshot: Arc<Snapshot>,
@@ -35,6 +37,16 @@ pub(super) enum IndexFiles {
     Lost,
     /// As [`Lost`](Self::Lost), and what messages are besides UIDs and flags was not read yet.
     NoFacts,
+}
+
+/// Whether the mailbox's files are what the index says of them, as long as they look the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Files {
+    /// They are.
+    #[default]
+    AsKnown,
+    /// They may not be, however they look: all are to be read again.
+    InDoubt,
 }
 
 /// How both directories look.
@@ -109,7 +121,7 @@ impl Known {
     pub(super) fn holds(&self, now: &Marks) -> bool {
         let Some(index) = &self.index else { return false };
         let marks = &index.head.marks;
-        self.trust == IndexFiles::Sound
+        (self.trust, self.files) == (IndexFiles::Sound, Files::AsKnown)
             && index.head.boot == index::boot()
             && (marks.list, marks.keywords, marks.more_keywords)
                 == (now.list, now.keywords, now.more_keywords)
@@ -132,6 +144,7 @@ impl Known {
     pub(super) fn forget(&mut self) {
         self.index = None;
         self.trust = IndexFiles::Sound;
+        self.files = Files::AsKnown;
         self.listed = None;
     }
 
@@ -167,21 +180,13 @@ impl Known {
         Ok(true)
     }
 
-    /// The list is not where and what it was: it is to be read again.
-    pub(super) fn forget_list(&mut self) {
-        if let Some(index) = &mut self.index {
-            index.head.marks.list = None;
-        }
-    }
-
     /// Makes the picture for sessions; the old one stays if it is the same.
     pub(super) fn picture(&mut self) {
         let Some(index) = &self.index else { return };
         let (head, old) = (&index.head, &*self.snapshot);
-        let is_same = (old.uid_validity, old.uid_next, old.modseq)
-            == (head.uid_validity, head.uid_next, head.modseq)
-            && old.messages.len() == index.messages.len()
-            && *old.keywords == *head.keywords;
+        let is_same = (old.uid_validity, old.uid_next, &*old.keywords)
+            == (head.uid_validity, head.uid_next, &*head.keywords)
+            && (old.modseq == head.modseq || are_one(&old.messages, &index.messages));
         if is_same {
             return;
         }
@@ -224,6 +229,29 @@ impl Looks {
     /// Whether one had changed just before.
     pub(super) fn were_recent(self) -> bool {
         self.new.was_recent() || self.cur.was_recent()
+    }
+}
+
+/// Whether no message changed: transactions may be about other things.
+fn are_one(one: &Messages, other: &Messages) -> bool {
+    let (one, other) = (one.pieces(), other.pieces());
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+}
+
+impl Fact {
+    /// INTERNALDATE, if somebody asked for it before.
+    pub(super) fn known_date(&self) -> Option<i64> {
+        Some(self.date).filter(|date| *date != Self::UNKNOWN_DATE)
+    }
+
+    /// Octets with CRLF line ends, if they are known.
+    pub(super) fn known_size(&self) -> Option<u64> {
+        Some(self.size).filter(|size| *size != Self::UNKNOWN_SIZE).map(u64::from)
+    }
+
+    /// It has so many octets with CRLF line ends.
+    pub(super) fn set_size(&mut self, size: u64) {
+        self.size = u32::try_from(size).unwrap_or(Self::UNKNOWN_SIZE);
     }
 }
 

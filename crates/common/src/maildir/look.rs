@@ -20,7 +20,7 @@ use mail_proto::mailbox::Messages;
 use super::held::{Held, Lists};
 use super::index::{self, Change, Marks};
 use super::join::{self, Before, Joined, Numbered};
-use super::known::{IndexFiles, Looks};
+use super::known::{Files, IndexFiles, Looks};
 use super::listing::Listing;
 use super::scan::Place;
 use super::settle::Settling;
@@ -94,7 +94,8 @@ impl Held<'_> {
     fn places(&self, list_changed: bool, now: &Marks) -> &'static [Place] {
         let rebooted =
             self.known.index.as_ref().is_some_and(|index| index.head.boot != index::boot());
-        if list_changed || rebooted || self.known.trust != IndexFiles::Sound {
+        let doubtful = (self.known.trust, self.known.files) != (IndexFiles::Sound, Files::AsKnown);
+        if list_changed || rebooted || doubtful {
             return Looks::BOTH;
         }
         self.known.to_list(now)
@@ -103,7 +104,8 @@ impl Held<'_> {
     /// The UID list, if it is not the one that we know.
     fn changed_list(&mut self, now: &Marks) -> Result<Option<UidList>, StoreError> {
         let same = |known: &index::Index| known.head.marks.list == now.list && now.list.is_some();
-        if !self.begins() && self.known.index.as_ref().is_some_and(same) {
+        let in_doubt = self.known.files == Files::InDoubt;
+        if !in_doubt && !self.begins() && self.known.index.as_ref().is_some_and(same) {
             return Ok(None);
         }
         let found = uidlist::read(&self.folders.control)?;

@@ -9,7 +9,7 @@ use mail_proto::mailbox::{Messages, Snapshot, Uid};
 use super::held::{Held, Lists};
 use super::index::Index;
 use super::keywords::Keywords;
-use super::known::{self, IndexFiles, Known};
+use super::known::{self, Files, IndexFiles, Known};
 use super::scan::Located;
 use super::uidlist::{self, Form, Found, Row};
 use super::{Store, StoreError, leftovers, more_keywords, name, tail};
@@ -212,10 +212,7 @@ impl Held<'_> {
     fn look_again(&mut self) -> Result<(), StoreError> {
         loop {
             let now = known::marks(&self.folders)?;
-            if let Some(index) = &mut self.known.index {
-                index.head.marks.looks = None;
-                index.head.marks.list = None;
-            }
+            self.known.files = Files::InDoubt;
             if self.look(now)? == Lists::Same {
                 self.known.picture();
                 return Ok(());

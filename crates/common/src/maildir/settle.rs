@@ -10,7 +10,7 @@ use super::held::{Held, Lists};
 use super::index::{self, Change, Fact, Head, Index, Lasting, Marks, Tail};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
-use super::known::{IndexFiles, Looks};
+use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
 use super::scan::Place;
 use super::uidlist::{self, Form, Found, NewLines};
@@ -172,6 +172,7 @@ impl Settling {
 
     /// Makes it known, and writes it into the index.
     fn keep(mut self, held: &mut Held<'_>, written: Written) -> Result<Lists, StoreError> {
+        held.known.files = Files::AsKnown;
         let mut keywords = self.keywords(held)?;
         if held.begins() {
             self.make(held, &keywords);
@@ -225,6 +226,8 @@ impl Settling {
         if (moved || held.known.trust != IndexFiles::Sound)
             && let Err(error) = held.checkpoint()
         {
+            // The log says something else, and what is written next is told from that.
+            held.index().head.marks.list = list;
             held.warn(&error, "cannot write the index");
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Mailboxes on a real file system, changed by us and by others.
 
 mod directory;
+mod index;
 mod layout;
 mod store;
 mod summaries;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use mail_proto::mailbox::{NamedFlags, Uid};
 
+use super::mailbox::Mailbox;
+use super::places::Places;
 use super::{Directory, NewMessage, Store, name};
 use crate::auth::User;
 use crate::config::Mail;
@@ -45,6 +48,17 @@ impl Ann {
 
     fn inbox(&self) -> Store {
         self.open().mailbox("INBOX").unwrap()
+    }
+
+    /// INBOX as another process knows it: nothing is shared with [`inbox`](Self::inbox).
+    fn stranger(&self) -> Store {
+        Store::new(Mailbox::apart("INBOX", &Places::together(&self.home()), &self.home()))
+    }
+
+    fn forget_index(&self) {
+        for name in ["posthorn.index", "posthorn.log"] {
+            let _ = fs::remove_file(self.home().join(name));
+        }
     }
 
     /// Puts a file into a mailbox, as another program does.

@@ -15,19 +15,6 @@ use super::super::uidlist::UidList;
 use super::super::{join, tail};
 use super::*;
 
-impl Ann {
-    /// INBOX as another process knows it: nothing is shared with [`inbox`](Self::inbox).
-    fn stranger(&self) -> Store {
-        Store::new(Mailbox::apart("INBOX", &Places::together(&self.home()), &self.home()))
-    }
-
-    fn forget_index(&self) {
-        for name in ["posthorn.index", "posthorn.log"] {
-            let _ = fs::remove_file(self.home().join(name));
-        }
-    }
-}
-
 #[test]
 fn a_lost_list_is_written_from_memory_without_reusing_a_uid() {
     let ann = Ann::new();

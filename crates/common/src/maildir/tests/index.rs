@@ -1,0 +1,341 @@
+//! What the index adds to a mailbox, and what its loss does not take away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
+
+use super::super::{Finding, StoreError, more_keywords};
+use super::*;
+
+fn add(system: u8) -> FlagChange {
+    FlagChange { how: Change::Add, flags: NamedFlags { system, ..NamedFlags::default() } }
+}
+
+fn keyword(name: &str) -> FlagChange {
+    let flags = NamedFlags { system: 0, keywords: vec![name.to_owned()] };
+    FlagChange { how: Change::Add, flags }
+}
+
+/// What one session saw; what it sees next must follow from it.
+#[derive(Debug, Default)]
+struct Witness {
+    last: Option<std::sync::Arc<Snapshot>>,
+}
+
+impl Witness {
+    fn look(&mut self, store: &Store) {
+        let now = store.sync().unwrap();
+        if let Some(last) = &self.last {
+            assert_eq!(now.uid_validity, last.uid_validity);
+            assert!(now.uid_next >= last.uid_next, "{} < {}", now.uid_next, last.uid_next);
+            assert!(now.modseq >= last.modseq, "{} < {}", now.modseq, last.modseq);
+            for entry in now.messages.iter().filter(|entry| entry.uid < last.uid_next) {
+                let before = last.entry(entry.uid);
+                let before = before.unwrap_or_else(|| panic!("UID {} came back", entry.uid));
+                assert!(entry.flags.has(before.flags.system), "flags of {} went", entry.uid);
+            }
+        }
+        self.last = Some(now);
+    }
+}
+
+/// A file of the index is deleted, cut, or overwritten.
+fn spoil(ann: &Ann, n: usize) {
+    let file = ["posthorn.index", "posthorn.log"][n % 2];
+    let path = ann.home().join(file);
+    let _ = match n / 2 % 4 {
+        0 => fs::remove_file(path),
+        1 => fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(n as u64)),
+        2 => fs::write(path, vec![n as u8; 5000]),
+        _ => fs::write(path, []),
+    };
+}
+
+#[test]
+fn the_index_may_be_spoilt_while_a_hundred_sessions_are_open() {
+    let ann = Ann::new();
+    let shared = ann.inbox();
+    let apart = [ann.stranger(), ann.stranger()];
+    for n in 0..20 {
+        append(&shared, &format!("message {n}"), 0, &[]);
+    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sessions: Vec<_> = (0..100)
+            .map(|n| {
+                let store = if n < 60 { shared.clone() } else { apart[n % 2].clone() };
+                scope.spawn(move || session(&store, n))
+            })
+            .collect();
+        let spoiling = scope.spawn(|| {
+            let mut n = 0;
+            while !over.load(Ordering::Relaxed) {
+                spoil(&ann, n);
+                n += 1;
+                thread::yield_now();
+            }
+        });
+        let all: Vec<_> = sessions.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::Relaxed);
+        spoiling.join().unwrap();
+        for one in all {
+            one.unwrap();
+        }
+    });
+    let seen = shared.sync().unwrap();
+    for store in apart.iter().chain([&ann.stranger()]) {
+        let other = store.sync().unwrap();
+        assert_eq!(other.messages, seen.messages);
+        assert_eq!((other.uid_validity, other.uid_next), (seen.uid_validity, seen.uid_next));
+    }
+    let files = ann.names("new").len() + ann.names("cur").len();
+    assert_eq!(seen.messages.len(), files);
+}
+
+fn session(store: &Store, n: usize) {
+    let mut witness = Witness::default();
+    for round in 0..4 {
+        witness.look(store);
+        match (n + round) % 5 {
+            0 => _ = append(store, &format!("{n} {round}"), Flags::SEEN, &[]),
+            1 => deliver(store, &format!("{n} {round}")),
+            2 => {
+                let uids = uids(store);
+                store.store_flags(&uids[..uids.len().min(3)], &add(Flags::FLAGGED)).unwrap();
+            }
+            3 => {
+                let uids = uids(store);
+                store.expunge(&uids[uids.len() / 2..][..1]).unwrap();
+            }
+            _ => {
+                let uids = uids(store);
+                let uid = uids[n % uids.len()];
+                match store.message(uid) {
+                    Ok(_) | Err(StoreError::Gone(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+    witness.look(store);
+}
+
+#[test]
+fn sessions_that_add_at_the_same_time_share_the_work() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    let told: Vec<(Uid, String)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    let text = |round| format!("{n} {round}");
+                    let one = |round| (append(inbox, &text(round), 0, &["k"]), text(round));
+                    (0..8).map(one).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(uids(&inbox), (1..=64).collect::<Vec<_>>());
+    for (uid, content) in &told {
+        assert_eq!(text(&inbox, *uid), *content);
+    }
+    let list = ann.read("dovecot-uidlist");
+    assert_eq!(list.lines().count(), 65);
+    assert_eq!(uids(&ann.stranger()), uids(&inbox));
+}
+
+#[test]
+fn a_message_begun_before_its_mailbox_was_replaced_is_refused() {
+    let ann = Ann::new();
+    let directory = ann.open();
+    directory.create("A").unwrap();
+    let old = directory.mailbox("A").unwrap();
+    let mut message = old.append(NewMessage::default()).unwrap();
+    message.write(b"x").unwrap();
+    directory.rename("A", "B").unwrap();
+    directory.create("A").unwrap();
+    assert!(matches!(message.commit(), Err(StoreError::Replaced)));
+    assert_eq!(uids(&directory.mailbox("A").unwrap()), []);
+    assert_eq!(uids(&directory.mailbox("B").unwrap()), []);
+}
+
+#[test]
+fn messages_are_recent_for_one_session_whatever_their_flags() {
+    let ann = Ann::new();
+    let (here, there) = (ann.inbox(), ann.stranger());
+    append(&here, "a", Flags::SEEN, &[]);
+    deliver(&here, "b");
+    assert_eq!((here.recent_from(false).unwrap(), there.recent_from(false).unwrap()), (1, 1));
+    assert_eq!(there.recent_from(true).unwrap(), 1);
+    assert_eq!((here.recent_from(true).unwrap(), there.recent_from(false).unwrap()), (3, 3));
+    append(&there, "c", Flags::SEEN, &[]);
+    assert_eq!(here.recent_from(false).unwrap(), 3);
+    assert_eq!(ann.stranger().recent_from(true).unwrap(), 3);
+    assert_eq!(here.recent_from(true).unwrap(), 4);
+}
+
+#[test]
+fn modseqs_tell_what_changed_and_went() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    for content in ["a", "b", "c"] {
+        append(&inbox, content, Flags::SEEN, &[]);
+    }
+    let first = inbox.sync().unwrap().modseq;
+    let second = inbox.store_flags(&[2], &add(Flags::FLAGGED)).unwrap().modseq;
+    assert!(second > first);
+    assert_eq!(inbox.changed_since(first).unwrap(), [2]);
+    assert_eq!((inbox.modseq(2).unwrap(), inbox.modseq(3).unwrap()), (second, first));
+    let change = add(Flags::ANSWERED);
+    let (snapshot, refused) = inbox.store_flags_unchanged(&[1, 2], &change, first).unwrap();
+    assert_eq!(refused, [2]);
+    assert!(snapshot.entry(1).unwrap().flags.has(Flags::ANSWERED));
+    assert!(!snapshot.entry(2).unwrap().flags.has(Flags::ANSWERED));
+    let third = snapshot.modseq;
+    inbox.expunge(&[1]).unwrap();
+    let stranger = ann.stranger();
+    assert_eq!(stranger.vanished_since(third).unwrap(), Some(vec![1]));
+    assert_eq!(stranger.changed_since(first).unwrap(), [2]);
+    assert_eq!(stranger.sync().unwrap().modseq, inbox.sync().unwrap().modseq);
+}
+
+#[test]
+fn a_quiet_mailbox_needs_no_lock_and_no_new_transaction() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    thread::sleep(std::time::Duration::from_millis(150));
+    inbox.sync().unwrap();
+    let log = ann.home().join("posthorn.log");
+    let before = fs::metadata(&log).unwrap().len();
+    fs::remove_file(ann.home().join("posthorn.lock")).unwrap();
+    for store in [&inbox, &ann.stranger()] {
+        assert_eq!(uids(store), [1]);
+        assert_eq!(store.recent_from(false).unwrap(), 1);
+    }
+    assert_eq!(fs::metadata(&log).unwrap().len(), before);
+    assert!(!ann.home().join("posthorn.lock").exists());
+}
+
+#[test]
+fn uids_that_were_shown_are_not_given_again_after_a_power_cut() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    deliver(&inbox, "b");
+    assert_eq!(uids(&inbox), [1, 2]);
+    // The cut took the end of the list, and what the log had not made last.
+    let list = ann.read("dovecot-uidlist");
+    let cut = list.rfind("2 :").unwrap();
+    ann.put("dovecot-uidlist", &list[..cut]);
+    let gone = ann.names("new").pop().unwrap();
+    fs::remove_file(ann.home().join("new").join(gone)).unwrap();
+    deliver(&ann.stranger(), "c");
+    let stranger = ann.stranger();
+    assert!(*uids(&stranger).last().unwrap() > 2, "{:?}", uids(&stranger));
+}
+
+#[test]
+fn a_line_that_got_lost_is_written_again() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    for content in ["a", "b", "c"] {
+        append(&inbox, content, 0, &[]);
+    }
+    let list = ann.read("dovecot-uidlist");
+    ann.put("dovecot-uidlist", &list[..list.rfind("3 :").unwrap()]);
+    for store in [&ann.stranger(), &inbox] {
+        assert_eq!(uids(store), [1, 2, 3]);
+        assert_eq!(text(store, 3), "c");
+    }
+    assert_eq!(ann.read("dovecot-uidlist").lines().count(), 4);
+}
+
+#[test]
+fn a_refused_change_uses_up_no_letter() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &["first"]);
+    let many = (0..100).map(|n| format!("k{n}")).collect();
+    let flags = NamedFlags { system: 0, keywords: many };
+    let change = FlagChange { how: Change::Add, flags };
+    assert!(matches!(inbox.store_flags(&[1], &change), Err(StoreError::Keywords(_))));
+    assert_eq!(ann.read("dovecot-keywords"), "0 first\n");
+    assert_eq!(inbox.sync().unwrap().keywords.as_ref(), ["first"]);
+}
+
+#[test]
+fn what_is_wrong_is_found_and_mended() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    for content in ["a", "b", "c"] {
+        append(&inbox, content, Flags::SEEN, &[]);
+    }
+    assert_eq!(inbox.check().unwrap(), []);
+    let names = ann.names("cur");
+    fs::remove_file(ann.home().join("cur").join(&names[0])).unwrap();
+    ann.rename(&format!("cur/{}", names[1]), &format!("cur/{}T", names[1]));
+    ann.put(&format!("cur/{}", names[2]), "longer than it says");
+    ann.put("new/1.a", "new");
+    let found = ann.stranger().check().unwrap();
+    let differs = Finding::IndexDiffers { missing: 1, gone: 1, flags: 1 };
+    assert_eq!(found, [Finding::Unnumbered(1), differs, Finding::OtherSize(3)]);
+    spoil(&ann, 4);
+    assert_eq!(ann.stranger().check().unwrap(), [Finding::NoIndex, Finding::OtherSize(3)]);
+    let before = inbox.sync().unwrap();
+    assert_eq!(inbox.rebuild().unwrap(), []);
+    let after = inbox.sync().unwrap();
+    assert_eq!((&after.messages, after.uid_next), (&before.messages, before.uid_next));
+    assert!(after.modseq > before.modseq);
+}
+
+#[test]
+fn a_settled_mailbox_has_no_file_of_ours() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    for content in ["a", "b", "c"] {
+        append(&inbox, content, Flags::SEEN, &["$Junk"]);
+    }
+    inbox.expunge(&[3]).unwrap();
+    let validity = inbox.sync().unwrap().uid_validity;
+    let settled = inbox.settle().unwrap();
+    assert_eq!(settled.findings, []);
+    assert_eq!(settled.snapshot.messages.len(), 2);
+    let ours = |name: &String| name.starts_with("posthorn") && !name.contains("folders");
+    let left: Vec<String> = ann.names("").into_iter().filter(ours).collect();
+    assert_eq!(left, ["posthorn.uidvalidity.lock"]);
+    let list = ann.read("dovecot-uidlist");
+    assert!(list.starts_with(&format!("3 V{validity} N4 G")), "{list}");
+    assert_eq!(list.lines().count(), 3);
+    assert_eq!(uids(&ann.stranger()), [1, 2]);
+}
+
+#[test]
+fn more_keywords_than_letters_stay_with_us() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    append(&inbox, "b", 0, &[]);
+    for n in 0..30 {
+        inbox.store_flags(&[1], &keyword(&format!("k{n}"))).unwrap();
+    }
+    let all = (1 << 30) - 1;
+    for store in [&inbox, &ann.stranger()] {
+        let snapshot = store.sync().unwrap();
+        assert_eq!({ snapshot.entry(1).unwrap().flags.keywords }, all);
+        assert_eq!(snapshot.keywords.len(), 30);
+    }
+    ann.forget_index();
+    let stranger = ann.stranger();
+    assert_eq!({ stranger.sync().unwrap().entry(1).unwrap().flags.keywords }, all);
+    assert!(ann.read(more_keywords::FILE).contains("K 26 k26\n"));
+    let (_, pairs) = stranger.copy(&[1], &ann.open().mailbox("Sent").unwrap()).unwrap();
+    assert_eq!(pairs, [(1, 1)]);
+    let sent = ann.open().mailbox("Sent").unwrap().sync().unwrap();
+    assert_eq!({ sent.entry(1).unwrap().flags.keywords }, all);
+    let settled = stranger.settle().unwrap();
+    assert_eq!(settled.findings.len(), 4);
+}
