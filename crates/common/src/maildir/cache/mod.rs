@@ -63,6 +63,14 @@ struct Following {
     generation: u64,
 }
 
+/// Where a summary is.
+enum Sought {
+    At(Place),
+    Nowhere,
+    /// The file is not the one any more that all follow.
+    Elsewhere,
+}
+
 /// Whether the file is the one that was known.
 enum Continued {
     Yes,
@@ -100,11 +108,15 @@ impl Cache {
         }
     }
 
-    /// Where the summary of a message is, as long as this file is the one that all follow.
-    fn place(&self, following: &Following, hash: u64) -> Option<Place> {
+    /// Where the summary of a message is in a file.
+    fn place(&self, following: &Following, hash: u64) -> Sought {
         let known = self.known();
-        let scan = known.scan.as_ref().filter(|_| known.generation == following.generation)?;
-        scan.place(hash)
+        match &known.scan {
+            Some(scan) if known.generation == following.generation => {
+                scan.place(hash).map_or(Sought::Nowhere, Sought::At)
+            }
+            _ => Sought::Elsewhere,
+        }
     }
 
     /// Whether the file should be written anew, in a mailbox of so many messages.

@@ -10,7 +10,7 @@ use crate::disk::{self, Dir, DiskError, NewFile};
 use super::frame::{self, BLOCK};
 use super::pieces::Pieces;
 use super::scan::{self, Scan};
-use super::{Cache, NAME};
+use super::{Cache, NAME, Sought};
 
 /// A new file being filled.
 struct Rewriting {
@@ -40,16 +40,17 @@ impl Cache {
         let mut new = Rewriting { file, plain: Vec::new(), entries: Vec::new() };
         let mut pieces = Pieces::default();
         for hash in hashes {
-            let Some(place) = self.place(&old, hash) else { continue };
+            let place = match self.place(&old, hash) {
+                Sought::At(place) => place,
+                Sought::Nowhere => continue,
+                // Somebody else was faster.
+                Sought::Elsewhere => return Ok(()),
+            };
             if let Some(summary) = pieces.summary(&old.file, hash, place) {
                 new.add(dir, hash, summary)?;
             }
         }
         new.end_block(dir)?;
-        if self.known().generation != old.generation {
-            // Somebody else was faster.
-            return Ok(());
-        }
         if let Some(end) = end {
             new.copy_tail(dir, &old.file, end)?;
         }

@@ -11,7 +11,7 @@ use super::super::StoreError;
 use super::super::mailbox::{Mailbox, Pin};
 use super::super::name;
 use super::pieces::Pieces;
-use super::{Following, frame};
+use super::{Following, Sought, frame};
 
 /// Summaries of a mailbox's messages: those of its cache, and those that wait to be added to it.
 ///
@@ -34,6 +34,9 @@ enum Reader {
     Reading(Following, Pieces),
 }
 
+/// How often a file is opened that others keep replacing.
+const ATTEMPTS: usize = 2;
+
 /// So much is appended at once.
 const WAITING: usize = 256 * 1024;
 
@@ -46,22 +49,21 @@ impl Summaries {
     /// it is. Reads nothing of the message.
     pub fn read(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
         summary.clear();
-        if matches!(self.reader, Reader::Idle) {
-            let dir = self.dir().ok();
-            let following = dir.and_then(|dir| self.mailbox.cache().follow(&dir));
-            self.reader = match following {
-                Some(following) => Reader::Reading(following, Pieces::default()),
-                None => Reader::Nothing,
-            };
+        let Some(hash) = self.hash(uid) else { return false };
+        for _ in 0..ATTEMPTS {
+            self.follow();
+            let Reader::Reading(following, pieces) = &mut self.reader else { return false };
+            match self.mailbox.cache().place(following, hash) {
+                Sought::At(place) => {
+                    let found = pieces.summary(&following.file, hash, place);
+                    summary.extend_from_slice(found.unwrap_or_default());
+                    return found.is_some();
+                }
+                Sought::Nowhere => return false,
+                Sought::Elsewhere => self.reader = Reader::Idle,
+            }
         }
-        let hash = self.hash(uid);
-        let (Some(hash), Reader::Reading(following, pieces)) = (hash, &mut self.reader) else {
-            return false;
-        };
-        let Some(place) = self.mailbox.cache().place(following, hash) else { return false };
-        let Some(found) = pieces.summary(&following.file, hash, place) else { return false };
-        summary.extend_from_slice(found);
-        true
+        false
     }
 
     /// Takes the summary of a message, to be added to the cache.
@@ -89,6 +91,18 @@ impl Summaries {
         if cache.is_due(messages) && cache.may_try() {
             rewrite_apart(&self.mailbox);
         }
+    }
+
+    /// Opens the file, if that was not done for this question.
+    fn follow(&mut self) {
+        if !matches!(self.reader, Reader::Idle) {
+            return;
+        }
+        let following = self.dir().ok().and_then(|dir| self.mailbox.cache().follow(&dir));
+        self.reader = match following {
+            Some(following) => Reader::Reading(following, Pieces::default()),
+            None => Reader::Nothing,
+        };
     }
 
     /// Adds the summaries of messages that were copied to the cache of the target; `pairs` are old

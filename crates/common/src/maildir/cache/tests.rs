@@ -34,7 +34,7 @@ impl Scene {
         let Some(following) = self.cache.follow(&self.dir) else { return Vec::new() };
         let mut pieces = Pieces::default();
         let is_found = |hash: &u64| {
-            let Some(place) = self.cache.place(&following, *hash) else { return false };
+            let Sought::At(place) = self.cache.place(&following, *hash) else { return false };
             let found = pieces.summary(&following.file, *hash, place);
             assert!(found.is_none_or(|found| found == text(*hash)), "another's: {hash}");
             found.is_some()
@@ -67,7 +67,7 @@ fn what_is_added_is_found_by_all() {
     assert_eq!(scene.found((0..2001).rev()).len(), 2000);
     let other = Cache::default();
     let following = other.follow(&scene.dir).unwrap();
-    assert!(other.place(&following, 1999).is_some());
+    assert!(matches!(other.place(&following, 1999), Sought::At(_)));
 }
 
 #[test]
@@ -113,6 +113,17 @@ fn what_is_added_while_it_is_written_anew_stays() {
     });
     scene.cache.rewrite(&scene.dir, hashes).unwrap();
     assert_eq!(scene.found(0..400), [all(0..200), all(300..305)].concat());
+}
+
+#[test]
+fn who_reads_notices_that_the_file_was_replaced() {
+    let scene = Scene::new();
+    scene.add(0..10);
+    let before = scene.cache.follow(&scene.dir).unwrap();
+    scene.rewrite(0..10);
+    assert!(matches!(scene.cache.place(&before, 1), Sought::Elsewhere));
+    let after = scene.cache.follow(&scene.dir).unwrap();
+    assert!(matches!(scene.cache.place(&after, 1), Sought::At(_)));
 }
 
 #[test]
