@@ -2,6 +2,7 @@
 //! their mail to.
 
 mod check;
+mod mailbox;
 mod sendmail;
 mod trial;
 
@@ -30,6 +31,8 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = SITE_FILE)]
         config: PathBuf,
     },
+    /// Look into mailboxes, mend them, move them in and out
+    Mailbox(mailbox::Arguments),
     /// Hand in mail as local programs do: sendmail(1)
     #[command(disable_help_flag = true)]
     Sendmail {
@@ -45,9 +48,21 @@ fn main() -> ExitCode {
     if Path::new(&called).file_name().is_some_and(|name| name == "sendmail") {
         return sendmail::main(arguments.collect());
     }
-    match Posthorn::parse().command {
+    let command = match Posthorn::try_parse() {
+        Ok(posthorn) => posthorn.command,
+        Err(error) => return misused(&error),
+    };
+    match command {
         Command::Try(arguments) => trial::main(arguments),
         Command::Check { config } => check::main(config),
+        Command::Mailbox(arguments) => mailbox::main(arguments),
         Command::Sendmail { arguments } => sendmail::main(arguments),
     }
+}
+
+/// What was asked for, if that is help, or what is wrong with the command line: 64, as sysexits.h
+/// has it.
+fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }

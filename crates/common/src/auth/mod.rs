@@ -152,6 +152,16 @@ impl Auth {
         Ok(entry.and_then(|entry| self.user(entry)))
     }
 
+    /// Everybody with a mailbox here, in the order of the user database.
+    ///
+    /// # Errors
+    /// Nothing can be said now.
+    #[allow(clippy::unused_async, reason = "authd will answer over a socket")]
+    pub async fn users(&self) -> Result<Vec<User>, AuthError> {
+        let users = self.passwd.users()?;
+        Ok(users.all().filter_map(|entry| self.user(entry)).collect())
+    }
+
     async fn verify_quietly(
         &self,
         credentials: &Credentials,

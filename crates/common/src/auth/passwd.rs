@@ -129,6 +129,11 @@ impl Users {
         self.names.get(&key(address)).and_then(|&index| self.entries.get(index))
     }
 
+    /// All of them, in the file's order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
     /// Some user, the same for the same number.
     pub(super) fn some(&self, number: u64) -> Option<&Entry> {
         let count = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);

@@ -31,6 +31,34 @@ pub(super) fn remove(folders: &Folders) {
     }
 }
 
+/// How many old files there are.
+pub(super) fn old(folders: &Folders) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for (dir, unfinished) in
+        [(&folders.tmp, false), (&folders.control, true), (&folders.index, true)]
+    {
+        for entry in dir.entries()? {
+            let name = entry?.name;
+            let ours = name.to_str().is_some_and(|name| name.ends_with(Dir::TEMPORARY));
+            if (ours || !unfinished) && dir.stat(&name).is_ok_and(|stat| is_old(&stat)) {
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Removes unfinished new versions of files, however young: nobody writes them now.
+pub(super) fn remove_unfinished(dir: &Dir) -> Result<(), StoreError> {
+    for entry in dir.entries()? {
+        let name = entry?.name;
+        if name.to_str().is_some_and(|name| name.ends_with(Dir::TEMPORARY)) {
+            dir.unlink(&name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a directory with all that is in it.
 pub(super) fn remove_tree(dir: &Dir, name: &OsStr) -> Result<(), StoreError> {
     remove_down_to(dir, name, DEEPEST)

@@ -42,6 +42,14 @@ pub enum Finding {
     /// Keywords that have no place in the names of files, with how many messages have each:
     /// another server will not know them.
     KeywordWithoutLetter(String, usize),
+    /// So many files have the identity of another file.
+    Duplicates(usize),
+    /// So many files and directories that programs left unfinished.
+    Leftovers(usize),
+    /// A mailbox of Maildir++ without its mark `maildirfolder`.
+    NoMark,
+    /// `maildirsize` is not what the messages take.
+    QuotaDiffers,
 }
 
 /// How a mailbox was left to another server.
@@ -53,29 +61,46 @@ pub struct Settled {
     pub findings: Vec<Finding>,
 }
 
+impl Finding {
+    /// What was done about it, or is done by who mends; `None`: nothing can be.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::NoIndex => Some("made from the messages"),
+            Self::IndexDiffers { .. } | Self::NoMark => Some("mended"),
+            Self::NoList | Self::QuotaDiffers => Some("written anew"),
+            Self::ListDamaged(_) => Some("kept aside and written anew"),
+            Self::Unnumbered(_) => Some("numbered"),
+            Self::NewUidValidity(_) => Some("clients fetch all messages again"),
+            Self::Duplicates(_) => Some("two messages get two identities, two names become one"),
+            Self::Leftovers(_) => Some("removed"),
+            Self::OtherSize(_) | Self::KeywordWithoutLetter(..) => None,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIndex => write!(f, "no index that can be read: made from the messages"),
+            Self::NoIndex => write!(f, "no index that can be read"),
             Self::IndexDiffers { missing, gone, flags } => write!(
                 f,
-                "index: {missing} messages were missing, {gone} are gone, {flags} have other \
-                 flags: mended"
+                "index: {missing} messages were missing, {gone} are gone, {flags} have other flags"
             ),
-            Self::NoList => write!(f, "no list of UIDs: written anew"),
-            Self::ListDamaged(lines) => {
-                write!(f, "list of UIDs: {lines} damaged lines: kept aside and written anew")
-            }
-            Self::Unnumbered(count) => write!(f, "{count} messages had no UID: numbered"),
-            Self::NewUidValidity(new) => {
-                write!(f, "new UIDVALIDITY {new}: clients fetch all messages again")
-            }
+            Self::NoList => write!(f, "no list of UIDs"),
+            Self::ListDamaged(lines) => write!(f, "list of UIDs: {lines} damaged lines"),
+            Self::Unnumbered(count) => write!(f, "{count} messages had no UID"),
+            Self::NewUidValidity(new) => write!(f, "new UIDVALIDITY {new}"),
             Self::OtherSize(uid) => {
-                write!(f, "UID {uid}: the file has not the size that its name says: left alone")
+                write!(f, "UID {uid}: the file has not the size that its name says")
             }
             Self::KeywordWithoutLetter(keyword, count) => {
-                write!(f, "keyword {keyword} of {count} messages has no letter: stays with us")
+                write!(f, "keyword {keyword} of {count} messages has no letter")
             }
+            Self::Duplicates(count) => write!(f, "{count} files have the identity of another"),
+            Self::Leftovers(count) => write!(f, "{count} leftovers of programs that died"),
+            Self::NoMark => write!(f, "no maildirfolder"),
+            Self::QuotaDiffers => write!(f, "maildirsize is not what the messages take"),
         }
     }
 }
@@ -129,6 +154,8 @@ impl Store {
         for lock in ["posthorn.lock", "posthorn.pop3.lock"] {
             remove(&folders.index, lock)?;
         }
+        leftovers::remove_unfinished(&folders.index)?;
+        leftovers::remove_unfinished(&folders.control)?;
         Ok(Settled { snapshot, findings })
     }
 
@@ -254,7 +281,8 @@ impl Held<'_> {
     }
 }
 
-fn remove(dir: &Dir, name: &str) -> Result<(), StoreError> {
+/// Removes a file, if there is one.
+pub(super) fn remove(dir: &Dir, name: &str) -> Result<(), StoreError> {
     match dir.unlink(name) {
         Err(error) if !error.is_missing() => Err(error.into()),
         _ => Ok(()),

@@ -18,6 +18,7 @@ mod held;
 pub mod import;
 #[expect(dead_code, reason = "the store begins to use it with the next commits")]
 mod index;
+mod inspect;
 mod join;
 mod keywords;
 mod known;
@@ -50,7 +51,8 @@ mod watch;
 pub use append::{Appending, Delivery};
 pub use cache::Summaries;
 pub use delivery_id::DeliveryId;
-pub use directory::Directory;
+pub use directory::{Directory, Owner};
+pub use inspect::{IndexState, Inspection};
 pub use maintenance::{Finding, Settled};
 pub use store::{Located, Message, NewMessage, Store};
 pub use watch::{Watch, join};

@@ -56,10 +56,25 @@ impl Quota {
         Ok(self.limit(&bytes).is_some() && (long || used(&bytes).is_none()))
     }
 
+    /// Whether its lines are not what these mailboxes take.
+    pub(super) fn differs(
+        &self,
+        mailboxes: impl Iterator<Item = PathBuf>,
+    ) -> Result<bool, StoreError> {
+        let bytes = self.control.read(FILE, LIMIT)?;
+        Ok(self.limit(&bytes).is_some() && used(&bytes) != Some(Self::taken(mailboxes)?))
+    }
+
     /// Writes it anew from the messages in these mailboxes.
     pub(super) fn count(&self, mailboxes: impl Iterator<Item = PathBuf>) -> Result<(), StoreError> {
         let bytes = self.control.read(FILE, LIMIT)?;
         let Some(limit) = self.limit(&bytes) else { return Ok(()) };
+        let sum = Self::taken(mailboxes)?;
+        let text = format!("{limit}\n{} {}\n", sum.octets, sum.messages);
+        Ok(self.control.replace(FILE, text.as_bytes())?)
+    }
+
+    fn taken(mailboxes: impl Iterator<Item = PathBuf>) -> Result<Used, StoreError> {
         let mut sum = Used::default();
         for mailbox in mailboxes {
             let mailbox = Dir::open(&mailbox)?;
@@ -71,8 +86,7 @@ impl Quota {
                 }
             }
         }
-        let text = format!("{limit}\n{} {}\n", sum.octets, sum.messages);
-        Ok(self.control.replace(FILE, text.as_bytes())?)
+        Ok(sum)
     }
 
     /// The first line.

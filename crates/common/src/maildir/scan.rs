@@ -240,7 +240,7 @@ fn is_recent(stat: &Stat) -> bool {
 }
 
 /// The name of a message; what else lies about is passed over.
-fn message_name(entry: &crate::disk::Entry) -> Option<&str> {
+pub(super) fn message_name(entry: &crate::disk::Entry) -> Option<&str> {
     if !matches!(entry.kind, None | Some(Kind::File)) {
         return None;
     }

@@ -11,7 +11,7 @@ use crate::time;
 
 use super::{StoreError, lock};
 
-const LOCK: &str = "posthorn.uidvalidity.lock";
+pub(super) const LOCK: &str = "posthorn.uidvalidity.lock";
 const FILE: &str = "dovecot-uidvalidity";
 
 /// Gives the next UIDVALIDITY of a user, durably.

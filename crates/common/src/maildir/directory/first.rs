@@ -1,6 +1,7 @@
 //! Where a user's mail is, and how it is made for one who has none.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::StoreError;
@@ -22,6 +23,30 @@ pub(super) fn roots(user: &User, mail: &Mail) -> Result<Places, StoreError> {
     };
     let (control, index) = (path(&mail.control)?, path(&mail.index)?);
     Ok(Places { mail: user.home().to_owned(), control, index })
+}
+
+/// Whose a user's mail is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user of the system.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// Whether there are mailboxes at all.
+    pub has_mail: bool,
+}
+
+/// Whose the nearest directory is that exists.
+pub(super) fn owner(user: &User) -> Result<Owner, StoreError> {
+    let has_mail = !is_missing(&user.home().join("cur"))?;
+    for path in user.home().ancestors() {
+        match std::fs::metadata(path) {
+            Ok(found) => return Ok(Owner { uid: found.uid(), gid: found.gid(), has_mail }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(system(path.to_owned(), error)),
+        }
+    }
+    Err(system(user.home().to_owned(), io::ErrorKind::NotFound.into()))
 }
 
 /// Makes INBOX and the special mailboxes of a user who has none.

@@ -5,16 +5,19 @@
 //! none, and a leftover in `tmp`.
 
 mod first;
+mod maintenance;
 mod moving;
 mod subscribed;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail_proto::mailbox::{Folder, SpecialUse};
 
+pub use self::first::Owner;
 use self::tree::{Found, Role, Tree};
 use super::mailbox::Mailbox;
 use super::naming::{INBOX, Naming};
@@ -158,6 +161,20 @@ impl Directory {
         self.change_subscriptions(&tree, &[entry], subscribed)
     }
 
+    /// The levels of a mailbox's name by its directory in Maildir++ (`.A.B`), as this and Dovecot
+    /// spell it.
+    #[must_use]
+    pub fn levels_of(directory: &str) -> Option<Vec<String>> {
+        let mail = Mail::default();
+        let name = Naming::of(&mail).name(directory)?;
+        Some(name.split(mail.separator).map(str::to_owned).collect())
+    }
+
+    /// Whose the user's directory is; where there is none yet, that of the nearest one above it.
+    pub fn owner(user: &User) -> Result<Owner, StoreError> {
+        first::owner(user)
+    }
+
     fn tree(&self) -> Result<Tree<'_>, StoreError> {
         Tree::open(&self.roots, &self.naming)
     }
@@ -283,10 +300,15 @@ impl Directory {
     }
 
     fn count(&self, tree: &Tree<'_>, quota: &Quota) -> Result<(), StoreError> {
+        quota.count(self.paths(tree)?)
+    }
+
+    /// Where the messages of all mailboxes are.
+    fn paths(&self, tree: &Tree<'_>) -> Result<impl Iterator<Item = PathBuf>, StoreError> {
         let found = self.all(tree)?.into_values();
         let mailboxes = found.filter(|found| found.role == Role::Mailbox);
         let below = mailboxes.map(|found| self.roots.mail.join(found.directory));
-        quota.count(std::iter::once(self.roots.mail.clone()).chain(below))
+        Ok(std::iter::once(self.roots.mail.clone()).chain(below))
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) enum Role {
 pub(super) const INSIDE: [&str; 3] = ["tmp", "new", "cur"];
 /// Dovecot and Courier want it in every mailbox of Maildir++ but INBOX.
 const MARK: &str = "maildirfolder";
+/// How mailboxes are called that are being made or removed.
+const UNFINISHED: [&str; 2] = ["posthorn.create.", "posthorn.delete."];
 
 impl<'user> Tree<'user> {
     /// Opens them. Those of control files are made if they are missing.
@@ -102,6 +104,40 @@ impl<'user> Tree<'user> {
         self.fill(&tmp.subdir(&temporary)?, directory)?;
         tmp.rename_new(&temporary, &parent, name)?;
         Ok(parent.sync()?)
+    }
+
+    /// Whether a mailbox lacks the mark that its layout has for mailboxes.
+    pub(super) fn lacks_mark(&self, directory: &str) -> Result<bool, StoreError> {
+        if self.naming.layout() != Layout::MaildirPlusPlus {
+            return Ok(false);
+        }
+        match descend(&self.mail, directory)?.stat(MARK) {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_missing() => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Marks a mailbox as one.
+    pub(super) fn mark(&self, directory: &str) -> Result<(), StoreError> {
+        Ok(descend(&self.mail, directory)?.replace(MARK, b"")?)
+    }
+
+    /// What programs that died left of mailboxes that they made or removed. The caller holds the
+    /// lock of those who do.
+    pub(super) fn leftovers(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = match self.mail.subdir("tmp") {
+            Ok(tmp) => directories(&tmp)?,
+            Err(error) if error.is_missing() => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        names.retain(|name| UNFINISHED.iter().any(|unfinished| name.starts_with(unfinished)));
+        Ok(names)
+    }
+
+    /// Removes one of them.
+    pub(super) fn remove_leftover(&self, name: &str) -> Result<(), StoreError> {
+        leftovers::remove_tree(&self.mail.subdir("tmp")?, name.as_ref())
     }
 
     /// Removes a mailbox; those below it stay.
