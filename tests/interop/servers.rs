@@ -51,16 +51,22 @@ impl Servers {
     pub(crate) fn change_to(&mut self, side: Side, unpacked: &Unpacked) {
         match side {
             Side::Dovecot => {
-                if self.suite.runs("imapd") {
-                    self.suite.stop("imapd");
-                }
+                self.stop();
                 let dovecot = Dovecot::start(unpacked, &self.suite.site, SETTINGS);
                 self.dovecot = Some(dovecot);
             }
             Side::Posthorn => {
-                self.dovecot = None;
+                self.stop();
                 self.suite.restart("imapd");
             }
+        }
+    }
+
+    /// From now on nobody serves.
+    pub(crate) fn stop(&mut self) {
+        self.dovecot = None;
+        if self.suite.runs("imapd") {
+            self.suite.stop("imapd");
         }
     }
 

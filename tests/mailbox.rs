@@ -1,0 +1,538 @@
+//! `posthorn mailbox`, as an admin calls it: mailboxes are shown, mended, moved in and handed back.
+//!
+//! All mail belongs to Debian's user `mail`, as it does where Dovecot was; the tests run as root,
+//! and nothing below the mail may be root's after.
+
+#[path = "interop/history.rs"]
+mod history;
+#[path = "interop/imap.rs"]
+mod imap;
+#[path = "interop/servers.rs"]
+mod servers;
+#[path = "interop/view.rs"]
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use history::History;
+use mail_common::maildir::{Directory, NewMessage, Store};
+use mail_proto::mailbox::{Flags, NamedFlags};
+use mail_tests::dovecot::{MAIL, give};
+use mail_tests::patience;
+use mail_tests::reference::Unpacked;
+use mail_tests::site::Site;
+use mail_tests::suite::binary;
+use servers::{Servers, Side};
+use view::View;
+
+#[test]
+fn dovecot_takes_back_what_was_settled() {
+    let unpacked = Unpacked::find().unwrap_or_else(|why| panic!("the original is needed: {why}"));
+    let names = ["user0", "user1", "user2"];
+    let mut users: Vec<History> =
+        (7..).zip(names).map(|(seed, name)| History::new(name.to_owned(), seed)).collect();
+    let mut servers = Servers::new(&names);
+    for (turn, side) in [Side::Dovecot, Side::Posthorn].into_iter().enumerate() {
+        servers.change_to(side, &unpacked);
+        for history in &mut users {
+            let mut client = servers.login(&history.user);
+            if turn == 0 {
+                history.begin(&mut client);
+            }
+            let maildir = servers.maildir(&history.user);
+            (0..40).for_each(|_| history.step(&mut client, &maildir));
+        }
+    }
+    let before: Vec<View> = names.map(|name| View::of(&mut servers.login(name))).into();
+    assert!(before.iter().map(View::messages).sum::<usize>() > 10);
+    let maildir = servers.maildir("user0");
+    let root = maildir.ancestors().nth(3).expect("mail/DOMAIN/USER");
+    give(&root.join("mail")).expect("we are root");
+
+    let early = posthorn(root, &["settle", "--all-users"]);
+    assert_eq!(early.code, 2, "{early:?}");
+    assert!(early.told.contains("imapd runs (process "), "{early:?}");
+    servers.stop();
+    let settled = posthorn(root, &["settle", "--all-users"]);
+    assert!(settled.code <= 1, "{settled:?}");
+    assert!(settled.out.contains("user2@example.org: INBOX: settled, "), "{settled:?}");
+    let ours = |path: &PathBuf| path.to_string_lossy().contains("posthorn");
+    let left: Vec<_> = all(&root.join("mail")).into_iter().filter(ours).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_nothing_is_root_s(&root.join("mail"));
+
+    servers.change_to(Side::Dovecot, &unpacked);
+    for (name, before) in names.iter().zip(&before) {
+        let now = View::of(&mut servers.login(name));
+        assert!(now == *before, "{name}:\n{}", before.difference(&now));
+    }
+}
+
+#[test]
+fn what_dovecot_will_not_know_is_told() {
+    let place = Place::new();
+    let keywords: Vec<String> = (0..28).map(|n| format!("k{n}")).collect();
+    let message = NewMessage {
+        flags: NamedFlags { system: 0, keywords },
+        internal_date: Some(1_767_225_600),
+        ..NewMessage::default()
+    };
+    append(&place.store("ann", "INBOX"), message, "Subject: x\r\n\r\n");
+    place.give();
+    let settled = place.run(&["settle", "ann@example.org"]);
+    assert_eq!(settled.code, 2, "{settled:?}");
+    for told in ["keyword k26 of 1 message", "keyword k27 of 1 message", "Start Dovecot"] {
+        assert!(settled.out.contains(told), "{told}: {settled:?}");
+    }
+    assert!(!settled.out.contains("keyword k25 "), "{settled:?}");
+}
+
+/// What somebody did to INBOX, or to a mailbox called Work, or to the user's directory; and what
+/// is told of it.
+type Damage = (&'static str, fn(&Path), &'static str);
+
+const DAMAGES: [Damage; 9] = [
+    ("nonsense in the list", spoil_list, "INBOX: list of UIDs: 2 damaged lines: kept aside"),
+    ("no list", lose_list, "INBOX: no list of UIDs: written anew"),
+    ("two messages of one identity", copy_file, "INBOX: 1 files have the identity of another: two"),
+    ("the index is flipped", flip_index, "INBOX: no index that can be read: made from"),
+    ("the index is cut", cut_index, "INBOX: no index that can be read: made from"),
+    ("a mailbox half made", half_made, "all mailboxes: 1 leftovers of programs that died: removed"),
+    ("maildirsize is wrong", wrong_size, "all mailboxes: maildirsize is not what"),
+    ("maildirsize makes no sense", no_size, "all mailboxes: maildirsize is not what"),
+    ("no maildirfolder", unmark, "Work: no maildirfolder: mended"),
+];
+
+#[test]
+fn fsck_names_and_mends() {
+    for (what, damage, told) in DAMAGES {
+        let place = Place::with_mail();
+        let clean = place.run(&["fsck", "ann@example.org"]);
+        assert_eq!(clean.code, 0, "{what}, before: {clean:?}");
+        let before = place.content("ann");
+        damage(&place.home("ann"));
+        place.give();
+
+        let files = place.files();
+        let looked = place.run(&["fsck", "--dry-run", "ann@example.org"]);
+        assert_eq!(looked.code, 2, "{what}: {looked:?}");
+        assert_eq!(place.files(), files, "{what}: only looked");
+        let found = told.rsplit_once(": ").map_or(told, |(found, _)| found);
+        assert!(looked.out.contains(found), "{what}: {found}: {looked:?}");
+
+        let mended = place.run(&["fsck", "--all-users"]);
+        assert_eq!(mended.code, 1, "{what}: {mended:?}");
+        assert!(mended.out.contains(told), "{what}: {told}: {mended:?}");
+        let again = place.run(&["fsck", "ann@example.org"]);
+        assert_eq!(again.code, 0, "{what}, again: {again:?}");
+        let after = place.content("ann");
+        let lost: Vec<_> = before.iter().filter(|message| !after.contains(message)).collect();
+        assert!(lost.is_empty(), "{what}: {lost:?}");
+        assert_nothing_is_root_s(&place.site.path("mail"));
+    }
+}
+
+#[test]
+fn fsck_says_what_it_leaves() {
+    let place = Place::with_mail();
+    let file = first_file(&place.home("ann"));
+    fs::write(&file, "longer than its name says").expect("we are root");
+    place.give();
+    for _ in 0..2 {
+        let found = place.run(&["fsck", "ann@example.org", "INBOX"]);
+        assert_eq!(found.code, 2, "{found:?}");
+        assert!(found.out.contains("has not the size that its name says: left alone"), "{found:?}");
+    }
+}
+
+#[test]
+fn an_export_comes_back_whole_and_once() {
+    let place = Place::with_mail();
+    let export = place.site.path("export");
+    let to = export.to_str().expect("is UTF-8");
+    let exported = place.run(&["export", "ann@example.org", "--to", to]);
+    assert_eq!(exported.code, 0, "{exported:?}");
+    assert!(exported.out.starts_with("8 messages exported"), "{exported:?}");
+    let again = place.run(&["export", "ann@example.org", "--to", to]);
+    assert_eq!(again.code, 64, "never over another: {again:?}");
+    let imported = place.run(&["import", "bob@example.org", to]);
+    assert!(imported.out.starts_with("8 messages imported, 0 were there"), "{imported:?}");
+    assert_eq!(place.view("bob"), place.view("ann"));
+    let imported = place.run(&["import", "bob@example.org", to]);
+    assert!(imported.out.starts_with("0 messages imported, 8 were there"), "{imported:?}");
+    assert_eq!(place.view("bob"), place.view("ann"));
+    assert_nothing_is_root_s(&place.site.path("mail"));
+
+    // An import that cannot be read whole says so.
+    fs::remove_file(all(&export).iter().find(|path| path.ends_with("1.eml")).expect("is there"))
+        .expect("we are root");
+    let imported = place.run(&["import", "bob@example.org", to]);
+    assert_eq!(imported.code, 2, "{imported:?}");
+    assert!(imported.told.contains("1.eml"), "{imported:?}");
+}
+
+#[test]
+fn a_maildir_and_an_mbox_come_in_once() {
+    let place = Place::with_mail();
+    let foreign = place.site.path("foreign");
+    fs::rename(place.home("ann"), &foreign).expect("we are root");
+    let from = foreign.to_str().expect("is UTF-8");
+    let files = contents(&foreign);
+    for count in ["8 messages imported, 0 were", "0 messages imported, 8 were"] {
+        let imported = place.run(&["import", "bob@example.org", from]);
+        assert!(imported.out.starts_with(count), "{imported:?}");
+    }
+    assert_eq!(contents(&foreign), files, "the source stays as it is");
+    fs::create_dir_all(place.home("ann").parent().expect("the domain")).expect("we are root");
+    fs::rename(&foreign, place.home("ann")).expect("we are root");
+    assert_eq!(place.view("bob"), place.view("ann"));
+
+    let mbox = place.site.path("mbox");
+    let text = "From a@example.org Thu Jan  1 00:00:00 2026\nSubject: 1\nStatus: RO\n\n>From me\n\n\
+                From b@example.org Thu Jan  1 00:01:00 2026\nSubject: 2\n\ntwo\n\n\
+                From b@example.org Thu Jan  1 00:01:00 2026\nSubject: 2\n\ntwo\n";
+    fs::write(&mbox, text).expect("the site has room");
+    let mbox = mbox.to_str().expect("is UTF-8");
+    for count in ["3 messages imported, 0 were", "0 messages imported, 3 were"] {
+        let imported = place.run(&["import", "bob@example.org", mbox, "--mailbox", "Old/mbox"]);
+        assert!(imported.out.starts_with(count), "{imported:?}");
+    }
+    let [Message { content, date, flags }, two, copy] = &place.view("bob")["Old/mbox"].messages[..]
+    else {
+        panic!("three messages");
+    };
+    assert!(content.ends_with("\n\nFrom me\n"), "{content}");
+    assert_eq!((*date, flags), (1_767_225_600, &BTreeSet::from(["\\Seen".to_owned()])));
+    assert_eq!(two, copy);
+}
+
+#[test]
+fn an_import_that_is_killed_loses_and_doubles_nothing() {
+    let place = Place::new();
+    let ann = place.store("ann", "INBOX");
+    for number in 0..120 {
+        // Every third letter is there twice.
+        let subject = number - usize::from(number % 3 == 2);
+        append(&ann, dated(subject), &format!("Subject: {subject}\r\n\r\nText\r\n"));
+    }
+    drop(ann);
+    place.give();
+    let export = place.site.path("export");
+    let to = export.to_str().expect("is UTF-8");
+    assert_eq!(place.run(&["export", "ann@example.org", "--to", to]).code, 0);
+    for enough in [1, 2, 7, 20, 33, 71, 90, 119] {
+        let mut import = command(&place.site.path(""), &["import", "bob@example.org", to]);
+        let mut import = import.stdout(Stdio::null()).spawn().expect("is a program");
+        let cur = place.home("bob").join("new");
+        let come = || fs::read_dir(&cur).map_or(0, Iterator::count);
+        patience::until(|| (come() >= enough).then_some(())).expect("messages come");
+        import.kill().expect("is our child");
+        import.wait().expect("is our child");
+    }
+    let rest = place.run(&["import", "bob@example.org", to]);
+    assert_eq!(rest.code, 0, "{rest:?}");
+    assert_eq!(place.view("bob")["INBOX"], place.view("ann")["INBOX"]);
+}
+
+#[test]
+fn mailboxes_are_shown() {
+    let place = Place::with_mail();
+    let listed = place.run(&["list", "ann@example.org"]);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    let columns: Vec<usize> = listed.out.lines().filter_map(|line| line.find("  ")).collect();
+    assert!(columns.len() > 6, "{listed:?}");
+    let line = |name: &str| {
+        let mut lines = listed.out.lines();
+        let line = lines.find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}"));
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("INBOX"), ["INBOX", "5", "3", "142", "yes"]);
+    assert_eq!(line("Sent"), ["Sent", "0", "0", "0", "\\Sent", "yes"]);
+    assert_eq!(line("Work "), ["Work", "3", "2", "82", "no"]);
+    let listed = place.run(&["list", "--json", "ann@example.org"]);
+    for line in listed.out.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("a JSON object a line");
+        assert!(row["mailbox"].is_string() && row["messages"].is_u64(), "{row}");
+    }
+    let status = place.run(&["status", "ann@example.org", "INBOX"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    for told in ["UIDNEXT              6\n", "keyword $Work        2\n", "unseen               3\n"]
+    {
+        assert!(status.out.contains(told), "{told:?}: {}", status.out);
+    }
+    let rebuilt = place.run(&["rebuild", "ann@example.org", "INBOX"]);
+    assert_eq!(rebuilt.out, "INBOX: made anew from 5 messages\n");
+    assert_nothing_is_root_s(&place.site.path("mail"));
+}
+
+#[test]
+fn what_is_called_wrongly_says_what_to_do() {
+    let place = Place::with_mail();
+    for (arguments, code, told) in [
+        (&["list", "nobody@example.org"][..], 64, "no user nobody@example.org"),
+        (&["list", "bob@example.org"], 64, "has no mail yet"),
+        (&["status", "ann@example.org", "Nowhere"], 64, "posthorn mailbox list USER"),
+        (&["import", "ann@example.org", "/dev/null"], 64, "this is no mbox file"),
+        (&["import", "ann@example.org", "/nowhere"], 64, "Name an export"),
+        (&["fsck"], 64, "required"),
+        (&["list", "ann@example.org", "--config", "/nowhere.toml"], 78, "/nowhere.toml"),
+    ] {
+        let done = place.run(arguments);
+        assert_eq!(done.code, code, "{arguments:?}: {done:?}");
+        assert!(done.told.contains(told), "{arguments:?}: {done:?}");
+    }
+    assert!(!place.home("bob").exists(), "who is only asked for gets no mailboxes");
+}
+
+/// What a command came to.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    out: String,
+    /// Standard error.
+    told: String,
+}
+
+fn command(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("posthorn"));
+    command.arg("mailbox");
+    if !arguments.contains(&"--config") {
+        command.arg("--config").arg(root.join("posthorn.toml"));
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn posthorn(root: &Path, arguments: &[&str]) -> Done {
+    let output = command(root, arguments).output().expect("posthorn is a program");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("is UTF-8");
+    let code = output.status.code().expect("ends by itself");
+    Done { code, out: text(output.stdout), told: text(output.stderr) }
+}
+
+/// A site whose mail belongs to the user `mail`.
+struct Place {
+    site: Site,
+}
+
+/// All that a user sees of a mailbox but UIDs.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    subscribed: bool,
+    messages: Vec<Message>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
+struct Message {
+    content: String,
+    date: i64,
+    flags: BTreeSet<String>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let site = Site::new(&[]);
+        fs::set_permissions(site.path(""), Permissions::from_mode(0o755)).expect("is ours");
+        let place = Self { site };
+        place.give();
+        place
+    }
+
+    /// Ann has five messages in INBOX, three in Work, and one more mailbox without any.
+    fn with_mail() -> Self {
+        let place = Self::new();
+        let directory = place.directory("ann");
+        for name in ["Work", "Entwürfe/2026"] {
+            directory.create(name).expect("is new");
+        }
+        directory.subscribe("Entwürfe/2026", true).expect("the site has room");
+        directory.subscribe("Gone", true).expect("the site has room");
+        for (mailbox, count) in [("INBOX", 5), ("Work", 3)] {
+            let store = place.store("ann", mailbox);
+            for number in 0..count {
+                append(
+                    &store,
+                    dated(number),
+                    &format!("Subject: {number}\r\n\r\n{mailbox}, text\r\n"),
+                );
+            }
+        }
+        drop(directory);
+        place.give();
+        let done = place.run(&["status", "ann@example.org"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        place
+    }
+
+    fn give(&self) {
+        give(&self.site.path("mail")).expect("the tests run as root");
+    }
+
+    fn home(&self, user: &str) -> PathBuf {
+        self.site.maildir(user)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Done {
+        posthorn(&self.site.path(""), arguments)
+    }
+
+    fn directory(&self, user: &str) -> Directory {
+        Directory::open(&self.site.user(user), &self.site.config().mail).expect("can be made")
+    }
+
+    fn store(&self, user: &str, mailbox: &str) -> Store {
+        self.directory(user).mailbox(mailbox).expect("is there")
+    }
+
+    /// What a user sees; what we write on the way is given to the owner.
+    fn view(&self, user: &str) -> BTreeMap<String, Seen> {
+        let directory = self.directory(user);
+        let folders = directory.folders().expect("can be read");
+        let seen = folders.into_iter().map(|folder| {
+            let messages = match folder.selectable {
+                true => messages(&directory.mailbox(&folder.name).expect("is there")),
+                false => Vec::new(),
+            };
+            (folder.name, Seen { subscribed: folder.subscribed, messages })
+        });
+        let view = seen.collect();
+        self.give();
+        view
+    }
+
+    /// All messages of a user, wherever they are.
+    fn content(&self, user: &str) -> BTreeSet<Message> {
+        self.view(user).into_values().flat_map(|seen| seen.messages).collect()
+    }
+
+    /// Every file below the mail, and when it changed last.
+    fn files(&self) -> BTreeMap<PathBuf, (i64, i64, u64)> {
+        let paths = all(&self.site.path("mail")).into_iter();
+        let look = |path: PathBuf| {
+            let found = fs::symlink_metadata(&path).expect("is there");
+            (path, (found.mtime(), found.mtime_nsec(), found.ino()))
+        };
+        paths.map(look).collect()
+    }
+}
+
+fn messages(store: &Store) -> Vec<Message> {
+    let snapshot = store.sync().expect("can be read");
+    let message = |entry: &mail_proto::mailbox::Entry| {
+        let open = store.message(entry.uid).expect("is there");
+        let mut content = vec![0; usize::try_from(open.stored_size()).expect("is small")];
+        open.read_at(&mut content, 0).expect("can be read");
+        let system = Flags::NAMES.iter().filter(|(bit, _)| entry.flags.has(*bit));
+        let bits = snapshot.keywords.iter().enumerate();
+        let keywords = bits.filter(|(bit, _)| entry.flags.keywords >> bit & 1 != 0);
+        let flags = system.map(|(_, name)| (*name).to_owned());
+        Message {
+            content: String::from_utf8(content).expect("is UTF-8"),
+            date: store.internal_date(entry.uid).expect("is there"),
+            flags: flags.chain(keywords.map(|(_, name)| name.clone())).collect(),
+        }
+    };
+    snapshot.messages.iter().map(message).collect()
+}
+
+/// A message with a date of its own; some are seen, some have a keyword.
+fn dated(number: usize) -> NewMessage {
+    let keywords = if number % 3 == 0 { vec!["$Work".to_owned()] } else { Vec::new() };
+    let system = if number % 2 == 1 { Flags::SEEN } else { 0 };
+    let seconds = i64::try_from(number).expect("is small");
+    NewMessage {
+        flags: NamedFlags { system, keywords },
+        internal_date: Some(1_767_225_600 + 60 * seconds),
+        ..NewMessage::default()
+    }
+}
+
+fn append(store: &Store, message: NewMessage, wire: &str) {
+    let mut appending = store.append(message).expect("the site has room");
+    appending.write(wire.as_bytes()).expect("the site has room");
+    appending.commit().expect("the site has room");
+}
+
+/// Every file and directory below one.
+fn all(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).expect("is a directory").flatten() {
+        if entry.file_type().expect("is known").is_dir() {
+            found.extend(all(&entry.path()));
+        }
+        found.push(entry.path());
+    }
+    found
+}
+
+fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = all(path).into_iter().filter(|path| path.is_file());
+    files.map(|path| (path.clone(), fs::read(path).expect("we are root"))).collect()
+}
+
+fn assert_nothing_is_root_s(path: &Path) {
+    for path in all(path) {
+        let found = fs::symlink_metadata(&path).expect("is there");
+        assert_eq!((found.uid(), found.gid()), (MAIL, MAIL), "{}", path.display());
+    }
+}
+
+fn first_file(home: &Path) -> PathBuf {
+    let mut files = all(&home.join("cur"));
+    files.sort();
+    files.into_iter().next().expect("there are messages")
+}
+
+fn spoil_list(home: &Path) {
+    let path = home.join("dovecot-uidlist");
+    let text = fs::read_to_string(&path).expect("is there");
+    fs::write(&path, format!("{text}nonsense\n1 :of the past\n")).expect("we are root");
+}
+
+fn lose_list(home: &Path) {
+    fs::remove_file(home.join("dovecot-uidlist")).expect("is there");
+    for name in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(home.join(name)).expect("is there");
+    }
+}
+
+fn copy_file(home: &Path) {
+    let file = first_file(home);
+    let name = file.file_name().expect("is a file").to_str().expect("is UTF-8");
+    let base = name.split(':').next().expect("has an identity");
+    fs::copy(&file, home.join("cur").join(format!("{base}:2,F"))).expect("we are root");
+}
+
+fn flip_index(home: &Path) {
+    let path = home.join("posthorn.index");
+    let mut bytes = fs::read(&path).expect("is there");
+    let last = bytes.last_mut().expect("has octets");
+    *last ^= 0x10;
+    fs::write(&path, bytes).expect("we are root");
+}
+
+fn cut_index(home: &Path) {
+    let path = home.join("posthorn.index");
+    let bytes = fs::read(&path).expect("is there");
+    fs::write(&path, &bytes[..bytes.len() / 2]).expect("we are root");
+}
+
+fn half_made(home: &Path) {
+    fs::create_dir_all(home.join("tmp/posthorn.create.1.M2P3Q4.mx/cur")).expect("we are root");
+}
+
+fn wrong_size(home: &Path) {
+    fs::write(home.join("maildirsize"), "1000000S\n7 1\n").expect("we are root");
+}
+
+fn no_size(home: &Path) {
+    fs::write(home.join("maildirsize"), "1000000S\nmuch\n").expect("we are root");
+}
+
+fn unmark(home: &Path) {
+    fs::remove_file(home.join(".Work/maildirfolder")).expect("is there");
+}
