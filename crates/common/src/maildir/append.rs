@@ -2,6 +2,7 @@
 //! synced. Killed before the rename, there is a file in `tmp` that nobody shows and that the next
 //! session after 36 hours removes; after it, the message is there.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use mail_proto::mailbox::Flags;
@@ -17,7 +18,7 @@ use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::name;
-use super::scan::Folders;
+use super::scan::{self, Folders};
 use super::store::{Located, NewMessage};
 use super::watch;
 
@@ -32,6 +33,8 @@ pub struct Appending {
     waiting: Vec<u8>,
     message: NewMessage,
     summing: Summing,
+    /// What came of it.
+    summary: Option<Vec<u8>>,
 }
 
 /// What became of a delivery. Either way it is done.
@@ -53,7 +56,7 @@ impl Appending {
         let mailbox = Arc::clone(mailbox);
         let lines = ToStored::default();
         let (waiting, summing) = (Vec::new(), Summing::default());
-        Ok(Self { mailbox, folders, file, lines, waiting, message, summing })
+        Ok(Self { mailbox, folders, file, lines, waiting, message, summing, summary: None })
     }
 
     /// Takes wire bytes; CRLF is stored as LF.
@@ -85,6 +88,8 @@ impl Appending {
         let id = self.message.delivery_id.take();
         let unique = id.as_ref().map_or_else(name::unique, name::of_delivery);
         let file = self.newcomer(&unique, flags).file;
+        let summary = self.summary.as_deref();
+        cache::add(&self.folders.index, summary.map(|summary| (cache_key(&file), summary)));
         let dir = self.folders.at(file.place).clone();
         let put = self.file.move_to(&dir, &file.name).and_then(|()| {
             dir.sync().inspect_err(|_| {
@@ -106,6 +111,7 @@ impl Appending {
     fn finish(&mut self) -> Result<(), StoreError> {
         self.lines.finish(&mut self.waiting);
         self.flush()?;
+        self.summary = take(&mut self.summing).finish();
         match self.message.internal_date {
             Some(seconds) => {
                 self.file.set_modified(seconds)?;
@@ -122,13 +128,19 @@ impl Appending {
         Newcomer { date, ..Newcomer::new(&base, flags, Tail::Plain) }
     }
 
-    /// Gives the file its place, durably.
-    fn put(self, file: &scan::Located) -> disk::Result<()> {
-        if let Some(summary) = self.summing.finish() {
-            cache::add(&self.folders.index, name::hash(name::base(&file.name)), &summary);
+    /// Gives the file its place, which is not durable yet.
+    fn place(
+        self,
+        held: &mut Held<'_>,
+        summaries: &mut Vec<(u64, Vec<u8>)>,
+    ) -> Result<Newcomer, StoreError> {
+        if !held.folders.are_those(&self.folders)? {
+            // The mailbox was renamed meanwhile, and another has its name.
+            return Err(StoreError::Replaced);
         }
         let flags = flags(held, &self.message)?;
         let newcomer = self.newcomer(&name::unique(), flags);
+        summaries.extend(self.summary.map(|summary| (cache_key(&newcomer.file), summary)));
         self.file.move_to(held.folders.at(newcomer.file.place), &newcomer.file.name)?;
         Ok(newcomer)
     }
@@ -156,8 +168,10 @@ pub(super) fn commit_all(
         Ok(before) => before,
         Err(error) => return (0..count).map(|_| Err(error.again())).collect(),
     };
+    let mut summaries = Vec::with_capacity(count);
     let placed: Vec<Result<Newcomer, StoreError>> =
-        messages.into_iter().map(|message| message.place(&mut held)).collect();
+        messages.into_iter().map(|message| message.place(&mut held, &mut summaries)).collect();
+    cache::add(&held.folders.index, summaries.iter().map(|(key, summary)| (*key, &**summary)));
     let newcomers: Vec<Newcomer> = placed.iter().flatten().cloned().collect();
     let admitted = held.admit(&newcomers, before).inspect_err(|_| {
         // Nobody gets a UID for them, so nobody is told that they are there.
@@ -174,6 +188,11 @@ pub(super) fn commit_all(
     };
     let mut located = located;
     placed.into_iter().map(|placed| placed.and_then(&mut located)).collect()
+}
+
+/// By what its summary is found.
+fn cache_key(file: &scan::Located) -> u64 {
+    name::hash(name::base(&file.name))
 }
 
 /// The flags of a new message. A keyword for which there is no room is left out: the message is

@@ -25,7 +25,7 @@ use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) mailbox: Arc<Mailbox>,
-    pin: Pin,
+    pub(super) pin: Pin,
 }
 
 /// A message to add, besides its bytes.
@@ -223,7 +223,7 @@ impl Store {
         watch::watch(self.mailbox.path())
     }
 
-    fn learn(&self, uid: Uid, learn: impl FnOnce(&mut Fact)) {
+    pub(super) fn learn(&self, uid: Uid, learn: impl FnOnce(&mut Fact)) {
         if let Some(index) = &mut self.mailbox.known().index {
             index.learn(uid, learn);
         }

@@ -45,7 +45,7 @@ impl Source for Messages {
     type Error = StoreError;
 
     fn size(&mut self, uid: Uid) -> Result<u64, StoreError> {
-        self.store.size(uid)
+        self.summaries.size(uid)
     }
 
     fn internal_date(&mut self, uid: Uid) -> Result<DateTime, StoreError> {

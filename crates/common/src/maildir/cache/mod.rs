@@ -163,11 +163,15 @@ fn followed(known: Option<Scan>, dir: &Dir) -> disk::Result<(File, Scan, Continu
     }
 }
 
-/// Adds the summary of a message, by the hash of its base name, to the cache of a mailbox.
-pub(super) fn add(dir: &Dir, hash: u64, summary: &[u8]) {
-    let mut frame = Vec::with_capacity(frame::HEAD + summary.len());
-    frame::append_summary(&mut frame, hash, summary);
-    append(dir, &frame);
+/// Adds summaries of messages, by the hashes of their base names, to the cache of a mailbox.
+pub(super) fn add<'s>(dir: &Dir, summaries: impl IntoIterator<Item = (u64, &'s [u8])>) {
+    let mut frames = Vec::new();
+    for (hash, summary) in summaries {
+        frame::append_summary(&mut frames, hash, summary);
+    }
+    if !frames.is_empty() {
+        append(dir, &frames);
+    }
 }
 
 /// Appends frames with one write.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mail_proto::imap::fetch::Summary;
 use mail_proto::mailbox::Uid;
 
 use crate::disk::Dir;
 
-use super::super::StoreError;
 use super::super::mailbox::{Mailbox, Pin};
-use super::super::name;
+use super::super::{Store, StoreError};
 use super::pieces::Pieces;
 use super::{Following, Sought, frame};
 
@@ -72,6 +72,25 @@ impl Summaries {
         frame::append_summary(&mut self.waiting, hash, summary);
         if self.waiting.len() >= WAITING {
             self.append();
+        }
+    }
+
+    /// RFC822.SIZE of a message: as [`Store::size`], which reads the message if neither its name
+    /// nor the index says it, but from the summary before that.
+    pub fn size(&mut self, uid: Uid) -> Result<u64, StoreError> {
+        let live = self.mailbox.live(self.pin, uid)?.ok_or(StoreError::Gone(uid))?;
+        if let Some(size) = live.fact.known_size() {
+            return Ok(size);
+        }
+        let mut summary = Vec::new();
+        self.read(uid, &mut summary);
+        let store = Store { mailbox: Arc::clone(&self.mailbox), pin: self.pin };
+        match Summary::decode(&summary).and_then(|summary| summary.size) {
+            Some(size) => {
+                store.learn(uid, |fact| fact.set_size(size));
+                Ok(size)
+            }
+            None => store.size(uid),
         }
     }
 

@@ -26,7 +26,7 @@ impl Scene {
     }
 
     fn add(&self, hashes: impl IntoIterator<Item = u64>) {
-        hashes.into_iter().for_each(|hash| add(&self.dir, hash, &text(hash)));
+        hashes.into_iter().for_each(|hash| add(&self.dir, [(hash, &*text(hash))]));
     }
 
     /// Those of these hashes that are found.
@@ -73,7 +73,7 @@ fn what_is_added_is_found_by_all() {
 #[test]
 fn the_later_counts() {
     let scene = Scene::new();
-    add(&scene.dir, 7, b"old");
+    add(&scene.dir, [(7, &b"old"[..]), (8, b"old")]);
     scene.add(0..9);
     assert_eq!(scene.found(0..9), all(0..9));
     scene.rewrite(0..9);
@@ -180,7 +180,8 @@ fn many_may_add_at_once() {
         for thread in 0..4 {
             let dir = scene.dir.clone();
             scope.spawn(move || {
-                (0..200).map(|n| n * 4 + thread).for_each(|hash| add(&dir, hash, &text(hash)));
+                let hashes = (0..200).map(|n| n * 4 + thread);
+                hashes.for_each(|hash| add(&dir, [(hash, &*text(hash))]));
             });
         }
     });

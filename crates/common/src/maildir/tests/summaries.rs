@@ -1,7 +1,8 @@
 //! Summaries of messages, from delivery to the session that reads them.
 
-use mail_proto::imap::fetch::Summary;
+use mail_proto::imap::fetch::{Summary, Summing};
 
+use super::super::StoreError;
 use super::*;
 
 const LETTER: &str = "Subject: hello\r\nTo: ann@example.org\r\n\r\nline\r\n";
@@ -44,6 +45,24 @@ fn copies_have_it_too() {
     assert_eq!(pairs, [(1, 1), (2, 2)]);
     assert!(fields(&other, 1).is_some());
     assert_eq!(fields(&other, 2), None, "nobody made one");
+}
+
+#[test]
+fn sizes_are_known_without_reading() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    ann.put("new/1.foreign", "Subject: foreign\n\n");
+    ann.put("new/2.foreign", "Subject: foreign\n\n");
+    assert_eq!(uids(&inbox), [1, 2]);
+    let mut summing = Summing::default();
+    summing.push(&[b'x'; 1000]);
+    let mut summaries = inbox.summaries();
+    summaries.keep(1, &summing.finish().unwrap());
+    summaries.settle();
+    assert_eq!(summaries.size(1).unwrap(), 1000, "as the summary says");
+    assert_eq!(summaries.size(2).unwrap(), 20, "counted");
+    assert_eq!((inbox.size(1).unwrap(), inbox.size(2).unwrap()), (1000, 20));
+    assert!(matches!(summaries.size(3), Err(StoreError::Gone(3))));
 }
 
 #[test]
