@@ -8,7 +8,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use mail_proto::imap::fetch::{self, Item, ReadError, Reading, Section, SectionText, Summing};
+use mail_proto::imap::{Fetch, Progress};
+use mail_proto::mailbox::{Entry, Flags, Snapshot, Uid};
+use mail_proto::message::date::DateTime;
 use mail_tests::chat::without_trace;
 use mail_tests::mail::{Imap, Pop3, Smtp};
 use mail_tests::source::workspace;
@@ -30,6 +35,104 @@ fn real_letters_arrive_as_they_were() {
     drop(imap);
     let mut pop3 = Pop3::login(suite.connect("pop3s"), "ann").expect("may log in");
     compare("POP3", &files, &pop3.inbox().expect("can be read"));
+}
+
+#[test]
+fn summaries_of_real_letters_answer_as_the_letters() {
+    for path in files() {
+        let stored = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for text in [stored, wire_form(&path)] {
+            let mut letter = Letter { text: Some(text.clone()), summary: None };
+            let expected = listing(&mut letter);
+            for size in [100, 4096, usize::MAX] {
+                let mut summing = Summing::default();
+                text.chunks(size).for_each(|block| summing.push(block));
+                let summary = summing.finish();
+                assert!(summary.is_some() && summary == letter.summary, "{}", path.display());
+            }
+            letter.text = None;
+            assert!(listing(&mut letter) == expected, "{}", path.display());
+        }
+    }
+}
+
+/// A letter in memory, and the summary of it that was kept.
+struct Letter {
+    /// `None`: it cannot be read.
+    text: Option<Vec<u8>>,
+    summary: Option<Vec<u8>>,
+}
+
+impl fetch::Source for Letter {
+    type Error = &'static str;
+
+    fn size(&mut self, _uid: Uid) -> Result<u64, Self::Error> {
+        Err("not asked for")
+    }
+
+    fn internal_date(&mut self, _uid: Uid) -> Result<DateTime, Self::Error> {
+        Err("not asked for")
+    }
+
+    fn read_at(&mut self, _: Uid, buffer: &mut [u8], at: u64) -> Result<usize, Self::Error> {
+        let text = self.text.as_ref().ok_or("cannot be read")?;
+        let rest = text.get(usize::try_from(at).expect("small")..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn summary(&mut self, _uid: Uid, summary: &mut Vec<u8>) -> bool {
+        let kept = self.summary.as_deref();
+        summary.clear();
+        summary.extend_from_slice(kept.unwrap_or_default());
+        kept.is_some()
+    }
+
+    fn keep_summary(&mut self, _uid: Uid, summary: &[u8]) {
+        self.summary = Some(summary.to_vec());
+    }
+
+    fn is_gone(_error: &Self::Error) -> bool {
+        false
+    }
+
+    fn unreadable(&mut self, _uid: Uid, error: &ReadError<Self::Error>) {
+        panic!("{error}");
+    }
+}
+
+/// What a client asks for to show a list of messages.
+fn listing(letter: &mut Letter) -> Vec<u8> {
+    let names = ["From", "To", "Subject", "Date", "Message-ID", "References", "Content-Type"];
+    let fields = Section {
+        name: "BODY[HEADER.FIELDS (...)]".to_owned(),
+        part: Vec::new(),
+        text: SectionText::Fields(names.map(str::to_owned).to_vec()),
+        partial: None,
+        peek: true,
+    };
+    let flags = Flags { system: 0, keywords: 0 };
+    let snapshot = Snapshot {
+        uid_validity: 1,
+        uid_next: 2,
+        modseq: 1,
+        keywords: [].into(),
+        messages: [Entry { uid: 1, flags }].into_iter().collect(),
+    };
+    let mut fetch = Fetch {
+        positions: [0].into(),
+        snapshot: Arc::new(snapshot),
+        recent_from: 2,
+        items: [Item::Envelope, Item::BodyStructure, Item::Section(fields)].into(),
+        out: Vec::new(),
+        seen: [].into(),
+        progress: Progress::default(),
+    };
+    while fetch.progress.message == 0 {
+        fetch::respond(&mut fetch, letter, &mut Reading::default()).expect("does not shrink");
+    }
+    fetch.out
 }
 
 fn compare(way: &str, files: &[PathBuf], read: &[Vec<u8>]) {
