@@ -188,6 +188,28 @@ fn many_may_add_at_once() {
     assert_eq!(scene.found(0..800), all(0..800));
 }
 
+#[test]
+fn all_at_once_nobody_reads_what_is_not_there() {
+    let (scene, elsewhere) = (&Scene::new(), &Cache::default());
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| (0..400).for_each(|hash| scene.add([hash])));
+        scope.spawn(move || {
+            while !adding.is_finished() {
+                // Twice, as two processes do it, and others in between.
+                scene.cache.rewrite(&scene.dir, 0..400).unwrap();
+                elsewhere.rewrite(&scene.dir, 0..400).unwrap();
+            }
+        });
+        for _ in 0..50 {
+            scene.found(0..400);
+        }
+    });
+    let found = scene.found(0..400);
+    scene.rewrite(0..400);
+    assert_eq!(scene.found(0..400), found);
+    assert_eq!(fs::read_dir(scene.directory.path()).unwrap().count(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
