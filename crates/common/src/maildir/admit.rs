@@ -5,6 +5,7 @@ use mail_proto::mailbox::{Flags, Uid};
 use super::held::Held;
 use super::index::{Change, Fact, Lasting, Tail};
 use super::known::{Files, Looks};
+use super::more_keywords::Lasts;
 use super::scan::{Located, Place};
 use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
@@ -56,7 +57,12 @@ impl Held<'_> {
         let lines = admitted.inspect_err(|_| self.known.files = Files::InDoubt)?;
         self.wrote_files()?;
         let changes = uids.iter().zip(newcomers).zip(lines);
-        let changes = changes.map(|((uid, newcomer), line)| newcomer.added(*uid, line)).collect();
+        let changes: Vec<Change> =
+            changes.map(|((uid, newcomer), line)| newcomer.added(*uid, line)).collect();
+        if let Err(error) = self.keep_more(&changes, Lasts::Now) {
+            // The messages are worth more.
+            self.warn(&error, "cannot keep keywords of new messages");
+        }
         self.record(changes, before);
         Ok(uids)
     }

@@ -13,6 +13,7 @@ use super::index::{Change, Tail};
 use super::keywords::{self, Room};
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
+use super::more_keywords::Lasts;
 use super::names::Names;
 use super::scan::Located;
 use super::{name, tail};
@@ -51,8 +52,8 @@ pub(super) fn change_unchanged(
             (new, if new == flags { old.clone() } else { tail::with_flags(old, new) })
         })
     });
-    marking.end(&mut held);
-    done?;
+    let ended = marking.end(&mut held);
+    done.and(ended)?;
     Ok((held.snapshot(), refused))
 }
 
@@ -86,8 +87,8 @@ pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
         .try_for_each(|uid| marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old))));
     let next = held.index().head.uid_next;
     marking.changes.push(Change::Recent(next));
-    marking.end(&mut held);
-    done?;
+    let ended = marking.end(&mut held);
+    done.and(ended)?;
     Ok(first)
 }
 
@@ -157,10 +158,13 @@ impl Marking {
     }
 
     /// Makes all of it known.
-    pub(super) fn end(self, held: &mut Held<'_>) {
-        if !self.changes.is_empty() {
-            held.record(self.changes, self.before);
+    pub(super) fn end(self, held: &mut Held<'_>) -> Result<(), StoreError> {
+        if self.changes.is_empty() {
+            return Ok(());
         }
+        let kept = held.keep_more(&self.changes, Lasts::Soon);
+        held.record(self.changes, self.before);
+        kept
     }
 }
 

@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
 use super::scan::{Folders, Located};
-use super::{StoreError, tail, uid_validity, uidlist};
+use super::{StoreError, more, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
 #[derive(Debug)]
@@ -183,16 +183,25 @@ impl<'mailbox> Held<'mailbox> {
         }
         let used = self.used_keywords();
         let mut letters = Keywords::read(&self.folders.control)?;
-        let (added, left) = letters.add_all(&unknown, used);
-        if added.is_empty() || (room == Room::ForAll && !left.is_empty()) {
-            return Ok((bits, left));
+        let (added, beyond) = letters.add_all(&unknown, used);
+        let validity = self.index().head.uid_validity;
+        if room == Room::ForAll && !self.more(validity)?.has_room(&beyond) {
+            return Ok((bits, beyond));
         }
         let before = Looks::at(&self.folders)?;
-        letters.save(&self.folders.control)?;
-        self.wrote_files()?;
+        if !added.is_empty() {
+            letters.save(&self.folders.control)?;
+            self.wrote_files()?;
+        }
+        let (more, left) = self.add_more(&beyond)?;
         let bits = added.iter().fold(bits, |bits, letter| bits | 1 << letter);
-        let changes = letters.changes(&self.index().head.keywords, bits);
-        self.record(changes, before);
+        let names = self.index().head.keywords.clone();
+        let mut changes = more::names(self.more(validity)?, &names);
+        changes.extend(letters.changes(&names, bits));
+        let bits = more.iter().fold(bits, |bits, (bit, _)| bits | 1 << bit);
+        if !changes.is_empty() {
+            self.record(changes, before);
+        }
         Ok((bits, left))
     }
 
@@ -242,6 +251,7 @@ impl<'mailbox> Held<'mailbox> {
         if let Some(written) = self.written.take() {
             (marks.list, marks.keywords) = written;
         }
+        marks.more_keywords = more::stat(&self.folders.control)?;
         Ok(marks)
     }
 

@@ -102,12 +102,17 @@ impl Keywords {
         self.names.iter().all(Option::is_none)
     }
 
-    /// Gives a keyword a letter.
-    fn add(&mut self, keyword: &str, used: u64) -> Option<usize> {
+    /// The letter of a keyword, as a number; case does not count (RFC 9051, 2.3.2).
+    pub(super) fn letter(&self, keyword: &str) -> Option<usize> {
         let same = |name: &Option<String>| {
             name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(keyword))
         };
-        if let Some(letter) = self.names.iter().position(same) {
+        self.names.iter().position(same)
+    }
+
+    /// Gives a keyword a letter.
+    fn add(&mut self, keyword: &str, used: u64) -> Option<usize> {
+        if let Some(letter) = self.letter(keyword) {
             return Some(letter);
         }
         let free = |(letter, name): (usize, &Option<String>)| {

@@ -9,6 +9,7 @@ use crate::disk::Dir;
 
 use super::StoreError;
 use super::index::{self, Fact, FactsError, Followed, Index, Marks, Tail};
+use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Located, Look, Place};
 use super::{keywords, tail, uidlist};
@@ -24,6 +25,8 @@ pub(super) struct Known {
     pub(super) files: Files,
     /// When all directories were listed last.
     pub(super) listed: Option<Instant>,
+    /// `None`: nobody needed them yet.
+    pub(super) more: Option<More>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -261,7 +264,7 @@ pub(super) fn marks(folders: &Folders) -> Result<Marks, StoreError> {
         looks: Some(Looks::at(folders)?),
         list: uidlist::stat(&folders.control)?,
         keywords: keywords::stat(&folders.control)?,
-        more_keywords: None,
+        more_keywords: more::stat(&folders.control)?,
     })
 }
 

@@ -29,10 +29,8 @@ mod lock;
 mod look;
 mod mailbox;
 mod maintenance;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the store begins to use it with the next commits")
-)]
+mod making;
+mod more;
 mod more_keywords;
 mod name;
 mod names;

@@ -176,6 +176,17 @@ impl MoreKeywords {
         written.map(|()| Some(bit))
     }
 
+    /// Whether each of these keywords has a bit or can be given one.
+    pub(super) fn has_room(&self, keywords: &[&str]) -> bool {
+        let used = self.messages.values().fold(0, |used, bits| used | bits);
+        let wanted = |bit: &usize| {
+            keywords.iter().any(|keyword| self.bit(keyword).is_some_and(|known| known == *bit))
+        };
+        let free = (FIRST..END).filter(|bit| used & (1 << bit) == 0 && !wanted(bit)).count();
+        let new = keywords.iter().filter(|keyword| self.bit(keyword).is_none()).count();
+        new <= free && keywords.iter().all(|keyword| is_keyword(keyword))
+    }
+
     /// Gives messages these bits and no others. The caller holds the mailbox's lock.
     pub(super) fn set(
         &mut self,

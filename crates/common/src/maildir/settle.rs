@@ -4,18 +4,17 @@
 //! A UID may be shown before its line in the UID list is synced, if a mark was made to last before
 //! that says how far UIDs may have been given: after a power cut no lower UID is given again.
 
-use mail_proto::mailbox::{Flags, Uid};
+use mail_proto::mailbox::Uid;
 
 use super::held::{Held, Lists};
-use super::index::{self, Change, Fact, Head, Index, Lasting, Marks, Tail};
+use super::index::{self, Change, Lasting, Marks};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
 use super::scan::Place;
 use super::uidlist::{self, Form, Found, NewLines};
-use super::{StoreError, name, tail};
-use crate::time;
+use super::{StoreError, making, more, name, tail};
 
 /// Below this many lines nobody minds lines of messages that are gone.
 const FEW_LINES: usize = 64;
@@ -25,14 +24,14 @@ const RESERVE: Uid = 256;
 /// What was seen, and what is made of it.
 #[derive(Debug)]
 pub(super) struct Settling {
-    seen: Seen,
-    joined: Joined,
+    pub(super) seen: Seen,
+    pub(super) joined: Joined,
     /// What is new of messages that have UIDs.
     changes: Vec<Change>,
     /// How many of the rows were there before new messages came.
     new: usize,
     /// Whether new messages wait, for there is no room for their lines.
-    waiting: bool,
+    pub(super) waiting: bool,
 }
 
 /// Where lines are after the UID list was written.
@@ -106,7 +105,7 @@ impl Settling {
     }
 
     /// The next UID, above all that were given.
-    fn uid_next(&self, held: &Held<'_>) -> Uid {
+    pub(super) fn uid_next(&self, held: &Held<'_>) -> Uid {
         let list = self.seen.list.as_ref().map_or(1, |list| list.uid_next);
         let Some(known) = &held.known.index else { return list };
         let reserved = match known.head.boot == index::boot() && !held.begins() {
@@ -175,10 +174,9 @@ impl Settling {
         held.known.files = Files::AsKnown;
         let mut keywords = self.keywords(held)?;
         if held.begins() {
-            self.make(held, &keywords);
-            return Ok(Lists::Same);
+            return making::make(self, held, keywords).map(|()| Lists::Same);
         }
-        let marks = self.marks(held);
+        let mut marks = self.marks(held);
         let mut changes = std::mem::take(&mut self.changes);
         let new = self.joined.rows.get(self.new..).unwrap_or_default();
         for row in new {
@@ -186,8 +184,13 @@ impl Settling {
             let (flags, fact, tail) = join::read(&self.seen.listing, row.file, line);
             changes.push(Change::Added { uid: row.uid, flags, fact, tail });
         }
-        keywords.append(&mut changes);
-        let changes = keywords;
+        if held.index().head.marks.more_keywords != marks.more_keywords {
+            held.changed_more(&mut changes)?;
+        } else if self.seen.places == Looks::BOTH && marks.more_keywords.is_some() {
+            held.tidy_more()?;
+            marks.more_keywords = more::stat(&held.folders.control)?;
+        }
+        changes.append(&mut keywords);
         let (changes, lasting) = self.ends(held, changes, written);
         let moved = written == Written::Anew || self.has_moved(held)?;
         self.transact(held, changes, lasting, marks, moved)?;
@@ -325,55 +328,5 @@ impl Settling {
             tail::of(place, name).0.keywords & tail::LETTERS
         };
         new.iter().fold(changed, |used, row| used | letters(row))
-    }
-
-    /// Makes the index from the files. What a process knew before it lost the index is kept.
-    fn make(&self, held: &mut Held<'_>, keywords: &[Change]) {
-        let old = held.known.index.take();
-        let modseq = old.as_ref().map_or(0, |old| old.head.modseq + 1).max(time::now_micros());
-        let read = |row: &Row| {
-            let (mut flags, mut fact, tail) =
-                join::read(&self.seen.listing, row.file, row.line.unwrap_or_default());
-            let known = old.as_ref().map(|old| &old.messages);
-            let known = known.and_then(|known| known.get(known.position(row.uid).ok()?));
-            flags.keywords |= known.map_or(0, |known| known.flags.keywords & !tail::LETTERS);
-            fact.modseq = modseq;
-            (row.uid, flags, fact, tail)
-        };
-        let messages: Vec<(Uid, Flags, Fact, Tail)> = self.joined.rows.iter().map(read).collect();
-        let head = self.head(held, old.as_ref(), keywords, modseq);
-        held.known.index = Some(Index::new(head, messages.into_iter()));
-        if let Err(error) = held.checkpoint() {
-            held.known.trust = IndexFiles::Lost;
-            held.warn(&error, "cannot write the index");
-        }
-    }
-
-    fn head(&self, held: &Held<'_>, old: Option<&Index>, keywords: &[Change], modseq: u64) -> Head {
-        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
-        let uid_next = self.uid_next(held).max(given);
-        let in_new = self.joined.rows.iter().filter(|row| {
-            let (place, _) = self.seen.listing.file(row.file);
-            place == Place::New
-        });
-        let in_new: Vec<Uid> = in_new.map(|row| row.uid).collect();
-        let named = keywords.iter().filter_map(|change| match change {
-            Change::Keyword(_, name) => Some(name.clone()),
-            _ => None,
-        });
-        Head {
-            uid_validity: self.seen.list.as_ref().map_or(0, |list| list.uid_validity),
-            uid_next,
-            reserved: uid_next.max(old.map_or(0, |old| old.head.reserved)),
-            modseq,
-            recent_from: match old {
-                Some(old) => old.head.recent_from,
-                None => in_new.first().copied().unwrap_or(uid_next),
-            },
-            keywords: named.collect(),
-            marks: Marks { looks: self.seen.now.looks.filter(|_| !self.waiting), ..self.seen.now },
-            in_new,
-            boot: index::boot(),
-        }
     }
 }

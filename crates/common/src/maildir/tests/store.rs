@@ -164,7 +164,7 @@ fn flags_are_in_file_names() {
     inbox.store_flags(&[2], &change(Change::Replace, Flags::DELETED, &[])).unwrap();
     inbox.store_flags(&[1], &change(Change::Remove, Flags::FLAGGED, &["FOO", "no"])).unwrap();
     assert!(is_there(":2,") && is_there(":2,T"), "{:?}", ann.names("cur"));
-    let many: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    let many: Vec<String> = (0..70).map(|n| format!("k{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let error = inbox.store_flags(&[1], &change(Change::Add, 0, &many)).unwrap_err();
     assert!(matches!(error, StoreError::Keywords(_)), "{error}");
@@ -221,7 +221,7 @@ fn who_takes_deleted_away_saves_the_message() {
     let mut marking = Marking::begin(&held).unwrap();
     let kept = Flags::default();
     marking.mark(&mut held, 2, |_, tail| (kept, tail::with_flags(tail, kept))).unwrap();
-    marking.end(&mut held);
+    marking.end(&mut held).unwrap();
     drop(held);
     waiting.join().unwrap();
     assert_eq!(uids(&inbox), [2, 4]);

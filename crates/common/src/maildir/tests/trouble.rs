@@ -164,7 +164,7 @@ fn flags_that_another_program_sets_meanwhile_are_kept() {
         (flags, tail::with_flags(tail, flags))
     };
     marking.mark(&mut held, 1, answered).unwrap();
-    marking.end(&mut held);
+    marking.end(&mut held).unwrap();
     assert_eq!(ann.names("cur"), ["1.a:2,FR"]);
     let flags = held.snapshot().messages.get(0).unwrap().flags;
     assert!(flags.has(Flags::FLAGGED | Flags::ANSWERED));
