@@ -1,6 +1,7 @@
 //! The forms of a site's mailboxes, told to Dovecot and to us.
 
 use std::fs;
+use std::path::PathBuf;
 
 use mail_common::maildir::Directory;
 use mail_tests::dovecot::{Dovecot, give};
@@ -118,7 +119,13 @@ impl<'form> Place<'form> {
 
     /// Dovecot, serving it.
     pub(crate) fn dovecot(&self, unpacked: &Unpacked) -> Dovecot {
-        Dovecot::start(unpacked, &self.site, &self.form.dovecots())
+        self.dovecot_with(unpacked, "")
+    }
+
+    /// The same with more settings.
+    pub(crate) fn dovecot_with(&self, unpacked: &Unpacked, settings: &str) -> Dovecot {
+        let settings = self.form.dovecots() + settings;
+        Dovecot::start(unpacked, &self.site, &settings)
     }
 
     pub(crate) fn login(&self, dovecot: &Dovecot) -> Imap {
@@ -132,8 +139,16 @@ impl<'form> Place<'form> {
     }
 
     /// The user's directory.
-    pub(crate) fn maildir(&self) -> std::path::PathBuf {
+    pub(crate) fn maildir(&self) -> PathBuf {
         self.site.maildir(USER)
+    }
+
+    /// The user's directory of control files.
+    pub(crate) fn control(&self) -> PathBuf {
+        match self.form.has_control() {
+            true => self.site.path("mail/control").join(DOMAIN).join(USER),
+            false => self.maildir(),
+        }
     }
 
     /// Gives all files to whom Dovecot takes for their owner.

@@ -11,6 +11,7 @@ mod form;
 #[path = "../interop/imap.rs"]
 mod imap;
 mod names;
+mod quota;
 mod view;
 
 use mail_common::maildir::{Directory, NewMessage};

@@ -38,8 +38,8 @@ pub(crate) fn of(form: &Form) -> Vec<String> {
     let all = NAMES.iter().copied().chain([&deep[..], &long]);
     let possible = all.filter(|levels| {
         let reserved = levels.iter().any(|level| matches!(*level, "cur" | "new" | "tmp"));
-        !levels.iter().any(|level| level.contains(form.separator))
-            && !(reserved && form.layout == "fs")
+        let parted = levels.iter().any(|level| level.contains(form.separator));
+        !(parted || reserved && form.layout == "fs")
     });
     possible.map(|levels| form.name(levels)).collect()
 }

@@ -4,8 +4,8 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
 use super::index::{Change, Fact, Lasting, Tail};
-use super::known::{Files, Looks};
-use super::more_keywords::Lasts;
+use super::known::Looks;
+use super::quota::Tally;
 use super::scan::{Located, Place};
 use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
@@ -64,6 +64,11 @@ impl Held<'_> {
             self.warn(&error, "cannot keep keywords of new messages");
         }
         self.record(changes, before);
+        let mut tally = Tally::of(self.mailbox);
+        for Newcomer { file, .. } in newcomers {
+            tally.came(tally.size(self.folders.at(file.place), &file.name));
+        }
+        tally.tell();
         Ok(uids)
     }
 

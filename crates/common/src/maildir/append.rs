@@ -18,7 +18,8 @@ use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::name;
-use super::scan::{self, Folders};
+use super::quota::Tally;
+use super::scan::Folders;
 use super::store::{Located, NewMessage};
 use super::watch;
 
@@ -97,7 +98,13 @@ impl Appending {
             })
         });
         match put {
-            Ok(()) => Ok(Delivery::Made),
+            Ok(()) => {
+                let mut tally = Tally::of(&mailbox);
+                tally.came(tally.size(&dir, &file.name));
+                tally.tell();
+                watch::tell(mailbox.path());
+                Ok(Delivery::Made)
+            }
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
                 dir.sync()?;

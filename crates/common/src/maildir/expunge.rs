@@ -10,6 +10,7 @@ use super::index::Change;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
+use super::quota::Tally;
 use super::scan::{Located, Place};
 use super::{name, tail};
 
@@ -36,10 +37,12 @@ pub(super) fn expunge(
         file: Located::default(),
         places: Vec::new(),
         changes: Vec::new(),
+        tally: Tally::of(mailbox),
     };
     let uids = uids(&mut held, which);
     let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));
     held.sync_places(removing.places.iter().copied())?;
+    removing.tally.tell();
     if !removing.changes.is_empty() {
         held.record(removing.changes, before);
     }
@@ -55,6 +58,7 @@ struct Removing {
     /// Directories that files were removed from.
     places: Vec<Place>,
     changes: Vec<Change>,
+    tally: Tally,
 }
 
 impl Removing {
@@ -74,8 +78,11 @@ impl Removing {
                 }
                 return Ok(());
             }
-            match held.folders.at(self.file.place).unlink(&self.file.name) {
+            let dir = held.folders.at(self.file.place);
+            let size = self.tally.size(dir, &self.file.name);
+            match dir.unlink(&self.file.name) {
                 Ok(()) => {
+                    self.tally.went(size);
                     if !self.places.contains(&self.file.place) {
                         self.places.push(self.file.place);
                     }

@@ -4,12 +4,13 @@
 //! The first line is the quota itself (`1073741824S,1000C`: octets and messages). Each other line
 //! is a sum of octets and messages to add: first what there was when the file was written, then
 //! one for each change. A file longer than 5,120 octets is written anew from the mailboxes, which
-//! mends whatever a crash left out.
+//! mends whatever a crash left out. So a line that cannot be written stops nobody.
 
 use std::path::PathBuf;
 
 use crate::disk::{Dir, Kind};
 
+use super::mailbox::Mailbox;
 use super::{StoreError, name};
 
 /// The file, in the user's directory of control files.
@@ -27,9 +28,56 @@ pub(super) struct Quota {
 
 /// Octets as stored, and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Used {
-    pub(super) octets: i64,
-    pub(super) messages: i64,
+struct Used {
+    octets: i64,
+    messages: i64,
+}
+
+/// What one operation adds and takes away, to be one line.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// `None`: nobody wants to know.
+    quota: Option<Quota>,
+    change: Used,
+}
+
+impl Tally {
+    /// Begins to sum up.
+    pub(super) fn of(mailbox: &Mailbox) -> Self {
+        let quota = mailbox.home().and_then(|control| Quota::open(&control));
+        let quota = quota.unwrap_or_else(|error| {
+            tracing::warn!(%error, "maildirsize cannot be read");
+            None
+        });
+        Self { quota, change: Used::default() }
+    }
+
+    /// The size of a file that is there; 0 where nobody wants to know.
+    pub(super) fn size(&self, dir: &Dir, name: &str) -> u64 {
+        match self.quota {
+            Some(_) => stored(dir, name).ok().flatten().unwrap_or_default(),
+            None => 0,
+        }
+    }
+
+    /// A file of this size came.
+    pub(super) fn came(&mut self, size: u64) {
+        self.change = self.change.and(Used::one(size));
+    }
+
+    /// A file of this size went.
+    pub(super) fn went(&mut self, size: u64) {
+        let one = Used::one(size);
+        self.change = self.change.and(Used { octets: -one.octets, messages: -one.messages });
+    }
+
+    /// Writes it down.
+    pub(super) fn tell(self) {
+        let Some(quota) = self.quota.filter(|_| self.change != Used::default()) else { return };
+        if let Err(error) = quota.add(self.change) {
+            tracing::warn!(%error, "maildirsize is not kept");
+        }
+    }
 }
 
 impl Quota {
@@ -43,7 +91,7 @@ impl Quota {
     }
 
     /// Says what came and went, in one line at the end.
-    pub(super) fn add(&self, change: Used) -> Result<(), StoreError> {
+    fn add(&self, change: Used) -> Result<(), StoreError> {
         let line = format!("{} {}\n", change.octets, change.messages);
         Ok(self.control.append(FILE)?.write(line.as_bytes())?)
     }
@@ -103,6 +151,10 @@ impl Quota {
 }
 
 impl Used {
+    fn one(size: u64) -> Self {
+        Self { octets: i64::try_from(size).unwrap_or(i64::MAX), messages: 1 }
+    }
+
     fn and(self, other: Self) -> Self {
         Self {
             octets: self.octets.saturating_add(other.octets),
@@ -137,22 +189,27 @@ fn sizes(dir: &Dir) -> Result<Used, StoreError> {
     let mut sum = Used::default();
     for entry in dir.entries()? {
         let entry = entry?;
-        let name = entry.name.to_str().unwrap_or_default();
+        let Some(name) = entry.name.to_str() else { continue };
         if name.starts_with('.') || !matches!(entry.kind, None | Some(Kind::File)) {
             continue;
         }
-        let size = match name::stored_size(name) {
-            Some(size) => size,
-            None => match dir.stat(&entry.name) {
-                Ok(stat) => stat.size,
-                Err(error) if error.is_missing() => continue,
-                Err(error) => return Err(error.into()),
-            },
-        };
-        let octets = i64::try_from(size).unwrap_or(i64::MAX);
-        sum = sum.and(Used { octets, messages: 1 });
+        if let Some(size) = stored(dir, name)? {
+            sum = sum.and(Used::one(size));
+        }
     }
     Ok(sum)
+}
+
+/// A message's octets; `None` if it is gone.
+fn stored(dir: &Dir, name: &str) -> Result<Option<u64>, StoreError> {
+    if let Some(size) = name::stored_size(name) {
+        return Ok(Some(size));
+    }
+    match dir.stat(name) {
+        Ok(stat) => Ok(Some(stat.size)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[allow(clippy::unwrap_used)]

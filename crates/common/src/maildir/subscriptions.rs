@@ -210,9 +210,12 @@ mod tests {
         file.text()
     }
 
+    /// A file, the separator, its entries, and the file with `A.B` added and `Sent` removed.
+    type Row<'a> = (&'a [u8], char, &'a [&'a str], &'a [u8]);
+
     #[test]
     fn a_file_keeps_its_version_and_order() {
-        let table: [(&[u8], char, &[&str], &[u8]); 7] = [
+        let table: [Row; 7] = [
             (
                 b"V\t2\n\nW\\2eX\tSub\nSent\n",
                 '.',

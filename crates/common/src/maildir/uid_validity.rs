@@ -59,7 +59,14 @@ fn last_named(home: &Dir) -> Result<Option<u32>, StoreError> {
 
 fn last_written(home: &Dir) -> Result<u32, StoreError> {
     match home.read(FILE, 1024) {
-        Ok(bytes) => Ok(parse(String::from_utf8_lossy(&bytes).trim_end()).unwrap_or_default()),
+        Ok(bytes) => {
+            let written = parse(String::from_utf8_lossy(&bytes).trim_end());
+            if written.is_none() {
+                let path = home.path().join(FILE);
+                tracing::warn!(path = %path.display(), "no UIDVALIDITY; it is written anew");
+            }
+            Ok(written.unwrap_or_default())
+        }
         Err(error) if error.is_missing() => Ok(0),
         Err(error) => Err(error.into()),
     }

@@ -54,7 +54,7 @@ impl Directory {
                 return Err(StoreError::AlreadyExists(target));
             }
             let to = self.naming.directory(&target);
-            let to = to.ok_or_else(|| StoreError::Cannot(target))?;
+            let to = to.ok_or(StoreError::Cannot(target))?;
             moves.push(Move { from: found.directory, to, role: found.role });
         }
         Ok(moves)

@@ -221,8 +221,8 @@ impl<'user> Tree<'user> {
 
 /// A directory below another, however deep.
 fn descend(root: &Dir, path: &str) -> Result<Dir, DiskError> {
-    let levels = path.split('/').filter(|level| !level.is_empty());
-    levels.fold(Ok(root.clone()), |dir, level| dir?.subdir(level))
+    let mut levels = path.split('/').filter(|level| !level.is_empty());
+    levels.try_fold(root.clone(), |dir, level| dir.subdir(level))
 }
 
 fn walk(dir: &Dir, path: &str, depth: usize, found: &mut Vec<Found>) -> Result<(), StoreError> {

@@ -304,3 +304,60 @@ fn a_quota_file_is_counted_anew_when_it_is_due() {
         assert_eq!(ann.read("maildirsize"), "1000S\n4 1\n");
     }
 }
+
+#[test]
+fn a_quota_file_is_kept_right() {
+    for ann in [Ann::new(), Ann::apart(Layout::Fs)] {
+        let directory = ann.open();
+        directory.create("a").unwrap();
+        let (inbox, a) = (ann.inbox(), directory.mailbox("a").unwrap());
+        ann.put("cur/1.foreign:2,T", "without a size");
+        inbox.sync().unwrap();
+        let control = ann
+            .mail
+            .control
+            .as_ref()
+            .map_or(ann.home(), |template| template.path(ann.user().address()).unwrap());
+        let file = control.join("maildirsize");
+        fs::write(&file, "1000S\n14 1\n").unwrap();
+        let expect = |last: &str| {
+            let text = fs::read_to_string(&file).unwrap();
+            assert_eq!(text.lines().last(), Some(last), "{text}");
+        };
+        deliver(&inbox, "four");
+        expect("4 1");
+        let uid = append(&inbox, "line\r\n", Flags::SEEN, &["k"]);
+        expect("5 1");
+        inbox.copy(&[1, uid], &a).unwrap();
+        expect("19 2");
+        inbox.expunge_deleted(None).unwrap();
+        expect("-14 -1");
+        inbox.expunge(&[uid, 77]).unwrap();
+        expect("-5 -1");
+        a.expunge(&[77]).unwrap();
+        expect("-5 -1");
+        directory.rename("INBOX", "b").unwrap();
+        expect("-5 -1");
+    }
+}
+
+#[test]
+fn of_many_who_make_a_mailbox_one_does() {
+    for ann in [Ann::new(), Ann::with(|mail| mail.layout = Layout::Fs), Ann::apart(Layout::Fs)] {
+        ann.open();
+        let make = || {
+            let directory = ann.open();
+            let made = directory.create("a/b/c").is_ok();
+            (made, directory.mailbox("a/b/c").unwrap().sync().unwrap().uid_validity)
+        };
+        let all: Vec<(bool, u32)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(all.iter().filter(|(made, _)| *made).count(), 1, "{all:?}");
+        let one = all.first().unwrap().1;
+        assert!(all.iter().all(|(_, uid_validity)| *uid_validity == one), "{all:?}");
+        let others = ["a", "a/b"].map(|name| ann.open().mailbox(name).unwrap().sync().unwrap());
+        assert!(others.iter().all(|other| other.uid_validity < one), "each has its own");
+    }
+}
