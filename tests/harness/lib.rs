@@ -11,6 +11,7 @@
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
+//! - [`rig`]: histories of mailboxes, and what must be left of them when something goes wrong
 //! - [`reference`]: Postfix and Dovecot, to which the same chats are played
 //! - [`source`]: the workspace's own files, for the house rules
 //!
@@ -24,6 +25,7 @@ pub mod patience;
 pub mod proxy;
 pub mod pure;
 pub mod reference;
+pub mod rig;
 pub mod sink;
 pub mod site;
 pub mod source;

@@ -1,8 +1,9 @@
 //! The locks that Dovecot knows: for `dovecot-uidlist` a file `dovecot-uidlist.lock`, created with
 //! O_EXCL, that holds `pid:host`.
 //!
-//! It is stale when its process is dead on this machine, or when nobody touched it for 120 s;
-//! whoever holds it longer touches it every 10 s. Removing a stale lock is a race between all who
+//! It is stale when its process is dead on this machine, when it is older than the machine's
+//! start (a power cut may leave it without its content, or its number to another process), or when
+//! nobody touched it for 120 s; whoever holds it longer touches it every 10 s. Removing a stale lock is a race between all who
 //! find it stale, in which the second one may remove the first one's new lock: among our own
 //! processes the kernel's lock on `posthorn.lock`, taken first, rules it out.
 
@@ -90,7 +91,7 @@ fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
         Err(error) if error.is_missing() => return Ok(true),
         Err(_) => String::new(),
     };
-    if !is_dead(&holder, &stat) && !is_old(dir, file, &stat) {
+    if !is_dead(&holder, &stat) && !is_before_start(&holder, &stat) && !is_old(dir, file, &stat) {
         return Ok(false);
     }
     let path = dir.path().display().to_string();
@@ -114,6 +115,14 @@ fn is_dead(holder: &str, lock: &Stat) -> bool {
         return lock.modified.seconds < started();
     }
     test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+}
+
+/// Whether the machine was started since nobody touched the lock. Of another machine's lock nobody
+/// here can know that.
+fn is_before_start(holder: &str, lock: &Stat) -> bool {
+    let other = holder.trim_end().split_once(':').is_some_and(|(_, host)| host != machine());
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+    !other && lock.modified.seconds < time::now_seconds().saturating_sub(up)
 }
 
 /// Whether neither the lock nor its file changed for too long.

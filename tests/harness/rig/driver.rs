@@ -1,0 +1,313 @@
+//! The program `history`: does operations to mailboxes and tells what it promised.
+//!
+//! It reads operations from its standard input, one a line, and writes [`Line`]s to its standard
+//! output: one before an operation, one after it. Around each operation stands a system call that
+//! nothing else makes, so that whoever traces it knows where it begins and ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use mail_common::maildir::{DeliveryId, Directory, NewMessage, Store, StoreError};
+use mail_proto::mailbox::{Change, FlagChange, NamedFlags, Uid};
+
+use super::machine;
+use super::operation::{Answer, Letter, Line, Marks, Operation, Said, text};
+use super::view::{self, Mailboxes};
+
+/// How an operation that was refused goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// With the next one.
+    Once,
+    /// It is tried a second time.
+    Again,
+}
+
+/// The system call around each operation, as strace calls it.
+pub const MARK: &str = "getpriority";
+
+/// Does operations, and remembers what a client would.
+#[derive(Debug)]
+pub struct Driver {
+    directory: Directory,
+    home: PathBuf,
+    known: BTreeMap<String, Known>,
+    /// The log of the disk, if it has one.
+    log: Option<PathBuf>,
+}
+
+/// What a client knows of a mailbox.
+#[derive(Debug, Default)]
+struct Known {
+    uid_validity: u32,
+    letters: BTreeMap<Uid, Letter>,
+}
+
+/// What the command line says.
+///
+/// # Panics
+/// Where something goes wrong that is not the mailboxes' affair.
+pub fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["run", mail] => Driver::new(Path::new(mail), None).run(Patience::Once),
+        ["run-again", mail] => Driver::new(Path::new(mail), None).run(Patience::Again),
+        ["record", machine] => machine::record(Path::new(machine)),
+        ["examine", machine] => machine::examine(Path::new(machine)),
+        ["view", mail] => print(&Mailboxes::below(Path::new(mail)).view()),
+        _ => panic!("history run|run-again|record|examine|view DIRECTORY, not {arguments:?}"),
+    }
+}
+
+/// Writes one line of JSON, at once.
+///
+/// # Panics
+/// If nobody reads it any more.
+pub fn print(value: &impl serde::Serialize) {
+    let mut line = serde_json::to_vec(value).expect("has no maps with odd keys");
+    line.push(b'\n');
+    io::stdout().lock().write_all(&line).expect("somebody reads this");
+}
+
+impl Driver {
+    /// For the mailboxes below a directory.
+    ///
+    /// # Panics
+    /// If they cannot be opened.
+    #[must_use]
+    pub fn new(mail: &Path, log: Option<PathBuf>) -> Self {
+        let directory = Mailboxes::below(mail).open().expect("the mailboxes can be opened");
+        let home = mail.join("example.org/ann");
+        Self { directory, home, known: BTreeMap::new(), log }
+    }
+
+    /// Does what its standard input says, to the end.
+    ///
+    /// # Panics
+    /// If that is no operation.
+    pub fn run(&mut self, patience: Patience) {
+        for line in io::stdin().lock().lines() {
+            let line = line.expect("can be read");
+            let operation: Operation = serde_json::from_str(&line).expect("is an operation");
+            self.say(Said::Begins(operation.clone()));
+            let refused = match self.act(&operation) {
+                Ok(answer) => {
+                    self.say(Said::Done(answer));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            self.say(Said::Refused(refused.to_string()));
+            if patience == Patience::Again {
+                self.say(Said::Begins(operation.clone()));
+                match self.act(&operation).or_else(|error| already(&operation, error)) {
+                    Ok(answer) => self.say(Said::Done(answer)),
+                    Err(error) => self.say(Said::Refused(error.to_string())),
+                }
+            }
+        }
+    }
+
+    fn say(&self, said: Said) {
+        let at = self.log.as_deref().map_or(0, length);
+        print(&Line { at, said });
+    }
+
+    fn act(&mut self, operation: &Operation) -> Result<Answer, StoreError> {
+        mark();
+        let done = self.dispatch(operation);
+        mark();
+        done
+    }
+
+    fn dispatch(&mut self, operation: &Operation) -> Result<Answer, StoreError> {
+        match operation {
+            Operation::Deliver { mailbox, letter, identified } => {
+                self.deliver(mailbox, *letter, *identified)
+            }
+            Operation::Foreign { mailbox, letter } => {
+                self.put(mailbox, *letter);
+                Ok(Answer::default())
+            }
+            Operation::Append { mailbox, letter, marks } => self.append(mailbox, *letter, marks),
+            Operation::Expunge { mailbox, letters } => {
+                self.store(mailbox)?.expunge(&self.uids(mailbox, letters))?;
+                Ok(Answer::default())
+            }
+            Operation::Copy { from, to, letters } => self.copy(from, to, letters),
+            Operation::Mark { mailbox, letters, marks } => {
+                let change = FlagChange { how: Change::Replace, flags: named(marks) };
+                self.store(mailbox)?.store_flags(&self.uids(mailbox, letters), &change)?;
+                Ok(Answer::default())
+            }
+            Operation::Claim { mailbox } => {
+                self.store(mailbox)?.recent_from(true)?;
+                Ok(Answer::default())
+            }
+            Operation::Look { mailbox } => self.look(mailbox),
+            Operation::Create { mailbox } => self.done(Directory::create, mailbox),
+            Operation::Delete { mailbox } => {
+                self.known.remove(mailbox);
+                self.done(Directory::delete, mailbox)
+            }
+            Operation::Rename { from, to } => {
+                // What is below goes too: a client asks anew.
+                self.known.clear();
+                self.directory.rename(from, to)?;
+                Ok(Answer::default())
+            }
+            Operation::Subscribe { mailbox, subscribed } => {
+                self.directory.subscribe(mailbox, *subscribed)?;
+                Ok(Answer::default())
+            }
+        }
+    }
+
+    fn done(
+        &self,
+        act: fn(&Directory, &str) -> Result<(), StoreError>,
+        mailbox: &str,
+    ) -> Result<Answer, StoreError> {
+        act(&self.directory, mailbox)?;
+        Ok(Answer::default())
+    }
+
+    fn deliver(
+        &self,
+        mailbox: &str,
+        letter: Letter,
+        identified: bool,
+    ) -> Result<Answer, StoreError> {
+        let id = format!("8MoK2mX2A0VhSXz9.{letter}");
+        let delivery_id = if identified { DeliveryId::parse(&id) } else { None };
+        let mut message =
+            self.store(mailbox)?.append(NewMessage { delivery_id, ..NewMessage::default() })?;
+        message.write(&text(letter))?;
+        message.deliver()?;
+        Ok(Answer::default())
+    }
+
+    /// As a delivery agent does that knows what a power cut is.
+    fn put(&self, mailbox: &str, letter: Letter) {
+        let home = match mailbox {
+            "INBOX" => self.home.clone(),
+            mailbox => self.home.join(format!(".{}", mailbox.replace('/', "."))),
+        };
+        let name = format!("1700000000.M{letter}P1.foreign");
+        let mut stored = text(letter);
+        stored.retain(|&byte| byte != b'\r');
+        let done = || {
+            let mut file = fs::File::create(home.join("tmp").join(&name))?;
+            file.write_all(&stored)?;
+            file.sync_all()?;
+            fs::rename(home.join("tmp").join(&name), home.join("new").join(&name))?;
+            fs::File::open(home.join("new"))?.sync_all()
+        };
+        done().expect("a foreign program may write");
+    }
+
+    fn append(
+        &mut self,
+        mailbox: &str,
+        letter: Letter,
+        marks: &Marks,
+    ) -> Result<Answer, StoreError> {
+        let internal_date = Some(1_000_000_000 + i64::from(letter));
+        let message = NewMessage { flags: named(marks), internal_date, delivery_id: None };
+        let mut message = self.store(mailbox)?.append(message)?;
+        message.write(&text(letter))?;
+        let located = message.commit()?;
+        let known = self.known(mailbox, located.uid_validity);
+        known.letters.insert(located.uid, letter);
+        Ok(Answer {
+            uid_validity: Some(located.uid_validity),
+            uid_next: None,
+            uids: vec![(letter, located.uid)],
+        })
+    }
+
+    fn copy(&mut self, from: &str, to: &str, letters: &[Letter]) -> Result<Answer, StoreError> {
+        let uids = self.uids(from, letters);
+        let (uid_validity, pairs) = self.store(from)?.copy(&uids, &self.store(to)?)?;
+        let old = self.known.get(from).map(|known| known.letters.clone()).unwrap_or_default();
+        let new: Vec<(Letter, Uid)> = pairs
+            .iter()
+            .map(|(original, copy)| (*old.get(original).expect("was copied"), *copy))
+            .collect();
+        let known = self.known(to, uid_validity);
+        known.letters.extend(new.iter().map(|(letter, uid)| (*uid, *letter)));
+        Ok(Answer { uid_validity: Some(uid_validity), uid_next: None, uids: new })
+    }
+
+    /// Shows all UIDs, but tells only of those that were not shown before.
+    fn look(&mut self, mailbox: &str) -> Result<Answer, StoreError> {
+        let store = self.store(mailbox)?;
+        let snapshot = store.sync()?;
+        let known = self.known(mailbox, snapshot.uid_validity);
+        let mut uids = Vec::new();
+        for entry in snapshot.messages.iter() {
+            if known.letters.contains_key(&entry.uid) {
+                continue;
+            }
+            let letter = match view::letter(&store, entry.uid) {
+                Ok(letter) => letter,
+                Err(view::Unfit::Store(StoreError::Gone(_))) => continue,
+                Err(view::Unfit::Store(error)) => return Err(error),
+                Err(view::Unfit::NoLetter(length)) => {
+                    panic!("{mailbox}, UID {}: its {length} octets are no letter", entry.uid)
+                }
+            };
+            uids.push((letter, entry.uid));
+        }
+        known.letters.extend(uids.iter().map(|(letter, uid)| (*uid, *letter)));
+        let (uid_validity, uid_next) = (Some(snapshot.uid_validity), Some(snapshot.uid_next));
+        Ok(Answer { uid_validity, uid_next, uids })
+    }
+
+    fn store(&self, mailbox: &str) -> Result<Store, StoreError> {
+        self.directory.mailbox(mailbox)
+    }
+
+    /// What is known of a mailbox of this UIDVALIDITY.
+    fn known(&mut self, mailbox: &str, uid_validity: u32) -> &mut Known {
+        let known = self.known.entry(mailbox.to_owned()).or_default();
+        if known.uid_validity != uid_validity {
+            *known = Known { uid_validity, letters: BTreeMap::new() };
+        }
+        known
+    }
+
+    /// The UIDs that letters have as far as the client was told.
+    fn uids(&self, mailbox: &str, letters: &[Letter]) -> Vec<Uid> {
+        let known = self.known.get(mailbox).into_iter().flat_map(|known| &known.letters);
+        known.filter(|(_, letter)| letters.contains(letter)).map(|(uid, _)| *uid).collect()
+    }
+}
+
+/// That it is done already is fine for who tries a second time.
+fn already(operation: &Operation, error: StoreError) -> Result<Answer, StoreError> {
+    match (operation, &error) {
+        (Operation::Create { .. } | Operation::Rename { .. }, StoreError::AlreadyExists(_))
+        | (Operation::Delete { .. } | Operation::Rename { .. }, StoreError::NoSuchMailbox(_)) => {
+            Ok(Answer::default())
+        }
+        _ => Err(error),
+    }
+}
+
+fn named(marks: &Marks) -> NamedFlags {
+    NamedFlags { system: marks.system, keywords: marks.keywords.clone() }
+}
+
+/// Makes the system call [`MARK`].
+fn mark() {
+    rustix::process::getpriority_process(None).expect("every process has one");
+}
+
+fn length(log: &Path) -> u64 {
+    fs::metadata(log).expect("the log is there").size()
+}

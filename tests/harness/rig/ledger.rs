@@ -1,0 +1,433 @@
+//! What was promised, and whether what is found keeps it.
+//!
+//! The ledger follows the driver's lines. When an operation begins, it widens what may be found to
+//! before, after, and what may lie between: single messages of a copy or an expunge, single
+//! mailboxes of a rename. An OK narrows it to after. A NO narrows nothing: done or not, but whole.
+//!
+//! Two things a power cut may take that a kill may not. Flags: STORE promises no sync, so any that
+//! a letter ever had may be back. And UIDs that were only seen, not told by APPENDUID or COPYUID:
+//! a message may come back under a new one, but never another message under the old.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mail_common::maildir::Directory;
+use mail_proto::mailbox::Uid;
+
+use super::operation::{Answer, Letter, Line, Marks, Operation, Said};
+use super::view::{Found, Shown, View};
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// The process died, or was told of an error.
+    Killed,
+    /// What the disk was not told to keep may be gone.
+    PowerCut,
+}
+
+/// Everything that was promised.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    harm: Harm,
+    mailboxes: BTreeMap<String, Promise>,
+    /// Names, and whether they may be subscribed and not.
+    subscribed: BTreeMap<String, BTreeSet<bool>>,
+    /// Which letter had a UID, by name and UIDVALIDITY of the mailbox; for ever.
+    shown: BTreeMap<(String, u32), BTreeMap<Uid, Letter>>,
+    underway: Option<Operation>,
+    /// What the lines themselves break.
+    broken: Vec<String>,
+}
+
+/// A mailbox.
+#[derive(Debug, Clone)]
+struct Promise {
+    existence: Sure,
+    uid_validity: Option<u32>,
+    uid_next: Uid,
+    letters: BTreeMap<Letter, Kept>,
+}
+
+/// A letter in a mailbox.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    presence: Sure,
+    /// So many copies at most: one for each attempt.
+    most: usize,
+    /// UIDs that it must have.
+    uids: BTreeSet<Uid>,
+    /// Flags, one of which it must have.
+    marks: BTreeSet<Marks>,
+}
+
+/// How sure it is that something is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum Sure {
+    /// It is.
+    Yes,
+    /// It may be.
+    #[default]
+    Perhaps,
+    /// It is there or in that mailbox, a mailbox there or under that name.
+    OrIn(String),
+}
+
+const INBOX: &str = "INBOX";
+
+impl Ledger {
+    /// Of a user who has what every user has.
+    #[must_use]
+    pub fn new(harm: Harm) -> Self {
+        let special = Directory::SPECIAL.iter().map(|(name, _)| *name);
+        let mailboxes = special.chain([INBOX]).map(|name| (name.to_owned(), Promise::new(Sure::Yes)));
+        Self {
+            harm,
+            mailboxes: mailboxes.collect(),
+            subscribed: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            underway: None,
+            broken: Vec::new(),
+        }
+    }
+
+    /// Takes down what the driver says.
+    ///
+    /// # Panics
+    /// If an operation ends that did not begin.
+    pub fn take(&mut self, line: &Line) {
+        match &line.said {
+            Said::Begins(operation) => {
+                self.begin(operation);
+                self.underway = Some(operation.clone());
+            }
+            Said::Done(answer) => {
+                let operation = self.underway.take().expect("it began");
+                self.finish(&operation, answer);
+            }
+            Said::Refused(_) => self.underway = None,
+        }
+    }
+
+    /// What of the promises is broken by what is found; empty if none is.
+    #[must_use]
+    pub fn violations(&self, view: &View) -> Vec<String> {
+        let mut broken = self.broken.clone();
+        broken.extend(view.troubles.iter().cloned());
+        for (name, promise) in &self.mailboxes {
+            let found = view.mailboxes.get(name);
+            broken.extend(existence(name, promise, view));
+            if let Some(found) = found {
+                broken.extend(self.mailbox(name, promise, found, view));
+            }
+        }
+        let unknown = view.mailboxes.keys().filter(|name| !self.mailboxes.contains_key(*name));
+        broken.extend(unknown.map(|name| format!("{name} is there, and nobody made it")));
+        for (name, may) in &self.subscribed {
+            if !may.contains(&view.subscribed.contains(name)) {
+                broken.push(format!("{name} is subscribed or not, against the promise {may:?}"));
+            }
+        }
+        broken
+    }
+
+    fn begin(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Deliver { mailbox, letter, identified } => {
+                let kept = self.letter(mailbox, *letter);
+                kept.most = if *identified { 1 } else { kept.most + 1 };
+                kept.marks.insert(Marks::default());
+            }
+            Operation::Foreign { mailbox, letter } => {
+                let kept = self.letter(mailbox, *letter);
+                kept.most += 1;
+                kept.marks.insert(Marks::default());
+            }
+            Operation::Append { mailbox, letter, marks } => {
+                let kept = self.letter(mailbox, *letter);
+                kept.most += 1;
+                kept.marks.insert(marks.clone());
+            }
+            Operation::Expunge { mailbox, letters } => {
+                for letter in letters {
+                    self.letter(mailbox, *letter).presence = Sure::Perhaps;
+                }
+            }
+            Operation::Copy { from, to, letters } => {
+                for letter in letters {
+                    let marks = self.letter(from, *letter).marks.clone();
+                    let kept = self.letter(to, *letter);
+                    kept.most += 1;
+                    kept.marks.extend(marks);
+                }
+            }
+            Operation::Mark { mailbox, letters, marks } => {
+                for letter in letters {
+                    self.letter(mailbox, *letter).marks.insert(marks.clone());
+                }
+            }
+            Operation::Claim { .. } | Operation::Look { .. } => {}
+            Operation::Create { mailbox } => self.may_make(mailbox),
+            Operation::Delete { mailbox } => self.named(mailbox).existence = Sure::Perhaps,
+            Operation::Rename { from, to } => self.begin_rename(from, to),
+            Operation::Subscribe { mailbox, subscribed } => {
+                let may = self.subscribed.entry(mailbox.clone());
+                may.or_insert_with(|| [false].into()).insert(*subscribed);
+            }
+        }
+    }
+
+    fn begin_rename(&mut self, from: &str, to: &str) {
+        for parent in parents(to) {
+            self.may_make(parent);
+        }
+        if from == INBOX {
+            self.may_make(to);
+            let letters = self.named(INBOX).letters.clone();
+            for (letter, mut kept) in letters {
+                self.letter(INBOX, letter).presence = Sure::OrIn(to.to_owned());
+                (kept.presence, kept.uids) = (Sure::Perhaps, BTreeSet::new());
+                self.named(to).letters.insert(letter, kept);
+            }
+            return;
+        }
+        for (name, target) in self.renamed(from, to) {
+            let promise = self.named(&name);
+            promise.existence = Sure::OrIn(target.clone());
+            let promise = Promise { existence: Sure::OrIn(name.clone()), ..promise.clone() };
+            self.mailboxes.insert(target.clone(), promise);
+            let shown: Vec<_> = self.shown.iter().filter(|((of, _), _)| *of == name).collect();
+            let shown: Vec<_> =
+                shown.into_iter().map(|((_, v), uids)| ((target.clone(), *v), uids.clone())).collect();
+            self.shown.extend(shown);
+        }
+    }
+
+    fn finish(&mut self, operation: &Operation, answer: &Answer) {
+        match operation {
+            Operation::Deliver { mailbox, letter, .. } | Operation::Foreign { mailbox, letter } => {
+                self.letter(mailbox, *letter).presence = Sure::Yes;
+            }
+            Operation::Append { mailbox, letter, .. } => {
+                self.tell(mailbox, answer, &[*letter]);
+            }
+            Operation::Copy { to, letters, .. } => self.tell(to, answer, letters),
+            Operation::Expunge { mailbox, letters } => {
+                self.named(mailbox).letters.retain(|letter, _| !letters.contains(letter));
+            }
+            Operation::Mark { mailbox, letters, marks } => {
+                if self.harm == Harm::Killed {
+                    for letter in letters {
+                        self.letter(mailbox, *letter).marks = [marks.clone()].into();
+                    }
+                }
+            }
+            Operation::Claim { .. } => {}
+            Operation::Look { mailbox } => self.look(mailbox, answer),
+            Operation::Create { mailbox } => self.make(mailbox),
+            Operation::Delete { mailbox } => {
+                self.mailboxes.remove(mailbox);
+            }
+            Operation::Rename { from, to } => self.finish_rename(from, to),
+            Operation::Subscribe { mailbox, subscribed } => {
+                self.subscribed.insert(mailbox.clone(), [*subscribed].into());
+            }
+        }
+    }
+
+    fn finish_rename(&mut self, from: &str, to: &str) {
+        if from == INBOX {
+            self.named(INBOX).letters.clear();
+            for kept in self.named(to).letters.values_mut() {
+                kept.presence = Sure::Yes;
+            }
+        }
+        for (name, target) in self.renamed(from, to) {
+            if name != INBOX {
+                self.mailboxes.remove(&name);
+            }
+            self.named(&target).existence = Sure::Yes;
+        }
+        self.make(to);
+    }
+
+    /// UIDs were told that are promised for ever, one for each letter.
+    fn tell(&mut self, mailbox: &str, answer: &Answer, letters: &[Letter]) {
+        self.show(mailbox, answer);
+        for letter in letters {
+            let Some((_, uid)) = answer.uids.iter().find(|(told, _)| told == letter) else {
+                self.broken.push(format!("{mailbox}: OK, but no UID for letter {letter}"));
+                continue;
+            };
+            let kept = self.letter(mailbox, *letter);
+            kept.presence = Sure::Yes;
+            kept.uids.insert(*uid);
+        }
+    }
+
+    fn look(&mut self, mailbox: &str, answer: &Answer) {
+        self.show(mailbox, answer);
+        if self.harm == Harm::Killed {
+            for (letter, uid) in &answer.uids {
+                self.letter(mailbox, *letter).uids.insert(*uid);
+            }
+        }
+        let next = answer.uid_next.unwrap_or_default();
+        let promise = self.named(mailbox);
+        let before = std::mem::replace(&mut promise.uid_next, next);
+        let sure: Vec<Letter> = promise
+            .letters
+            .iter()
+            .filter(|(_, kept)| kept.presence == Sure::Yes)
+            .map(|(letter, _)| *letter)
+            .collect();
+        if before > next {
+            self.broken.push(format!("{mailbox}: UIDNEXT fell from {before} to {next}"));
+        }
+        let of = (mailbox.to_owned(), answer.uid_validity.unwrap_or_default());
+        let shown: BTreeSet<Letter> =
+            self.shown.get(&of).into_iter().flatten().map(|(_, letter)| *letter).collect();
+        for letter in sure.iter().filter(|letter| !shown.contains(letter)) {
+            self.broken.push(format!("{mailbox}: letter {letter} is not shown"));
+        }
+    }
+
+    /// UIDs were seen: they belong to these letters for ever.
+    fn show(&mut self, mailbox: &str, answer: &Answer) {
+        let Some(uid_validity) = answer.uid_validity else { return };
+        let before = self.named(mailbox).uid_validity.replace(uid_validity);
+        if before.is_some_and(|before| before != uid_validity) {
+            self.broken.push(format!("{mailbox}: UIDVALIDITY {before:?} is now {uid_validity}"));
+        }
+        let shown = self.shown.entry((mailbox.to_owned(), uid_validity)).or_default();
+        for (letter, uid) in &answer.uids {
+            let before = shown.insert(*uid, *letter);
+            if before.is_some_and(|before| before != *letter) {
+                self.broken.push(format!("{mailbox}: UID {uid} was letter {before:?}, is {letter}"));
+            }
+        }
+    }
+
+    fn mailbox(&self, name: &str, promise: &Promise, found: &Shown, view: &View) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut tell = |what: String| broken.push(format!("{name}: {what}"));
+        if promise.uid_validity.is_some_and(|promised| promised != found.uid_validity) {
+            let (was, is) = (promise.uid_validity, found.uid_validity);
+            tell(format!("UIDVALIDITY was {was:?}, is {is}"));
+        }
+        if found.uid_next < promise.uid_next {
+            tell(format!("UIDNEXT was {}, is {}", promise.uid_next, found.uid_next));
+        }
+        let shown = self.shown.get(&(name.to_owned(), found.uid_validity));
+        for Found { uid, letter, .. } in &found.messages {
+            match shown.and_then(|shown| shown.get(uid)) {
+                Some(before) if before != letter => {
+                    tell(format!("UID {uid} was letter {before}, is letter {letter}"));
+                }
+                None if *uid < promise.uid_next => {
+                    let next = promise.uid_next;
+                    tell(format!("UID {uid} came below the UIDNEXT {next} that was shown"));
+                }
+                _ => {}
+            }
+            if *uid >= found.uid_next {
+                tell(format!("UID {uid} is not below UIDNEXT {}", found.uid_next));
+            }
+            if !promise.letters.contains_key(letter) {
+                tell(format!("letter {letter}, UID {uid}, was removed, or never sent"));
+            }
+        }
+        let last = shown.and_then(|shown| shown.last_key_value()).map_or(0, |(uid, _)| *uid);
+        if found.uid_next <= last {
+            tell(format!("UIDNEXT is {}, and UID {last} was shown", found.uid_next));
+        }
+        let mut copies: BTreeMap<Letter, Vec<&Found>> = BTreeMap::new();
+        for message in &found.messages {
+            copies.entry(message.letter).or_default().push(message);
+        }
+        for (letter, kept) in &promise.letters {
+            let copies = copies.get(letter).map(Vec::as_slice).unwrap_or_default();
+            let what = presence(*letter, kept, copies, view);
+            broken.extend(what.into_iter().map(|what| format!("{name}: letter {letter} {what}")));
+        }
+        broken
+    }
+
+    fn named(&mut self, mailbox: &str) -> &mut Promise {
+        let promise = self.mailboxes.entry(mailbox.to_owned());
+        promise.or_insert_with(|| Promise::new(Sure::Perhaps))
+    }
+
+    fn letter(&mut self, mailbox: &str, letter: Letter) -> &mut Kept {
+        self.named(mailbox).letters.entry(letter).or_default()
+    }
+
+    fn may_make(&mut self, mailbox: &str) {
+        for name in parents(mailbox).chain([mailbox]) {
+            self.named(name);
+        }
+    }
+
+    fn make(&mut self, mailbox: &str) {
+        for name in parents(mailbox).chain([mailbox]) {
+            self.named(name).existence = Sure::Yes;
+        }
+    }
+
+    /// Old and new names of a mailbox and those below it.
+    fn renamed(&self, from: &str, to: &str) -> Vec<(String, String)> {
+        let target = |name: &String| {
+            let rest = name.strip_prefix(from)?;
+            let below = rest.is_empty() || (rest.starts_with('/') && from != INBOX);
+            below.then(|| (name.clone(), format!("{to}{rest}")))
+        };
+        self.mailboxes.keys().filter_map(target).collect()
+    }
+}
+
+impl Promise {
+    fn new(existence: Sure) -> Self {
+        Self { existence, uid_validity: None, uid_next: 0, letters: BTreeMap::new() }
+    }
+}
+
+fn existence(name: &str, promise: &Promise, view: &View) -> Option<String> {
+    let is = view.mailboxes.contains_key(name);
+    match &promise.existence {
+        Sure::Yes if !is => Some(format!("{name} is gone")),
+        Sure::OrIn(other) if is == view.mailboxes.contains_key(other) => {
+            let what = if is { "both there" } else { "both gone" };
+            Some(format!("{name} and {other} are {what}"))
+        }
+        _ => None,
+    }
+}
+
+fn presence(letter: Letter, kept: &Kept, copies: &[&Found], view: &View) -> Vec<String> {
+    let mut broken = Vec::new();
+    let is_in = |other: &String| {
+        let mut other = view.mailboxes.get(other).into_iter().flat_map(|shown| &shown.messages);
+        other.any(|message| message.letter == letter)
+    };
+    match &kept.presence {
+        Sure::Yes if copies.is_empty() => broken.push("is gone".to_owned()),
+        Sure::OrIn(other) if copies.is_empty() && !is_in(other) => {
+            broken.push(format!("is gone, and is not in {other}"));
+        }
+        _ => {}
+    }
+    if copies.len() > kept.most {
+        broken.push(format!("is there {} times, sent {} times", copies.len(), kept.most));
+    }
+    for message in copies.iter().filter(|message| !kept.marks.contains(&message.marks)) {
+        broken.push(format!("has the flags {:?}, not one of {:?}", message.marks, kept.marks));
+    }
+    if kept.presence == Sure::Yes {
+        let missing = kept.uids.iter().filter(|uid| !copies.iter().any(|m| m.uid == **uid));
+        broken.extend(missing.map(|uid| format!("has not the UID {uid} that was told")));
+    }
+    broken
+}
+
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(at, _)| name.split_at(at).0)
+}

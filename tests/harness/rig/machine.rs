@@ -1,0 +1,196 @@
+//! A file system on a disk whose writes are logged, and a file system after a power cut.
+//!
+//! Each runs in a world of its own, made by `unshare`: what it mounts nobody else sees, and when
+//! its first process ends, however that happens, the kernel ends all others, unmounts everything
+//! and frees the loop devices. So there is nothing to clean up, and nothing that stays behind.
+//!
+//! The disk is a file, exported as another file by `qemu-storage-daemon` with its driver
+//! `blklogwrites`, below a loop device, for the kernel's own device-mapper may not be there. The
+//! loop device must not write directly: with `direct-io=on` the export was seen to damage ext4.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::driver::{Driver, Patience, print};
+use super::operation::Letter;
+use super::view::{Mailboxes, View};
+use crate::patience;
+
+/// The files of a machine, in a directory.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The disk.
+    pub image: PathBuf,
+    /// The log of what was written to it.
+    pub log: PathBuf,
+    /// The disk, as a file that logs.
+    exported: PathBuf,
+    /// Where it is mounted.
+    mounted: PathBuf,
+    boot_id: PathBuf,
+}
+
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+struct Running(Child);
+
+/// No history has so many letters.
+const FRESH: Letter = 4_000_000_000;
+
+/// The kernel's name for the time since the machine was started.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+impl Files {
+    /// Those of a directory.
+    #[must_use]
+    pub fn of(directory: &Path) -> Self {
+        let file = |name| directory.join(name);
+        Self {
+            image: file("image"),
+            log: file("log"),
+            exported: file("exported"),
+            mounted: file("mounted"),
+            boot_id: file("boot_id"),
+        }
+    }
+}
+
+/// A program in a world of its own.
+#[must_use]
+pub fn apart(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(WORLD).arg(program);
+    command
+}
+
+/// A program in a world of its own that was started just now.
+///
+/// # Panics
+/// If nobody knows when this machine was started.
+#[must_use]
+pub fn started_anew(program: &Path) -> Command {
+    let uptime = fs::read_to_string("/proc/uptime").expect("Linux tells");
+    let seconds = uptime.split('.').next().expect("there is a first part");
+    let mut command = Command::new("unshare");
+    command.args(WORLD).args(["--time", &format!("--boottime=-{seconds}")]).arg(program);
+    command
+}
+
+const WORLD: [&str; 6] =
+    ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/// Makes a file with an empty ext4.
+///
+/// # Panics
+/// If that does not work.
+pub fn format(image: &Path, mebibytes: u64) {
+    let file = fs::File::create(image).expect("the directory is writable");
+    file.set_len(mebibytes << 20).expect("the disk has room");
+    // All is written before the log begins, and nothing later on by the kernel.
+    let options = ["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+    run(Command::new("mkfs.ext4").args(options).arg(image), "Debian's package e2fsprogs");
+}
+
+/// In a world of its own: starts the disk, mounts it, and does there what standard input says.
+///
+/// # Panics
+/// If a part of that is missing.
+pub fn record(directory: &Path) {
+    let files = Files::of(directory);
+    for empty in [&files.log, &files.exported] {
+        fs::File::create(empty).expect("the directory is writable");
+    }
+    fs::create_dir(&files.mounted).expect("so it is");
+    let mut disk = Running::disk(&files);
+    // The file is there before it is the disk.
+    let length = |path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let whole = length(&files.image);
+    patience::until(|| (length(&files.exported) == whole).then_some(()))
+        .expect("qemu-storage-daemon exports the disk by FUSE");
+    mount(&files.exported, &files.mounted);
+    Driver::new(&files.mounted, Some(files.log.clone())).run(Patience::Once);
+    run(Command::new("umount").arg(&files.mounted), "who still uses it?");
+    disk.end();
+}
+
+/// In a world of its own: mounts the image, after a boot, and tells what is there. What is not the
+/// same a second time, or does not work any more, is a trouble.
+///
+/// # Panics
+/// If it cannot be mounted.
+pub fn examine(directory: &Path) {
+    let files = Files::of(directory);
+    fs::create_dir(&files.mounted).expect("the directory is writable");
+    fs::write(&files.boot_id, "11111111-2222-4333-8444-555555555555\n").expect("so it is");
+    let bind = ["--no-mtab", "--bind"];
+    let mut bind_boot_id = Command::new("mount");
+    run(bind_boot_id.args(bind).arg(&files.boot_id).arg(BOOT_ID), "mount in a world of its own");
+    mount(&files.image, &files.mounted);
+    let mailboxes = Mailboxes::below(&files.mounted);
+    let mut view = mailboxes.view();
+    let again = view_again(&files.mounted);
+    if again != view {
+        view.troubles.push(format!("another process sees something else: {again:?}"));
+    }
+    if let Err(error) = mailboxes.try_out(FRESH) {
+        view.troubles.push(format!("INBOX cannot be used: {error}"));
+    }
+    print(&view);
+}
+
+fn view_again(mail: &Path) -> View {
+    let this = std::env::current_exe().expect("a program has a path");
+    let output = Command::new(this).arg("view").arg(mail).stderr(Stdio::inherit()).output();
+    let output = output.expect("history can be started");
+    assert!(output.status.success(), "history view: {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("is a view")
+}
+
+fn mount(image: &Path, mounted: &Path) {
+    let options = ["--no-mtab", "-t", "ext4", "-o", "loop"];
+    run(Command::new("mount").args(options).arg(image).arg(mounted), "root, and loop devices");
+}
+
+fn run(command: &mut Command, needs: &str) {
+    let status = command.status();
+    let done = status.as_ref().is_ok_and(|status| status.success());
+    assert!(done, "{command:?}: {status:?}; it needs {needs}");
+}
+
+impl Running {
+    fn disk(files: &Files) -> Self {
+        let path = |path: &Path| path.display().to_string();
+        // What qemu keeps need not survive this machine.
+        let file = "cache.no-flush=on,driver=file";
+        let mut command = Command::new("qemu-storage-daemon");
+        command
+            .args(["--blockdev", &format!("{file},node-name=data,filename={}", path(&files.image))])
+            .args(["--blockdev", &format!("{file},node-name=log,filename={}", path(&files.log))])
+            .args(["--blockdev", "driver=blklogwrites,node-name=disk,file=data,log=log"])
+            .arg("--export")
+            .arg(format!(
+                "type=fuse,id=disk,node-name=disk,writable=on,mountpoint={}",
+                path(&files.exported)
+            ));
+        let child = command.stdin(Stdio::null()).spawn();
+        Self(child.expect("qemu-storage-daemon is in Debian's package qemu-utils"))
+    }
+
+    /// Lets it write its log to the end.
+    fn end(&mut self) {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::TERM).expect("it runs");
+        let status = self.0.wait().expect("it is our child");
+        assert!(status.success(), "qemu-storage-daemon: {status}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
