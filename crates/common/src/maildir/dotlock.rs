@@ -1,11 +1,12 @@
-//! The locks that Dovecot knows: for `dovecot-uidlist` a file `dovecot-uidlist.lock`, created with
-//! O_EXCL, that holds `pid:host`.
+//! The locks that Dovecot knows: for `dovecot-uidlist` a file `dovecot-uidlist.lock`, which never
+//! replaces another and holds `pid:host`.
 //!
 //! It is stale when its process is dead on this machine, when it is older than the machine's
 //! start (a power cut may leave it without its content, or its number to another process), or when
-//! nobody touched it for 120 s; whoever holds it longer touches it every 10 s. Removing a stale lock is a race between all who
-//! find it stale, in which the second one may remove the first one's new lock: among our own
-//! processes the kernel's lock on `posthorn.lock`, taken first, rules it out.
+//! nobody touched it for 120 s; whoever holds it longer touches it every 10 s. Removing a stale
+//! lock is a race between all who find it stale, in which the second one may remove the first one's
+//! new lock: among our own processes the kernel's lock on `posthorn.lock`, taken first, rules it
+//! out.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::disk::{Dir, Stat};
 use crate::time;
 
 use super::StoreError;
+use super::name::unique;
 
 const STALE: i64 = 120;
 const TOUCH: Duration = Duration::from_secs(10);
@@ -58,14 +60,18 @@ impl Dotlock {
     }
 
     fn try_take(dir: &Dir, name: &str) -> Result<Option<Self>, StoreError> {
-        let mut file = match dir.create_new(name) {
-            Ok(file) => file,
-            Err(error) if error.is_taken() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        if dir.stat(name).is_ok() {
+            return Ok(None);
+        }
+        // Never a lock without its holder: nobody could tell that it died.
+        let unnamed = format!("{name}.{}{}", unique(), Dir::TEMPORARY);
+        let mut file = dir.create_new(&unnamed)?;
         file.write(format!("{}:{}", std::process::id(), machine()).as_bytes())?;
-        let inode = dir.stat(name)?.inode;
-        file.keep();
+        let inode = dir.stat(&unnamed)?.inode;
+        match file.move_to(dir, name) {
+            Err(error) if error.is_taken() => return Ok(None),
+            other => other?,
+        }
         Ok(Some(Self { dir: dir.clone(), name: name.to_owned(), inode, touched: Instant::now() }))
     }
 }
