@@ -15,7 +15,8 @@ const HISTORY: &str = env!("CARGO_BIN_EXE_history");
 
 #[test]
 fn what_was_answered_survives_a_power_cut() {
-    let (letters, flushes) = (number("POSTHORN_TEST_LETTERS", 60), number("POSTHORN_TEST_CUTS", 300));
+    let (letters, flushes) =
+        (number("POSTHORN_TEST_LETTERS", 60), number("POSTHORN_TEST_CUTS", 300));
     let operations = histories::random(1, letters);
     let recording = Recording::make(Path::new(HISTORY), &operations, 96 + u64::from(letters) / 20);
     let outcome = recording.cut(flushes as usize);

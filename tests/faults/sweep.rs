@@ -1,1 +1,276 @@
-//! x
+//! Trouble at the n-th system call of an operation, for every n: the process is killed, or the
+//! call says EIO, ENOSPC or EINTR.
+//!
+//! The law: what was answered OK holds, what was not is done or not, letter by letter and whole.
+//! An error kills no process, is answered with NO or is got over, and afterwards the same process
+//! can do the same. After a kill the next process can.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mail_proto::mailbox::Flags;
+use mail_tests::rig::ledger::{Harm, Ledger};
+use mail_tests::rig::operation::{Letter, Line, Marks, Operation, Said};
+use mail_tests::rig::strace::{self, Run, Spot, Trouble};
+use mail_tests::rig::view::{Mailboxes, View};
+
+const HISTORY: &str = env!("CARGO_BIN_EXE_history");
+
+const TROUBLES: [Trouble; 4] = [Trouble::Kill, Trouble::Eio, Trouble::Enospc, Trouble::Eintr];
+
+/// No operation here has so many letters.
+const FRESH: Letter = 1_000_000;
+
+#[test]
+fn a_delivery() {
+    sweep(&letters_in("INBOX", 1..3), &["INBOX"], &deliver("INBOX", 10));
+}
+
+#[test]
+fn a_delivery_into_a_mailbox_that_nobody_looked_at() {
+    sweep(&[], &[], &deliver("INBOX", 10));
+}
+
+#[test]
+fn what_another_program_delivered() {
+    let mut before = letters_in("INBOX", 1..3);
+    let foreign = Operation::Foreign { mailbox: "INBOX".to_owned(), letter: 10 };
+    before.extend([foreign, deliver("INBOX", 11)]);
+    sweep(&before, &[], &look("INBOX"));
+}
+
+#[test]
+fn an_append_with_flags() {
+    sweep(&letters_in("INBOX", 1..3), &["INBOX"], &append("INBOX", 10, Flags::SEEN, &["Work"]));
+}
+
+#[test]
+fn an_append_after_a_delivery() {
+    let mut before = letters_in("Sent", 1..3);
+    before.push(deliver("Sent", 3));
+    sweep(&before, &[], &append("Sent", 10, 0, &[]));
+}
+
+#[test]
+fn an_expunge() {
+    let expunge = Operation::Expunge { mailbox: "INBOX".to_owned(), letters: vec![2, 3, 5] };
+    sweep(&letters_in("INBOX", 1..7), &["INBOX"], &expunge);
+}
+
+#[test]
+fn a_copy() {
+    let mut before = letters_in("INBOX", 1..4);
+    before.extend(letters_in("Archive", 4..6));
+    let (from, to) = ("INBOX".to_owned(), "Archive".to_owned());
+    sweep(&before, &["INBOX", "Archive"], &Operation::Copy { from, to, letters: vec![1, 2, 3] });
+}
+
+#[test]
+fn a_change_of_flags() {
+    let marks = marks(Flags::FLAGGED, &["later"]);
+    let mark = Operation::Mark { mailbox: "INBOX".to_owned(), letters: vec![1, 3], marks };
+    sweep(&letters_in("INBOX", 1..4), &["INBOX"], &mark);
+}
+
+#[test]
+fn a_claim_of_what_is_recent() {
+    let before: Vec<Operation> = (1..4).map(|letter| deliver("INBOX", letter)).collect();
+    sweep(&before, &["INBOX"], &Operation::Claim { mailbox: "INBOX".to_owned() });
+}
+
+#[test]
+fn a_uid_list_written_anew() {
+    let mut before: Vec<Operation> = (1..81).map(|letter| deliver("INBOX", letter)).collect();
+    let letters = (1..75).collect();
+    before.push(look("INBOX"));
+    before.push(Operation::Expunge { mailbox: "INBOX".to_owned(), letters });
+    sweep(&before, &[], &append("INBOX", 100, 0, &[]));
+}
+
+#[test]
+fn a_mailbox_made() {
+    sweep(&[], &[], &Operation::Create { mailbox: "Lists/Rust".to_owned() });
+}
+
+#[test]
+fn a_mailbox_deleted() {
+    let mailbox = "Lists".to_owned();
+    let mut before = vec![Operation::Create { mailbox: mailbox.clone() }];
+    before.extend(letters_in("Lists", 1..4));
+    sweep(&before, &["Lists"], &Operation::Delete { mailbox });
+}
+
+#[test]
+fn mailboxes_renamed() {
+    let mut before = vec![Operation::Create { mailbox: "Lists/Rust".to_owned() }];
+    before.extend(letters_in("Lists", 1..3));
+    before.extend(letters_in("Lists/Rust", 3..5));
+    let (from, to) = ("Lists".to_owned(), "Old/Lists".to_owned());
+    sweep(&before, &["Lists", "Lists/Rust"], &Operation::Rename { from, to });
+}
+
+#[test]
+fn the_letters_of_inbox_moved() {
+    let (from, to) = ("INBOX".to_owned(), "Old".to_owned());
+    sweep(&letters_in("INBOX", 1..4), &["INBOX"], &Operation::Rename { from, to });
+}
+
+#[test]
+fn a_subscription() {
+    let mailbox = "Lists".to_owned();
+    sweep(&[], &[], &Operation::Subscribe { mailbox, subscribed: true });
+}
+
+/// Sweeps one operation. Before it, other processes have done what is `before`, and its own
+/// process looks at the mailboxes that are `known`.
+fn sweep(before: &[Operation], known: &[&str], operation: &Operation) {
+    let directory = in_memory();
+    let home = directory.path().join("home");
+    std::fs::create_dir(&home).expect("the directory is writable");
+    let mut ledger = Ledger::new(Harm::Killed);
+    let made = strace::undisturbed(Path::new(HISTORY), &home, before);
+    assert!(made.status.success(), "{}", made.said);
+    take(&mut ledger, &made.lines);
+    let mut operations: Vec<Operation> = known.iter().map(|name| look(name)).collect();
+    let swept = operations.len();
+    operations.push(operation.clone());
+    age(&home.join("example.org/ann/subscriptions"));
+    let sweep = Sweep { directory: directory.path(), home, ledger, operations };
+    let first = sweep.copy("first");
+    let history = Path::new(HISTORY);
+    let spots = strace::spots(history, &first, &sweep.operations, swept, &TROUBLES);
+    assert!(!spots.is_empty(), "{operation:?} makes no system calls");
+    let mut broken = Vec::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for spot in &spots {
+        *counts.entry(format!("{:?}", spot.trouble)).or_default() += 1;
+        let found = sweep.trouble(spot);
+        let at = format!("{:?} at {} {}", spot.trouble, spot.call, spot.number);
+        broken.extend(found.into_iter().map(|what| format!("{at}: {what}")));
+    }
+    println!("figure: {operation:?}: {counts:?}, {} promises broken", broken.len());
+    assert!(broken.is_empty(), "{operation:?}\n{}", broken.join("\n"));
+}
+
+/// An operation being swept.
+struct Sweep<'directory> {
+    directory: &'directory Path,
+    home: PathBuf,
+    /// What was promised in the home.
+    ledger: Ledger,
+    /// The last of them is swept.
+    operations: Vec<Operation>,
+}
+
+impl Sweep<'_> {
+    /// A copy of the home; the one that had its name before is gone.
+    fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.directory.join(name);
+        let _ = std::fs::remove_dir_all(&copy);
+        let status = Command::new("cp").arg("-a").arg(&self.home).arg(&copy).status();
+        assert!(status.is_ok_and(|status| status.success()), "cp");
+        copy
+    }
+
+    /// What is broken after trouble at that spot.
+    fn trouble(&self, spot: &Spot) -> Vec<String> {
+        let home = self.copy("troubled");
+        let history = Path::new(HISTORY);
+        let run = strace::run(history, &home, &self.operations, spot);
+        let mut ledger = self.ledger.clone();
+        take(&mut ledger, &run.lines);
+        let mut broken = complaints(spot, &run);
+        broken.extend(found(&home, &ledger, "afterwards"));
+        if spot.trouble == Trouble::Kill {
+            broken.extend(self.next_process(&home, &mut ledger));
+        }
+        broken
+    }
+
+    /// What is broken when the next process does again what was not answered.
+    fn next_process(&self, home: &Path, ledger: &mut Ledger) -> Vec<String> {
+        let run = strace::undisturbed(Path::new(HISTORY), home, &self.operations);
+        take(ledger, &run.lines);
+        let mut broken = Vec::new();
+        match run.lines.last().map(|line| &line.said) {
+            Some(Said::Done(_)) => {}
+            other => broken.push(format!("the next process cannot do it: {other:?} {}", run.said)),
+        }
+        broken.extend(found(home, ledger, "when done again"));
+        broken
+    }
+}
+
+/// What is wrong with the process itself.
+fn complaints(spot: &Spot, run: &Run) -> Vec<String> {
+    let mut broken = Vec::new();
+    if !run.troubled {
+        broken.push("the trouble did not come: the run is not the one that was counted".to_owned());
+    }
+    if spot.trouble == Trouble::Kill {
+        return broken;
+    }
+    if !run.status.success() {
+        broken.push(format!("it died: {} {}", run.status, run.said));
+        return broken;
+    }
+    match run.lines.last().map(|line| &line.said) {
+        Some(Said::Done(_)) => {}
+        other => broken.push(format!("it cannot do it when the trouble is over: {other:?}")),
+    }
+    broken
+}
+
+/// What two sessions find, and whether the mailbox can be used.
+fn found(home: &Path, ledger: &Ledger, when: &str) -> Vec<String> {
+    let mailboxes = Mailboxes::below(home);
+    let view: View = mailboxes.view();
+    let mut broken = ledger.violations(&view);
+    if mailboxes.view() != view {
+        broken.push("a second look shows something else".to_owned());
+    }
+    if let Err(error) = mailboxes.try_out(FRESH) {
+        broken.push(format!("INBOX cannot be used: {error}"));
+    }
+    broken.into_iter().map(|what| format!("{when}: {what}")).collect()
+}
+
+/// How a file is written anew depends on whether it was written in this second.
+fn age(file: &Path) {
+    let file = std::fs::File::options().write(true).open(file).expect("every user has one");
+    file.set_modified(std::time::UNIX_EPOCH).expect("it is ours");
+}
+
+fn take(ledger: &mut Ledger, lines: &[Line]) {
+    for line in lines {
+        ledger.take(line);
+    }
+}
+
+/// A directory of which nothing must last.
+fn in_memory() -> tempfile::TempDir {
+    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    made.expect("the directory for temporary files is writable")
+}
+
+fn letters_in(mailbox: &str, letters: std::ops::Range<Letter>) -> Vec<Operation> {
+    letters.map(|letter| append(mailbox, letter, Flags::SEEN, &[])).collect()
+}
+
+fn append(mailbox: &str, letter: Letter, system: u8, keywords: &[&str]) -> Operation {
+    let marks = marks(system, keywords);
+    Operation::Append { mailbox: mailbox.to_owned(), letter, marks }
+}
+
+fn deliver(mailbox: &str, letter: Letter) -> Operation {
+    Operation::Deliver { mailbox: mailbox.to_owned(), letter, identified: true }
+}
+
+fn look(mailbox: &str) -> Operation {
+    Operation::Look { mailbox: mailbox.to_owned() }
+}
+
+fn marks(system: u8, keywords: &[&str]) -> Marks {
+    Marks { system, keywords: keywords.iter().map(|&keyword| keyword.to_owned()).collect() }
+}

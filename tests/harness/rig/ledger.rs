@@ -79,7 +79,8 @@ impl Ledger {
     #[must_use]
     pub fn new(harm: Harm) -> Self {
         let special = Directory::SPECIAL.iter().map(|(name, _)| *name);
-        let mailboxes = special.chain([INBOX]).map(|name| (name.to_owned(), Promise::new(Sure::Yes)));
+        let mailboxes =
+            special.chain([INBOX]).map(|name| (name.to_owned(), Promise::new(Sure::Yes)));
         Self {
             harm,
             mailboxes: mailboxes.collect(),
@@ -196,8 +197,10 @@ impl Ledger {
             let promise = Promise { existence: Sure::OrIn(name.clone()), ..promise.clone() };
             self.mailboxes.insert(target.clone(), promise);
             let shown: Vec<_> = self.shown.iter().filter(|((of, _), _)| *of == name).collect();
-            let shown: Vec<_> =
-                shown.into_iter().map(|((_, v), uids)| ((target.clone(), *v), uids.clone())).collect();
+            let shown: Vec<_> = shown
+                .into_iter()
+                .map(|((_, v), uids)| ((target.clone(), *v), uids.clone()))
+                .collect();
             self.shown.extend(shown);
         }
     }
@@ -302,7 +305,8 @@ impl Ledger {
         for (letter, uid) in &answer.uids {
             let before = shown.insert(*uid, *letter);
             if before.is_some_and(|before| before != *letter) {
-                self.broken.push(format!("{mailbox}: UID {uid} was letter {before:?}, is {letter}"));
+                self.broken
+                    .push(format!("{mailbox}: UID {uid} was letter {before:?}, is {letter}"));
             }
         }
     }

@@ -102,9 +102,7 @@ impl Recording {
                 scope.spawn(move || self.look_at_all(&waiting, outcome));
             }
             drop(waiting);
-            let found = || {
-                outcome.lock().unwrap_or_else(PoisonError::into_inner).violations.len()
-            };
+            let found = || outcome.lock().unwrap_or_else(PoisonError::into_inner).violations.len();
             self.put_together(flushes, |cut| found() < ENOUGH && cuts.send(cut).is_ok());
             drop(cuts);
         });

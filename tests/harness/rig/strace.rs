@@ -8,8 +8,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+
+use rustix::process::Signal;
 
 use super::driver::MARK;
 use super::operation::{Line, Operation};
@@ -43,8 +46,8 @@ pub struct Spot {
 pub struct Run {
     /// The driver's lines.
     pub lines: Vec<Line>,
-    /// Whether it ended well.
-    pub ended_well: bool,
+    /// How it ended; strace ends as the traced process does.
+    pub status: ExitStatus,
     /// Whether the trouble came.
     pub troubled: bool,
     /// What it said on its standard error.
@@ -54,25 +57,23 @@ pub struct Run {
 /// Calls on files, of which some are never made: a `?` stands before what not every machine has.
 const CALLS: &str = "?open,openat,read,pread64,?readv,write,pwrite64,?writev,lseek,?stat,?lstat,\
     fstat,newfstatat,statx,getdents64,fsync,fdatasync,sync_file_range,?rename,renameat,renameat2,\
-    ?link,linkat,?unlink,unlinkat,?mkdir,mkdirat,?rmdir,ftruncate,fallocate,utimensat,flock,fcntl,\
-    copy_file_range,sendfile,splice,fchmod,fchmodat,close";
+    ?link,linkat,?unlink,unlinkat,?mkdir,mkdirat,?rmdir,ftruncate,fallocate,utimensat,flock,\
+    copy_file_range,sendfile,splice,fchmod,fchmodat";
 
-/// What no file system says with that error.
+/// Of which calls file systems say so.
+const FILLS: &str = "open openat write pwrite64 writev fsync fdatasync rename renameat renameat2 \
+    link linkat mkdir mkdirat ftruncate fallocate utimensat copy_file_range sendfile splice";
+const WAITS: &str = "open openat read pread64 readv write pwrite64 writev fsync fdatasync flock \
+    ftruncate fallocate copy_file_range sendfile splice";
+const NEVER_FAILS: &str = "lseek flock";
+
 fn is_possible(trouble: Trouble, call: &str) -> bool {
+    let is_in = |calls: &str| calls.split(' ').any(|one| one == call);
     match trouble {
         Trouble::Kill => true,
-        // The kernel closes in any case.
-        Trouble::Eio => !["close", "flock", "fcntl", "lseek"].contains(&call),
-        Trouble::Enospc => [
-            "openat", "write", "pwrite64", "fsync", "fdatasync", "renameat", "renameat2", "linkat",
-            "mkdirat", "ftruncate", "fallocate", "utimensat", "copy_file_range",
-        ]
-        .contains(&call),
-        Trouble::Eintr => [
-            "openat", "read", "pread64", "write", "pwrite64", "fsync", "fdatasync", "flock",
-            "ftruncate", "fallocate", "copy_file_range",
-        ]
-        .contains(&call),
+        Trouble::Eio => !is_in(NEVER_FAILS),
+        Trouble::Enospc => is_in(FILLS),
+        Trouble::Eintr => is_in(WAITS),
     }
 }
 
@@ -91,13 +92,17 @@ pub fn spots(
     let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
     let mut strace = Command::new("strace");
     strace.arg("-o").arg(trace.path()).args(["-e", &format!("trace={CALLS},{MARK}")]);
-    let run = start(strace, history, mail, operations, None);
-    assert!(run.ended_well, "a run without trouble: {}", run.said);
+    strace.args(["-f", "-qq", "--seccomp-bpf"]).arg(history);
+    let run = start(strace, mail, operations, None);
+    assert!(run.status.success(), "a run without trouble: {}", run.said);
     let text = fs::read_to_string(trace.path()).expect("strace wrote it");
     let mut marks = 0;
     let mut before: BTreeMap<&str, usize> = BTreeMap::new();
     let mut within: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for call in text.lines().filter_map(|line| line.split_once('(')).map(|(call, _)| call) {
+    // `4711 fsync(3) = 0`
+    for line in text.lines() {
+        let Some((call, _)) = line.split_once('(') else { continue };
+        let call = call.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
         if call == MARK {
             marks += 1;
             continue;
@@ -108,7 +113,7 @@ pub fn spots(
             within.entry(call).or_default().push(*count);
         }
     }
-    assert_eq!(marks, operations.len() * 2, "marks in {text}");
+    assert_eq!(marks, operations.len() * 2, "marks around the operations");
     let mut spots = Vec::new();
     for trouble in troubles {
         for (call, numbers) in within.iter().filter(|(call, _)| is_possible(*trouble, call)) {
@@ -121,6 +126,15 @@ pub fn spots(
         }
     }
     spots
+}
+
+/// Runs `history` undisturbed.
+///
+/// # Panics
+/// If it does not run.
+#[must_use]
+pub fn undisturbed(history: &Path, mail: &Path, operations: &[Operation]) -> Run {
+    start(Command::new(history), mail, operations, None)
 }
 
 /// Runs `history` with trouble at one spot.
@@ -140,21 +154,20 @@ pub fn run(history: &Path, mail: &Path, operations: &[Operation], spot: &Spot) -
     let mut strace = Command::new("strace");
     strace.arg("-o").arg(trace.path()).args(["-e", &format!("trace={}", spot.call)]);
     strace.args(["-e", &inject]);
-    start(strace, history, mail, operations, Some(trace.path()))
+    if spot.trouble != Trouble::Kill {
+        // With it, a signal would be lost.
+        strace.arg("--seccomp-bpf");
+    }
+    strace.args(["-f", "-qq"]).arg(history);
+    start(strace, mail, operations, Some(trace.path()))
 }
 
-fn start(
-    mut strace: Command,
-    history: &Path,
-    mail: &Path,
-    operations: &[Operation],
-    trace: Option<&Path>,
-) -> Run {
-    let mut child = strace
-        .args(["-f", "-qq", "--seccomp-bpf"])
-        .arg(history)
-        .args(["run-again"])
+fn start(mut command: Command, mail: &Path, operations: &[Operation], trace: Option<&Path>) -> Run {
+    let mut child = command
+        .arg("run-again")
         .arg(mail)
+        // The loader would look for its libraries in many places.
+        .env_remove("LD_LIBRARY_PATH")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -173,9 +186,10 @@ fn start(
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     // The last line may be half a line of who was killed.
     let lines = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let troubled = trace.is_some_and(|trace| {
-        let text = fs::read_to_string(trace).expect("strace wrote it");
-        text.contains("(INJECTED)") || text.contains("killed by SIGKILL")
-    });
-    Run { lines, ended_well: output.status.success(), troubled, said }
+    let status = output.status;
+    let troubled = status.signal() == Some(Signal::KILL.as_raw())
+        || trace.is_some_and(|trace| {
+            fs::read_to_string(trace).expect("strace wrote it").contains("(INJECTED)")
+        });
+    Run { lines, status, troubled, said }
 }

@@ -169,12 +169,7 @@ pub fn letter(store: &Store, uid: Uid) -> Result<Letter, Unfit> {
 /// No letter has so many octets.
 const LONGEST: usize = 1 << 20;
 
-fn shown(
-    name: &str,
-    store: &Store,
-    snapshot: &Snapshot,
-    troubles: &mut Vec<String>,
-) -> Shown {
+fn shown(name: &str, store: &Store, snapshot: &Snapshot, troubles: &mut Vec<String>) -> Shown {
     let mut messages = Vec::new();
     for entry in snapshot.messages.iter() {
         match letter(store, entry.uid) {

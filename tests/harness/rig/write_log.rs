@@ -90,8 +90,6 @@ impl WriteLog {
 fn numbers(file: &File, at: u64) -> [u64; 4] {
     let mut octets = [0; 32];
     file.read_exact_at(&mut octets, at).expect("the log is as long as it says");
-    let number = |at: usize| {
-        u64::from_le_bytes(octets[at..at + 8].try_into().expect("are eight"))
-    };
+    let number = |at: usize| u64::from_le_bytes(octets[at..at + 8].try_into().expect("are eight"));
     [number(0), number(8), number(16), number(24)]
 }
