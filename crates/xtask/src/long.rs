@@ -14,6 +14,10 @@ use crate::step::{Failure, cargo, output, workspace};
 pub(crate) enum Name {
     /// kill -9 of each daemon in turn while 5,000 letters are under way
     Faults,
+    /// The power goes, again and again, in a history of 10,000 letters
+    Power,
+    /// Trouble at every system call of every operation
+    Sweep,
     /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags
     Bench,
 }
@@ -23,7 +27,11 @@ pub(crate) enum Name {
 pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
     let run = Run::now(name, parts);
     let figures = match name {
-        Name::Faults => faults()?,
+        Name::Faults => figures(test("faults").env("POSTHORN_TEST_LETTERS", "5000"))?,
+        Name::Power => figures(
+            test("power").env("POSTHORN_TEST_LETTERS", "10000").env("POSTHORN_TEST_CUTS", "3000"),
+        )?,
+        Name::Sweep => figures(&mut test("sweep"))?,
         Name::Bench => bench::compare(parts, &run.stamp())?,
     };
     println!("{figures}");
@@ -64,16 +72,15 @@ impl Run {
     }
 }
 
-fn faults() -> Result<String, Failure> {
-    let arguments = ["test", "--ignore-rust-version", "-p", "mail-tests", "--test", "faults"];
-    let mut test = cargo(&arguments);
-    test.args(["--", "--nocapture", "--test-threads=1"]).env("POSTHORN_TEST_LETTERS", "5000");
-    figures(&mut test)
+fn test(name: &str) -> Command {
+    let mut test = cargo(&["test", "--ignore-rust-version", "-p", "mail-tests", "--test", name]);
+    test.args(["--", "--nocapture", "--test-threads=1"]);
+    test
 }
 
 /// The lines of a test that begin with `figure: `, as a list.
 fn figures(test: &mut Command) -> Result<String, Failure> {
-    let text = output(test, "run it alone and look at the daemons' logs that it shows")?;
+    let text = output(test, "run it alone and look at what it shows")?;
     let figures = text.lines().filter_map(|line| line.strip_prefix("figure: "));
     let list: String = figures.map(|figure| format!("- {figure}\n")).collect();
     if list.is_empty() {

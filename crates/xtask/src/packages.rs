@@ -1,4 +1,4 @@
-//! Debian packages that the tests need: plain clients, none of which listens.
+//! Debian packages that the tests need: plain clients and tools, none of which listens.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::step::{Failure, run};
 
 /// The program and the package that has it.
-const CLIENTS: [(&str, &str); 8] = [
+const CLIENTS: [(&str, &str); 13] = [
     ("curl", "curl"),
     ("swaks", "swaks"),
     ("mbsync", "isync"),
@@ -17,6 +17,11 @@ const CLIENTS: [(&str, &str); 8] = [
     ("msmtp", "msmtp"),
     ("openssl", "openssl"),
     ("systemd-analyze", "systemd"),
+    ("strace", "strace"),
+    ("qemu-storage-daemon", "qemu-utils"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("unshare", "util-linux"),
+    ("mount", "mount"),
 ];
 
 /// What those need besides and do not depend on.

@@ -435,3 +435,89 @@ fn presence(letter: Letter, kept: &Kept, copies: &[&Found], view: &View) -> Vec<
 fn parents(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').map(|(at, _)| name.split_at(at).0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(ledger: &mut Ledger, said: Said) {
+        ledger.take(&Line { at: 0, said });
+    }
+
+    fn told(uids: &[(Letter, Uid)]) -> Said {
+        let uid_next = uids.iter().map(|(_, uid)| uid + 1).max();
+        Said::Done(Answer { uid_validity: Some(7), uid_next, uids: uids.to_vec() })
+    }
+
+    /// INBOX with these letters, and what every user has.
+    fn view(letters: &[(Letter, Uid)]) -> View {
+        let found = |&(letter, uid): &(Letter, Uid)| Found { uid, letter, marks: Marks::default() };
+        let messages: Vec<Found> = letters.iter().map(found).collect();
+        let inbox = Shown { uid_validity: 7, uid_next: 10, messages };
+        let special = Directory::SPECIAL.iter().map(|(name, _)| *name);
+        let mut mailboxes: BTreeMap<String, Shown> =
+            special.map(|name| (name.to_owned(), Shown::default())).collect();
+        mailboxes.values_mut().for_each(|shown| shown.uid_next = 1);
+        mailboxes.insert(INBOX.to_owned(), inbox);
+        View { mailboxes, ..View::default() }
+    }
+
+    /// Two letters were appended, a third is being delivered.
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new(Harm::PowerCut);
+        let mailbox = || INBOX.to_owned();
+        for letter in [1, 2] {
+            let marks = Marks::default();
+            says(
+                &mut ledger,
+                Said::Begins(Operation::Append { mailbox: mailbox(), letter, marks }),
+            );
+            says(&mut ledger, told(&[(letter, letter)]));
+        }
+        says(&mut ledger, Said::Begins(Operation::Look { mailbox: mailbox() }));
+        says(&mut ledger, told(&[(1, 1), (2, 2)]));
+        let delivery = Operation::Deliver { mailbox: mailbox(), letter: 3, identified: true };
+        says(&mut ledger, Said::Begins(delivery));
+        ledger
+    }
+
+    #[test]
+    fn what_was_not_answered_is_there_or_not() {
+        for letters in [&[(1, 1), (2, 2)][..], &[(1, 1), (2, 2), (3, 3)]] {
+            assert_eq!(ledger().violations(&view(letters)), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn broken_promises_are_named() {
+        for (letters, what) in [
+            (&[(1, 1)][..], "INBOX: letter 2 is gone"),
+            (&[(1, 1), (2, 3)], "INBOX: letter 2 has not the UID 2 that was told"),
+            (&[(2, 1), (1, 2)], "INBOX: UID 1 was letter 1, is letter 2"),
+            (&[(1, 1), (2, 2), (3, 3), (3, 4)], "INBOX: letter 3 is there 2 times, sent 1 times"),
+            (&[(1, 1), (2, 2), (4, 4)], "INBOX: letter 4, UID 4, was removed, or never sent"),
+        ] {
+            let broken = ledger().violations(&view(letters));
+            assert!(broken.iter().any(|broken| broken == what), "{what}: {broken:?}");
+        }
+        let mut anew = view(&[(1, 1), (2, 2)]);
+        anew.mailboxes.get_mut(INBOX).expect("is there").uid_validity = 8;
+        assert!(!ledger().violations(&anew).is_empty(), "another UIDVALIDITY");
+        anew.mailboxes.remove(INBOX);
+        assert!(!ledger().violations(&anew).is_empty(), "no INBOX");
+    }
+
+    #[test]
+    fn what_was_expunged_stays_so() {
+        let mut ledger = ledger();
+        says(&mut ledger, Said::Done(Answer::default()));
+        let expunge = Operation::Expunge { mailbox: INBOX.to_owned(), letters: vec![2] };
+        says(&mut ledger, Said::Begins(expunge));
+        for letters in [&[(1, 1), (3, 3)][..], &[(1, 1), (2, 2), (3, 3)]] {
+            assert_eq!(ledger.violations(&view(letters)), [""; 0]);
+        }
+        says(&mut ledger, Said::Done(Answer::default()));
+        assert_eq!(ledger.violations(&view(&[(1, 1), (3, 3)])), [""; 0]);
+        assert_eq!(ledger.violations(&view(&[(1, 1), (2, 2), (3, 3)])).len(), 1);
+    }
+}

@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -156,7 +156,7 @@ fn mount(image: &Path, mounted: &Path) {
 
 fn run(command: &mut Command, needs: &str) {
     let status = command.status();
-    let done = status.as_ref().is_ok_and(|status| status.success());
+    let done = status.as_ref().is_ok_and(ExitStatus::success);
     assert!(done, "{command:?}: {status:?}; it needs {needs}");
 }
 

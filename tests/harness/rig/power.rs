@@ -1,7 +1,7 @@
 //! The power goes: at every flush of a history, and somewhere between two flushes.
 //!
 //! The history is recorded once. Then the disk is put together as it was at each flush, and a
-//! second time with some of the sectors that were written after it, for a disk may write what it
+//! second time with some of the blocks that were written after it, for a disk may write what it
 //! was not told to keep, in any order. Each is mounted, so that ext4's journal is replayed, and
 //! looked at by a process that thinks that the machine was started anew.
 

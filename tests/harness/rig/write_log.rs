@@ -4,7 +4,7 @@
 //! entries, each a sector with first sector, number of sectors, flags and length of data, followed
 //! by the data; all numbers are little endian and of 64 bits, the superblock's last one of 32. What
 //! was written before a flush is on the disk when the flush is in the log; what came after the last
-//! flush may be there or not, sector by sector.
+//! flush may be there or not, block by block.
 
 use std::fs::File;
 use std::ops::Range;
@@ -32,8 +32,11 @@ pub struct Entry {
     pub end: u64,
 }
 
-/// What a disk writes whole or not at all.
+/// The log's unit.
 const SECTOR: u64 = 512;
+/// What a disk writes whole or not at all: with less, ext4 does not survive, for its superblock is
+/// two sectors with one checksum.
+const BLOCK: u64 = 4096;
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
@@ -70,17 +73,19 @@ impl WriteLog {
         flushes.filter(|(_, entry)| entry.flags & (FLUSH | FUA) != 0).map(|(at, _)| at).collect()
     }
 
-    /// Writes to the image of the disk what entries wrote, of that the sectors that are chosen.
+    /// Writes to the image of the disk what entries wrote, of that the blocks that are chosen.
     ///
     /// # Panics
     /// If there are not so many, or the image cannot be written.
     pub fn apply(&self, entries: Range<usize>, image: &File, mut chosen: impl FnMut() -> bool) {
         for entry in &self.entries[entries] {
-            for at in (0..entry.length).step_by(SECTOR as usize) {
+            for at in (0..entry.length).step_by(BLOCK as usize) {
                 if chosen() {
-                    let mut sector = [0; SECTOR as usize];
-                    self.file.read_exact_at(&mut sector, entry.from + at).expect("it was counted");
-                    image.write_all_at(&sector, entry.to + at).expect("the image is writable");
+                    let mut block = [0; BLOCK as usize];
+                    let length = BLOCK.min(entry.length - at) as usize;
+                    let block = &mut block[..length];
+                    self.file.read_exact_at(block, entry.from + at).expect("it was counted");
+                    image.write_all_at(block, entry.to + at).expect("the image is writable");
                 }
             }
         }
