@@ -51,7 +51,8 @@ pub(super) fn run(
 }
 
 fn empty(path: &Path) -> Result<Dir, Failure> {
-    let dir = Dir::open_or_create(path)?;
+    let dir = Dir::open_or_create(path)
+        .map_err(|error| Failure::Usage(format!("{error}. Name another directory with --to")))?;
     match dir.entries()?.next() {
         None => Ok(dir),
         Some(_) => Err(Failure::Usage(format!(

@@ -1,21 +1,27 @@
 //! `posthorn mailbox fsck`: what is wrong with mailboxes, and mending it.
 
-use mail_common::maildir::Finding;
+use mail_common::maildir::{Directory, Finding};
 
-use super::user::{Mailboxes, People};
+use super::user::People;
 use super::{Failure, Outcome, Whose, plural, show};
 
 pub(super) fn run(people: &People, whose: &Whose, dry_run: bool) -> Result<Outcome, Failure> {
     people.each(whose, |mailboxes, user| {
         let mut report = Report { user, dry_run, outcome: Outcome::Clean };
-        report.whole(mailboxes, &whose.mailboxes)?;
-        let stores = mailboxes.stores(&whose.mailboxes)?;
-        for (name, store) in &stores {
-            let findings = if dry_run { store.inspect()?.findings } else { store.mend()? };
+        let directory = &mailboxes.directory;
+        if whose.mailboxes.is_empty() {
+            report.whole(directory)?;
+        }
+        let names = mailboxes.names(&whose.mailboxes)?;
+        for name in &names {
+            let findings = match dry_run {
+                true => directory.inspect_mailbox(name)?.findings,
+                false => directory.mailbox(name)?.mend()?,
+            };
             findings.iter().for_each(|finding| report.tell(name, finding));
         }
         if report.outcome == Outcome::Clean {
-            show(format_args!("{user}: {}: nothing is wrong", plural(stores.len(), "mailbox")));
+            show(format_args!("{user}: {}: nothing is wrong", plural(names.len(), "mailbox")));
         }
         Ok(report.outcome)
     })
@@ -29,17 +35,11 @@ struct Report<'user> {
 }
 
 impl Report<'_> {
-    /// What is wrong with a user's directory; of mailboxes that are named, with those alone.
-    fn whole(&mut self, mailboxes: &Mailboxes<'_>, only: &[String]) -> Result<(), Failure> {
-        let directory = &mailboxes.directory;
-        let findings = match self.dry_run || !only.is_empty() {
-            true => directory.inspect()?,
-            false => directory.mend()?,
-        };
+    /// What is wrong with a user's directory.
+    fn whole(&mut self, directory: &Directory) -> Result<(), Failure> {
+        let findings = if self.dry_run { directory.inspect()? } else { directory.mend()? };
         for (mailbox, finding) in findings {
-            if only.is_empty() {
-                self.tell(mailbox.as_deref().unwrap_or("all mailboxes"), &finding);
-            }
+            self.tell(mailbox.as_deref().unwrap_or("all mailboxes"), &finding);
         }
         Ok(())
     }

@@ -219,7 +219,7 @@ fn complain(text: &dyn fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "posthorn mailbox: {text}");
 }
 
-/// What a mailbox's messages make, where there are many to go through.
+/// A count with what it counts.
 fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -148,20 +148,19 @@ pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 impl Mailboxes<'_> {
-    /// Those of these names, or all that can be selected.
+    /// These names, or those of all that can be selected.
+    pub(super) fn names(&self, names: &[String]) -> Result<Vec<String>, Failure> {
+        if !names.is_empty() {
+            return Ok(names.to_vec());
+        }
+        let folders = self.directory.folders()?.into_iter();
+        Ok(folders.filter(|folder| folder.selectable).map(|folder| folder.name).collect())
+    }
+
+    /// The mailboxes of these names, or all.
     pub(super) fn stores(&self, names: &[String]) -> Result<Vec<(String, Store)>, Failure> {
-        let all;
-        let names = match names {
-            [] => {
-                let folders = self.directory.folders()?.into_iter();
-                let folders = folders.filter(|folder| folder.selectable);
-                all = folders.map(|folder| folder.name).collect::<Vec<_>>();
-                &all
-            }
-            names => names,
-        };
-        let open = |name: &String| Ok((name.clone(), self.directory.mailbox(name)?));
-        names.iter().map(open).collect()
+        let names = self.names(names)?.into_iter();
+        names.map(|name| Ok((name.clone(), self.directory.mailbox(&name)?))).collect()
     }
 
     /// The levels of a mailbox's name, without the namespace's prefix.

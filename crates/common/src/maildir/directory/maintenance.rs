@@ -1,7 +1,8 @@
 //! What an admin asks of all mailboxes of a user together.
 
+use super::super::mailbox::Mailbox;
 use super::super::maintenance::remove;
-use super::super::{Finding, StoreError, leftovers, uid_validity};
+use super::super::{Finding, Inspection, Store, StoreError, leftovers, uid_validity};
 use super::tree::{Role, Tree};
 use super::{Directory, LOCK, Quota};
 
@@ -24,6 +25,16 @@ impl Directory {
         drop(lock);
         findings.extend((left > 0).then_some((None, Finding::Leftovers(left))));
         Ok(findings)
+    }
+
+    /// [`Store::inspect`](Store::inspect) of one mailbox, which is not opened for it.
+    pub fn inspect_mailbox(&self, name: &str) -> Result<Inspection, StoreError> {
+        let tree = self.tree()?;
+        let name = self.naming.canonical(name);
+        let directory = self.find(&tree, &name)?;
+        let directory = directory.ok_or_else(|| StoreError::NoSuchMailbox(name.clone()))?;
+        let places = self.roots.of(&directory, &self.naming);
+        Store::new(Mailbox::of(&name, &places, &self.roots.control)).inspect()
     }
 
     /// As [`inspect`](Self::inspect), and mends it.
