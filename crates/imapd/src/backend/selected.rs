@@ -16,7 +16,9 @@ use super::work::tell;
 #[derive(Debug)]
 pub(super) struct Selection {
     store: Store,
-    watch: Watch,
+    /// From the first look that may be followed by listening, until the session changes something:
+    /// the system's word on each of our own changes would cost as much as the change.
+    watch: Option<Watch>,
     messages: Messages,
     reading: Reading,
 }
@@ -29,8 +31,6 @@ impl Selection {
         read_only: bool,
     ) -> Result<(Self, Selected), StoreError> {
         let store = directory.mailbox(name)?;
-        // Before the first look, so that no change falls between the two.
-        let watch = store.watch();
         let recent_from = store.recent_from(!read_only)?;
         let snapshot = store.sync()?;
         // The client names messages of this mailbox, not of another that may get its name.
@@ -38,22 +38,31 @@ impl Selection {
         let selection = Self {
             messages: Messages::new(store.clone()),
             store,
-            watch,
+            watch: None,
             reading: Reading::default(),
         };
         Ok((selection, Selected { snapshot, recent_from, new_keywords: !read_only }))
     }
 
-    pub(super) fn watch(&mut self) -> &mut Watch {
-        &mut self.watch
+    /// What tells of changes since the last look.
+    pub(super) fn watch(&mut self) -> Option<&mut Watch> {
+        self.watch.as_mut()
     }
 
     /// Answers a question about this mailbox.
     pub(super) fn answer(&mut self, request: Request, directory: &Directory) -> Answer {
         match request {
-            Request::Sync => Answer::Synced(tell(self.store.sync())),
+            Request::Sync => Answer::Synced(tell(self.look())),
             Request::Fetch(fetch) => self.fetch(fetch),
             Request::Search(search) => self.search(search),
+            request => self.change(request, directory),
+        }
+    }
+
+    /// Answers what changes this mailbox.
+    fn change(&mut self, request: Request, directory: &Directory) -> Answer {
+        self.watch = None;
+        match request {
             Request::StoreFlags { uids, change } => {
                 Answer::Synced(tell(self.store.store_flags(&uids, &change)))
             }
@@ -63,6 +72,13 @@ impl Selection {
             Request::Expunge(uids) => Answer::Expunged(tell(self.expunge(uids.as_deref()))),
             request => unreachable!("{request:?} is not about the selected mailbox"),
         }
+    }
+
+    /// How the mailbox looks now. It is watched from before the look, so that no change falls
+    /// between the two: IDLE looks first and then listens.
+    fn look(&mut self) -> Result<Arc<Snapshot>, StoreError> {
+        self.watch.get_or_insert_with(|| self.store.watch());
+        self.store.sync()
     }
 
     fn fetch(&mut self, mut fetch: Box<Fetch>) -> Answer {

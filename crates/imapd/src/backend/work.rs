@@ -64,7 +64,7 @@ impl Work {
 
     /// What tells of changes in the selected mailbox.
     pub(super) fn watch(&mut self) -> Option<&mut Watch> {
-        self.selection.as_mut().map(Selection::watch)
+        self.selection.as_mut().and_then(Selection::watch)
     }
 
     fn directory(&mut self, user: &User, mail: &Mail) -> Result<Directory, StoreError> {
