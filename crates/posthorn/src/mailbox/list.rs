@@ -2,7 +2,7 @@
 
 use mail_common::maildir::{Store, StoreError};
 use mail_proto::address::Address;
-use mail_proto::mailbox::{Flags, Folder};
+use mail_proto::mailbox::{Flags, Folder, SpecialUse};
 use serde_json::json;
 
 use super::table::{Aligned, Table};
@@ -64,7 +64,7 @@ fn line(folder: &Folder, figures: Option<&Figures>) -> serde_json::Value {
         "messages": figures.map(|figures| figures.messages),
         "unseen": figures.map(|figures| figures.unseen),
         "octets": figures.map(|figures| figures.octets),
-        "special_use": folder.special_use.map(|special_use| special_use.attribute()),
+        "special_use": folder.special_use.map(SpecialUse::attribute),
         "subscribed": folder.subscribed,
     })
 }
@@ -82,7 +82,7 @@ fn table(rows: &[(Folder, Option<Figures>)]) -> Table {
             figure(|figures| figures.messages as u64),
             figure(|figures| figures.unseen as u64),
             figure(|figures| figures.octets),
-            folder.special_use.map_or("", |special_use| special_use.attribute()).to_owned(),
+            folder.special_use.map_or("", SpecialUse::attribute).to_owned(),
             if folder.subscribed { "yes" } else { "no" }.to_owned(),
         ]);
     }

@@ -52,15 +52,11 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let table: [(&[u8], Option<(&str, &str)>); 5] = [
-            (b"/usr/sbin/imapd\0", Some(("imapd", SITE_FILE))),
-            (b"imapd\0--config\0/a/b.toml\0", Some(("imapd", "/a/b.toml"))),
-            (b"pop3d\0--set\0x=y\0--config=/c\0", Some(("pop3d", "/c"))),
-            (b"/usr/sbin/dovecot\0--config\0/c\0", None),
-            (b"", None),
-        ];
-        for (line, expected) in table {
-            assert_eq!(command(line), expected.map(|(name, path)| (name, Path::new(path))));
-        }
+        let daemon = |name, config| Some((name, Path::new(config)));
+        assert_eq!(command(b"/usr/sbin/imapd\0"), daemon("imapd", SITE_FILE));
+        assert_eq!(command(b"imapd\0--config\0/a/b.toml\0"), daemon("imapd", "/a/b.toml"));
+        assert_eq!(command(b"pop3d\0--set\0x=y\0--config=/c\0"), daemon("pop3d", "/c"));
+        assert_eq!(command(b"/usr/sbin/dovecot\0--config\0/c\0"), None);
+        assert_eq!(command(b""), None);
     }
 }

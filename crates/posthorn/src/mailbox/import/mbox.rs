@@ -24,14 +24,14 @@ const STATUS: [(u8, u8); 5] = [
 
 pub(super) fn read(file: &File, pieces: &mut Pieces) -> Result<(), Failure> {
     let mut messages = Messages { lines: BufReader::new(file), next: None };
-    if !messages.begin().map_err(failed)? {
+    if !messages.begin().map_err(|error| failed(&error))? {
         return Err(Failure::Usage(
             "this is no mbox file: it does not begin with `From ` and a date. Name an export, a \
              Maildir or an mbox file"
                 .to_owned(),
         ));
     }
-    while let Some(read) = messages.read().map_err(failed)? {
+    while let Some(read) = messages.read().map_err(|error| failed(&error))? {
         match read {
             Read::Letter(letter) => {
                 if let Err(Refused) = pieces.send(Piece::Letter(letter)) {
@@ -44,7 +44,7 @@ pub(super) fn read(file: &File, pieces: &mut Pieces) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(error: io::Error) -> Failure {
+fn failed(error: &io::Error) -> Failure {
     Failure::Temporary(format!("the mbox file: {error}. Run this again when it can be read"))
 }
 
