@@ -4,8 +4,9 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
 use super::index::{Change, Fact, Lasting, Tail};
-use super::known::Looks;
-use super::quota::Tally;
+use super::known::{Files, Looks};
+use super::more_keywords::Lasts;
+use super::quota::Used;
 use super::scan::{Located, Place};
 use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
@@ -51,7 +52,8 @@ impl Held<'_> {
             lines.push(*uid, name::base(&newcomer.file.name));
         }
         let admitted = lines.save(&self.folders.control, Lasting::Yes).and_then(|lines| {
-            self.sync_places(newcomers.iter().map(|newcomer| newcomer.file.place))?;
+            let places = newcomers.iter().map(|newcomer| newcomer.file.place);
+            self.sync_places(&places.collect::<Vec<_>>())?;
             Ok(lines)
         });
         let lines = admitted.inspect_err(|_| self.known.files = Files::InDoubt)?;
@@ -64,21 +66,18 @@ impl Held<'_> {
             self.warn(&error, "cannot keep keywords of new messages");
         }
         self.record(changes, before);
-        let mut tally = Tally::of(self.mailbox);
-        for Newcomer { file, .. } in newcomers {
-            tally.came(tally.size(self.folders.at(file.place), &file.name));
+        if let Some(quota) = self.mailbox.quota() {
+            let files = newcomers.iter().map(|newcomer| &newcomer.file);
+            let used = |file: &Located| Used::by(self.folders.at(file.place), &file.name);
+            quota.add(Used::by_all(files.map(used)));
         }
-        tally.tell();
         Ok(uids)
     }
 
     /// Makes what was renamed, linked or unlinked in these directories last.
-    pub(super) fn sync_places(
-        &self,
-        places: impl Iterator<Item = Place> + Clone,
-    ) -> Result<(), StoreError> {
+    pub(super) fn sync_places(&self, places: &[Place]) -> Result<(), StoreError> {
         for place in [Place::New, Place::Cur] {
-            if places.clone().any(|used| used == place) {
+            if places.contains(&place) {
                 self.folders.at(place).sync()?;
             }
         }

@@ -18,7 +18,7 @@ use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::name;
-use super::quota::Tally;
+use super::quota::Used;
 use super::scan::Folders;
 use super::store::{Located, NewMessage};
 use super::watch;
@@ -99,9 +99,9 @@ impl Appending {
         });
         match put {
             Ok(()) => {
-                let mut tally = Tally::of(&mailbox);
-                tally.came(tally.size(&dir, &file.name));
-                tally.tell();
+                if let Some(quota) = mailbox.quota() {
+                    quota.add(Used::by(&dir, &file.name));
+                }
                 watch::tell(mailbox.path());
                 Ok(Delivery::Made)
             }

@@ -10,7 +10,7 @@ use super::index::Change;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
-use super::quota::Tally;
+use super::quota::{Quota, Used};
 use super::scan::{Located, Place};
 use super::{name, tail};
 
@@ -37,12 +37,15 @@ pub(super) fn expunge(
         file: Located::default(),
         places: Vec::new(),
         changes: Vec::new(),
-        tally: Tally::of(mailbox),
+        quota: mailbox.quota(),
+        used: Used::default(),
     };
     let uids = uids(&mut held, which);
     let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));
-    held.sync_places(removing.places.iter().copied())?;
-    removing.tally.tell();
+    if let Some(quota) = &removing.quota {
+        quota.add(removing.used.gone());
+    }
+    held.sync_places(&removing.places)?;
     if !removing.changes.is_empty() {
         held.record(removing.changes, before);
     }
@@ -58,7 +61,9 @@ struct Removing {
     /// Directories that files were removed from.
     places: Vec<Place>,
     changes: Vec<Change>,
-    tally: Tally,
+    quota: Option<Quota>,
+    /// What the removed took, where there is a quota.
+    used: Used,
 }
 
 impl Removing {
@@ -79,10 +84,10 @@ impl Removing {
                 return Ok(());
             }
             let dir = held.folders.at(self.file.place);
-            let size = self.tally.size(dir, &self.file.name);
+            let used = self.quota.as_ref().map(|_| Used::by(dir, &self.file.name));
             match dir.unlink(&self.file.name) {
                 Ok(()) => {
-                    self.tally.went(size);
+                    self.used = self.used.and(used.unwrap_or_default());
                     if !self.places.contains(&self.file.place) {
                         self.places.push(self.file.place);
                     }

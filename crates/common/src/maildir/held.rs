@@ -198,7 +198,7 @@ impl<'mailbox> Held<'mailbox> {
         let names = self.index().head.keywords.clone();
         let mut changes = more::names(self.more(validity)?, &names);
         changes.extend(letters.changes(&names, bits));
-        let bits = more.iter().fold(bits, |bits, (bit, _)| bits | 1 << bit);
+        let bits = more.iter().fold(bits, |bits, bit| bits | 1 << bit);
         if !changes.is_empty() {
             self.record(changes, before);
         }

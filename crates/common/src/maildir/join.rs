@@ -157,13 +157,15 @@ pub(super) fn changes<'facts>(
     changes
 }
 
-/// The same for files in `new` alone, and files there that are not known; `None` where messages
-/// are missing from it.
+/// What changed in `new`, and the files there that have no UID.
+pub(super) type InNew = (Vec<Change>, Vec<usize>);
+
+/// The same for files in `new` alone; `None` where messages are missing from it.
 pub(super) fn join_new(
     index: &Index,
     facts: impl Iterator<Item = (Uid, Fact)>,
     listing: &Listing,
-) -> Option<(Vec<Change>, Vec<usize>)> {
+) -> Option<InNew> {
     let mut changes = Vec::new();
     let mut is_known = vec![false; listing.len()];
     for (uid, fact) in facts {

@@ -19,7 +19,7 @@ use mail_proto::mailbox::Messages;
 
 use super::held::{Held, Lists};
 use super::index::{self, Change, Marks};
-use super::join::{self, Before, Joined, Numbered};
+use super::join::{self, Before, InNew, Joined, Numbered};
 use super::known::{Files, IndexFiles, Looks};
 use super::listing::Listing;
 use super::scan::Place;
@@ -187,10 +187,7 @@ impl Held<'_> {
 
     /// What changed in `new`, and the files there that have no UID; `None` where that cannot be
     /// told from `new` alone.
-    fn join_new(
-        &mut self,
-        listing: &Listing,
-    ) -> Result<Option<(Vec<Change>, Vec<usize>)>, StoreError> {
+    fn join_new(&mut self, listing: &Listing) -> Result<Option<InNew>, StoreError> {
         let mut in_new = Vec::with_capacity(self.index().head.in_new.len());
         for uid in self.index().head.in_new.clone() {
             in_new.extend(self.live(uid)?.map(|live| (uid, live.fact)));

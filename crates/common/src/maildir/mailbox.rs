@@ -20,6 +20,7 @@ use super::index::{Fact, FactsError};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
+use super::quota::Quota;
 use super::scan::{Folders, Located};
 
 /// A mailbox in this process.
@@ -97,6 +98,15 @@ impl Mailbox {
             error => error,
         };
         Folders::open(&self.places).map_err(missing)
+    }
+
+    /// The user's quota file, if there is one.
+    pub(super) fn quota(&self) -> Option<Quota> {
+        let quota = self.home().and_then(|home| Quota::open(&home));
+        quota.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for a quota file");
+            None
+        })
     }
 
     /// What is known of its cache.

@@ -52,7 +52,7 @@ pub use delivery_id::DeliveryId;
 pub use directory::{Directory, Owner};
 pub use inspect::{IndexState, Inspection};
 pub use maintenance::{Finding, Settled};
-pub use store::{Located, Message, NewMessage, Store};
+pub use store::{Located, Message, Moved, NewMessage, Store};
 pub use watch::{Watch, join};
 
 use std::io;

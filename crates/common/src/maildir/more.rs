@@ -49,13 +49,13 @@ impl Held<'_> {
     pub(super) fn add_more<'k>(
         &mut self,
         keywords: &[&'k str],
-    ) -> Result<(Vec<(usize, &'k str)>, Vec<&'k str>), StoreError> {
+    ) -> Result<(Vec<usize>, Vec<&'k str>), StoreError> {
         let control = self.folders.control.clone();
         let validity = self.index().head.uid_validity;
         let (mut added, mut left) = (Vec::new(), Vec::new());
         for keyword in keywords {
             match self.more(validity)?.add(&control, keyword)? {
-                Some(bit) => added.push((bit, *keyword)),
+                Some(bit) => added.push(bit),
                 None => left.push(*keyword),
             }
             self.wrote_more()?;
@@ -147,8 +147,8 @@ pub(super) fn with(more: &MoreKeywords, uid: Uid, flags: Flags) -> Flags {
 
 /// What the names of bits without letters are, besides those that are known.
 pub(super) fn names(more: &MoreKeywords, known: &[String]) -> Vec<Change> {
-    let named = (more_keywords::FIRST..64).filter_map(|bit| Some((bit, more.name(bit)?)));
-    let last = named.clone().last().map_or(0, |(bit, _)| bit + 1);
+    let last = (more_keywords::FIRST..64).rfind(|bit| more.name(*bit).is_some());
+    let last = last.map_or(0, |bit| bit + 1);
     let name = |bit: usize| match more.name(bit) {
         Some(name) => name.to_owned(),
         None => format!("unknown-{bit}"),

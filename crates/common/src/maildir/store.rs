@@ -48,6 +48,9 @@ pub struct Located {
     pub uid: Uid,
 }
 
+/// What was moved: the target's UIDVALIDITY, old and new UIDs, and how the source looks then.
+pub type Moved = (u32, Vec<(Uid, Uid)>, Arc<Snapshot>);
+
 /// A message open for reading: it can be read to its end even if it is removed meanwhile.
 #[derive(Debug)]
 pub struct Message {
@@ -163,6 +166,35 @@ impl Store {
         let copied = copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)?;
         self.summaries().copy_to(target.summaries(), &copied.1);
         Ok(copied)
+    }
+
+    /// Moves messages, durably: copies them and removes the originals. Returns the target's
+    /// UIDVALIDITY, old and new UIDs, and how this mailbox looks then.
+    ///
+    /// Killed in between, a message is in both mailboxes, never in none. On an error, what was not
+    /// moved is here alone, as far as that can be done.
+    pub fn move_to(&self, uids: &[Uid], target: &Self) -> Result<Moved, StoreError> {
+        let (uid_validity, pairs) = self.copy(uids, target)?;
+        let copied: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
+        match self.expunge(&copied) {
+            Ok(snapshot) => Ok((uid_validity, pairs, snapshot)),
+            Err(error) => {
+                self.take_back(&pairs, &target.clone().pinned(uid_validity));
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the copies of messages that are still here.
+    fn take_back(&self, pairs: &[(Uid, Uid)], target: &Self) {
+        let undone = self.sync().and_then(|here| {
+            let still = pairs.iter().filter(|(old, _)| here.position(*old).is_ok());
+            let copies: Vec<Uid> = still.map(|(_, new)| *new).collect();
+            target.expunge(&copies)
+        });
+        if let Err(error) = undone {
+            tracing::error!(%error, "messages that were to be moved are in both mailboxes");
+        }
     }
 
     /// Opens a message for reading.

@@ -122,17 +122,15 @@ impl Selection {
         moving: bool,
     ) -> Result<Copied, StoreError> {
         let target = directory.mailbox_for_mail(mailbox)?;
+        if moving {
+            let (uid_validity, uids, snapshot) = self.store.move_to(uids, &target)?;
+            return Ok(Copied { uid_validity, uids, snapshot });
+        }
         let before = self.store.sync()?;
-        let (uid_validity, pairs) = self.store.copy(uids, &target)?;
-        let snapshot = if moving {
-            // Killed before this, a message is in both mailboxes: never in none.
-            let copied: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
-            self.store.expunge(&copied)?
-        } else {
-            // The copies are made: that there are no news now does not change it.
-            self.store.sync().unwrap_or(before)
-        };
-        Ok(Copied { uid_validity, uids: pairs, snapshot })
+        let (uid_validity, uids) = self.store.copy(uids, &target)?;
+        // The copies are made: that there are no news now does not change it.
+        let snapshot = self.store.sync().unwrap_or(before);
+        Ok(Copied { uid_validity, uids, snapshot })
     }
 
     fn expunge(&self, uids: Option<&[Uid]>) -> Result<Arc<Snapshot>, StoreError> {

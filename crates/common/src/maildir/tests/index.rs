@@ -5,8 +5,10 @@ use std::thread;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 
+use super::super::index::{self, Index, Lasting};
 use super::super::{Finding, StoreError, more_keywords};
 use super::*;
+use crate::disk::Dir;
 
 fn add(system: u8) -> FlagChange {
     FlagChange { how: Change::Add, flags: NamedFlags { system, ..NamedFlags::default() } }
@@ -236,6 +238,34 @@ fn uids_that_were_shown_are_not_given_again_after_a_power_cut() {
     deliver(&ann.stranger(), "c");
     let stranger = ann.stranger();
     assert!(*uids(&stranger).last().unwrap() > 2, "{:?}", uids(&stranger));
+}
+
+/// A power cut takes the end of the log, of the UID list, and a message. What stays says how far
+/// UIDs may have been given.
+#[test]
+fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    deliver(&inbox, "b");
+    assert_eq!(uids(&inbox), [1, 2]);
+    let files = ["posthorn.index", "posthorn.log", "dovecot-uidlist"];
+    let lasting = files.map(|file| fs::read(ann.home().join(file)).unwrap());
+    deliver(&inbox, "c");
+    assert_eq!(uids(&inbox), [1, 2, 3]);
+    let lost = ann.names("new").pop().unwrap();
+    fs::remove_file(ann.home().join("new").join(lost)).unwrap();
+    drop(inbox);
+    for (file, bytes) in files.iter().zip(lasting) {
+        fs::write(ann.home().join(file), bytes).unwrap();
+    }
+    let dir = Dir::open(&ann.home()).unwrap();
+    let mut index = Index::open(&dir).unwrap().unwrap();
+    let reserved = index.head.reserved;
+    assert!(reserved > 3);
+    index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
+    deliver(&ann.stranger(), "d");
+    assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
 }
 
 #[test]

@@ -287,6 +287,18 @@ fn sizes_are_counted_where_names_do_not_say() {
 }
 
 #[test]
+fn a_quota_file_hears_of_what_comes_and_goes() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    ann.put("maildirsize", "1000S\n0 0\n");
+    append(&inbox, "abc", Flags::SEEN, &[]);
+    deliver(&inbox, "abcdef");
+    inbox.copy(&[1], &ann.open().mailbox("Sent").unwrap()).unwrap();
+    inbox.expunge(&uids(&inbox)).unwrap();
+    assert_eq!(ann.read("maildirsize"), "1000S\n0 0\n3 1\n6 1\n3 1\n-9 -2\n");
+}
+
+#[test]
 fn one_session_has_the_maildrop() {
     let ann = Ann::new();
     let inbox = ann.inbox();
