@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
 use super::scan::{Folders, Located};
-use super::{StoreError, more, uid_validity, uidlist, watch};
+use super::{StoreError, more, more_keywords, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
 #[derive(Debug)]
@@ -131,6 +131,9 @@ impl<'mailbox> Held<'mailbox> {
     /// One transaction of what was done since the files looked like `before`. Where the index
     /// cannot be written the mailbox is what it is nevertheless: others will list it.
     pub(super) fn record(&mut self, mut changes: Vec<Change>, before: Looks) {
+        if let Err(error) = self.keep_more(&changes) {
+            self.warn(&error, "cannot write keywords that have no letters");
+        }
         let marks = self.marks_after(before).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot look at a mailbox after a change");
             Marks::default()
@@ -183,25 +186,28 @@ impl<'mailbox> Held<'mailbox> {
         }
         let used = self.used_keywords();
         let mut letters = Keywords::read(&self.folders.control)?;
-        let (added, beyond) = letters.add_all(&unknown, used);
-        let validity = self.index().head.uid_validity;
-        if room == Room::ForAll && !self.more(validity)?.has_room(&beyond) {
-            return Ok((bits, beyond));
+        let (added, left) = letters.add_all(&unknown, used);
+        let mut more = self.more_keywords()?;
+        let (more_added, left): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|keyword| more.give(keyword).is_some());
+        let nothing = added.is_empty() && more_added.is_empty();
+        if nothing || (room == Room::ForAll && !left.is_empty()) {
+            return Ok((bits, left));
         }
         let before = Looks::at(&self.folders)?;
         if !added.is_empty() {
             letters.save(&self.folders.control)?;
-            self.wrote_files()?;
         }
-        let (more, left) = self.add_more(&beyond)?;
-        let bits = added.iter().fold(bits, |bits, letter| bits | 1 << letter);
-        let names = self.index().head.keywords.clone();
-        let mut changes = more::names(self.more(validity)?, &names);
-        changes.extend(letters.changes(&names, bits));
-        let bits = more.iter().fold(bits, |bits, bit| bits | 1 << bit);
-        if !changes.is_empty() {
-            self.record(changes, before);
+        if !more_added.is_empty() {
+            more.save(&self.folders.control)?;
         }
+        self.wrote_files()?;
+        let more_added = more_added.iter().filter_map(|keyword| more.bit(keyword));
+        let bits = added.into_iter().chain(more_added).fold(bits, |bits, bit| bits | 1 << bit);
+        let known = &self.index().head.keywords;
+        let mut changes = letters.changes(known, bits);
+        changes.extend(more::names(&more, &more::named(known, &changes)));
+        self.record(changes, before);
         Ok((bits, left))
     }
 
@@ -238,7 +244,9 @@ impl<'mailbox> Held<'mailbox> {
     pub(super) fn wrote_files(&mut self) -> Result<(), StoreError> {
         let list = uidlist::stat(&self.folders.control)?;
         let keywords = keywords::stat(&self.folders.control)?;
-        self.written = Some((list, keywords));
+        let more_keywords = more_keywords::stat(&self.folders.control)?;
+        let marks = &mut self.index().head.marks;
+        (marks.list, marks.keywords, marks.more_keywords) = (list, keywords, more_keywords);
         Ok(())
     }
 

@@ -80,6 +80,9 @@ impl Held<'_> {
             list: seen.list.as_ref(),
         };
         let joined = join::join(&seen.listing, &before);
+        if self.take_over(&seen, &joined)? == Lists::Changed {
+            return Ok(Lists::Changed);
+        }
         let changes = self.changes(&seen, &joined)?;
         self.known.listed = Some(Instant::now());
         Settling::new(seen, joined, changes).settle(self)

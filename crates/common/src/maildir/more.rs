@@ -1,164 +1,144 @@
-//! The keywords that have no letter, as a mailbox under lock keeps them.
+//! How the keywords that have no letters stay the same in the index and in their file: what we
+//! change is written to both, the file first; what others changed in the file is read.
+
+use std::collections::HashSet;
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use super::StoreError;
 use super::held::Held;
-use super::index::{Change, Tail};
-use super::more_keywords::{self, Lasts, MoreKeywords};
-use super::tail;
-use crate::disk::{Dir, Stat};
-
-/// What is known of the file.
-#[derive(Debug)]
-pub(super) struct More {
-    stat: Option<Stat>,
-    keywords: MoreKeywords,
-}
-
-/// What tells one state of the file from another; `None`: there is none.
-pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(more_keywords::FILE) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
+use super::index::{Change, Index, Marks};
+use super::more_keywords::{self, END, FIRST, Lasts, MoreKeywords};
+use super::{StoreError, tail};
 
 impl Held<'_> {
-    /// The keywords that have no letter, as the file has them; none, where there is no file for
-    /// this UIDVALIDITY.
-    pub(super) fn more(&mut self, uid_validity: u32) -> Result<&mut MoreKeywords, StoreError> {
-        let control = &self.folders.control;
-        let now = stat(control)?;
-        let known = self.known.more.take();
-        let same = |more: &More| more.stat == now && more.keywords.uid_validity == uid_validity;
-        let more = match known.filter(same) {
-            Some(known) => known,
-            None => {
-                let read = MoreKeywords::read(control, uid_validity)?;
-                let keywords = read.unwrap_or_else(|| MoreKeywords::new(uid_validity));
-                More { stat: now, keywords }
-            }
-        };
-        Ok(&mut self.known.more.insert(more).keywords)
+    /// The file; where it is lost, what the index has of it.
+    pub(super) fn more_keywords(&mut self) -> Result<MoreKeywords, StoreError> {
+        let uid_validity = self.index().head.uid_validity;
+        let read = MoreKeywords::read(&self.folders.control, uid_validity)?;
+        Ok(read.unwrap_or_else(|| in_memory(self.index())))
     }
 
-    /// Gives keywords bits that have no letter. Returns the bits, and the keywords for which there
-    /// is no room.
-    pub(super) fn add_more<'k>(
-        &mut self,
-        keywords: &[&'k str],
-    ) -> Result<(Vec<usize>, Vec<&'k str>), StoreError> {
-        let control = self.folders.control.clone();
-        let validity = self.index().head.uid_validity;
-        let (mut added, mut left) = (Vec::new(), Vec::new());
-        for keyword in keywords {
-            match self.more(validity)?.add(&control, keyword)? {
-                Some(bit) => added.push(bit),
-                None => left.push(*keyword),
+    /// Writes down which messages have keywords without letters, as far as these changes say so.
+    pub(super) fn keep_more(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut changed = Vec::new();
+        let mut lasts = Lasts::Soon;
+        for change in changes {
+            let (uid, flags) = match change {
+                Change::Flagged { uid, flags, .. } => (*uid, *flags),
+                Change::Added { uid, flags, .. } if flags.keywords & !tail::LETTERS != 0 => {
+                    lasts = Lasts::Now;
+                    (*uid, *flags)
+                }
+                _ => continue,
+            };
+            let index = self.index();
+            let known = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
+            let old = known.map_or(0, |known| known.flags.keywords);
+            if (old ^ flags.keywords) & !tail::LETTERS != 0 {
+                changed.push((uid, flags.keywords));
             }
-            self.wrote_more()?;
         }
-        Ok((added, left))
-    }
-
-    /// Writes down which of the changed messages have which keywords without letters.
-    pub(super) fn keep_more(&mut self, changes: &[Change], lasts: Lasts) -> Result<(), StoreError> {
-        let messages = self.index().messages.clone();
-        let had = |uid: Uid| {
-            let entry = messages.position(uid).ok().and_then(|at| messages.get(at));
-            entry.map_or(0, |entry| entry.flags.keywords & !tail::LETTERS)
-        };
-        let changed = changes.iter().filter_map(|change| match change {
-            Change::Added { uid, flags, .. } | Change::Flagged { uid, flags, .. } => {
-                let bits = flags.keywords & !tail::LETTERS;
-                (bits != had(*uid)).then_some((*uid, bits))
-            }
-            _ => None,
-        });
-        let changed: Vec<(Uid, u64)> = changed.collect();
         if changed.is_empty() {
             return Ok(());
         }
+        let mut more = self.more_keywords()?;
         let control = self.folders.control.clone();
-        let validity = self.index().head.uid_validity;
-        self.more(validity)?.set(&control, &changed, lasts)?;
-        self.wrote_more()
+        more.set(&control, &changed, lasts)?;
+        let messages = &self.index().messages;
+        more.keep_only(&control, |uid| {
+            messages.position(uid).is_ok() || changed.iter().any(|(changed, _)| *changed == uid)
+        })?;
+        self.index().head.marks.more_keywords = more_keywords::stat(&control)?;
+        Ok(())
     }
 
-    /// What the file says that the index does not know; `changes` are those that are known to come.
-    pub(super) fn changed_more(&mut self, changes: &mut Vec<Change>) -> Result<(), StoreError> {
-        let validity = self.index().head.uid_validity;
-        self.more(validity)?;
-        let Some(more) = &self.known.more else { return Ok(()) };
-        let more = more.keywords.clone();
-        let mut named = names(&more, &self.index().head.keywords);
-        let mut met = Vec::new();
+    /// Reads the file if others wrote it, and corrects what else changed by it. `now` is how the
+    /// files look, `letters` what changed of their names.
+    pub(super) fn follow_more(
+        &mut self,
+        now: &mut Marks,
+        letters: &[Change],
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let head = &self.index().head;
+        let uid_validity = head.uid_validity;
+        if head.marks.more_keywords == now.more_keywords {
+            return Ok(());
+        }
+        let control = self.folders.control.clone();
+        let Some(more) = MoreKeywords::read(&control, uid_validity)? else {
+            let mut more = in_memory(self.index());
+            if !more.is_empty() {
+                more.save(&control)?;
+            }
+            now.more_keywords = more_keywords::stat(&control)?;
+            return Ok(());
+        };
+        changes.extend(names(&more, &named(&self.index().head.keywords, letters)));
+        let mut told = HashSet::new();
         for change in changes.iter_mut() {
-            if let Change::Added { uid, flags, .. } | Change::Flagged { uid, flags, .. } = change {
-                *flags = with(&more, *uid, *flags);
-                met.push(*uid);
+            if let Change::Flagged { uid, flags, .. } | Change::Added { uid, flags, .. } = change {
+                *flags = corrected(&more, *uid, *flags);
+                told.insert(*uid);
             }
         }
-        met.sort_unstable();
-        let others = self.index().messages.clone();
-        for entry in others.iter().filter(|entry| met.binary_search(&entry.uid).is_err()) {
-            let flags = with(&more, entry.uid, entry.flags);
-            if flags != entry.flags
-                && let Some(live) = self.live(entry.uid)?
-            {
-                let tail: Tail = live.tail;
-                changes.push(Change::Flagged { uid: entry.uid, flags, tail });
+        let wrong = self.index().messages.iter().filter(|entry| !told.contains(&entry.uid));
+        let wrong =
+            wrong.map(|entry| (entry.uid, entry.flags, corrected(&more, entry.uid, entry.flags)));
+        let wrong: Vec<_> = wrong.filter(|(_, old, new)| old != new).collect();
+        for (uid, _, flags) in wrong {
+            if let Some(live) = self.live(uid)? {
+                changes.push(Change::Flagged { uid, flags, tail: live.tail });
             }
-        }
-        named.append(changes);
-        *changes = named;
-        Ok(())
-    }
-
-    /// Forgets messages that are gone.
-    pub(super) fn tidy_more(&mut self) -> Result<(), StoreError> {
-        let control = self.folders.control.clone();
-        let messages = self.index().messages.clone();
-        let validity = self.index().head.uid_validity;
-        let more = self.more(validity)?;
-        if more.messages().next().is_some() {
-            more.keep_only(&control, |uid| messages.position(uid).is_ok())?;
-            self.wrote_more()?;
-        }
-        Ok(())
-    }
-
-    /// The file is as we wrote it.
-    pub(super) fn wrote_more(&mut self) -> Result<(), StoreError> {
-        let now = stat(&self.folders.control)?;
-        if let Some(more) = &mut self.known.more {
-            more.stat = now;
         }
         Ok(())
     }
 }
 
-/// The flags of a message, with its keywords that have no letter.
-pub(super) fn with(more: &MoreKeywords, uid: Uid, flags: Flags) -> Flags {
-    Flags { keywords: flags.keywords & tail::LETTERS | more.of(uid), ..flags }
+/// What an index that may have lost the file has of it.
+pub(super) fn in_memory(index: &Index) -> MoreKeywords {
+    let mut more = MoreKeywords::new(index.head.uid_validity);
+    for (bit, name) in index.head.keywords.iter().enumerate().skip(FIRST) {
+        more.call(bit, name);
+    }
+    for entry in index.messages.iter() {
+        more.put(entry.uid, entry.flags.keywords);
+    }
+    more
 }
 
-/// What the names of bits without letters are, besides those that are known.
+/// The names of bits after changes.
+pub(super) fn named(known: &[String], changes: &[Change]) -> Vec<String> {
+    let mut names = known.to_vec();
+    for change in changes {
+        let Change::Keyword(bit, name) = change else { continue };
+        let bit = usize::from(*bit);
+        names.resize(names.len().max(bit + 1), String::new());
+        if let Some(place) = names.get_mut(bit) {
+            name.clone_into(place);
+        }
+    }
+    names
+}
+
+/// The names of bits that have other ones now, or none yet.
 pub(super) fn names(more: &MoreKeywords, known: &[String]) -> Vec<Change> {
-    let last = (more_keywords::FIRST..64).rfind(|bit| more.name(*bit).is_some());
-    let last = last.map_or(0, |bit| bit + 1);
-    let name = |bit: usize| match more.name(bit) {
-        Some(name) => name.to_owned(),
-        None => format!("unknown-{bit}"),
+    let last = (FIRST..END).rev().find(|bit| more.name(*bit).is_some());
+    let Some(last) = last else { return Vec::new() };
+    let change = |bit: usize| {
+        let known = known.get(bit).filter(|name| !name.is_empty());
+        let name = match (more.name(bit), known) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(_)) => return None,
+            // Bits are named without gaps.
+            (None, None) => format!("unknown-{bit}"),
+        };
+        (known != Some(&name)).then(|| Change::Keyword(u8::try_from(bit).unwrap_or_default(), name))
     };
-    let is_known = |bit: &usize| match (more.name(*bit), known.get(*bit)) {
-        (Some(name), Some(known)) => name == known,
-        (None, Some(_)) => true,
-        (_, None) => false,
-    };
-    let first = known.len().min(more_keywords::FIRST);
-    let bits = (first..last).filter(|bit| !is_known(bit));
-    bits.filter_map(|bit| Some(Change::Keyword(u8::try_from(bit).ok()?, name(bit)))).collect()
+    (0..=last).filter_map(change).collect()
+}
+
+/// The flags of a message, with the keywords that the file says.
+fn corrected(more: &MoreKeywords, uid: Uid, flags: Flags) -> Flags {
+    Flags { keywords: flags.keywords & tail::LETTERS | more.of(uid), ..flags }
 }

@@ -8,12 +8,13 @@
 //! Text, in lines:
 //!
 //! ```text
-//! 1 V1795375039
+//! 1 V1795375039 M116
 //! K 26 $Forwarded
 //! M 17 26,30
 //! ```
 //!
-//! The first line has the file's version and the UIDVALIDITY that the UIDs are of. `K` names a bit,
+//! The first line has the file's version, the UIDVALIDITY that the UIDs are of, and, if clients saw
+//! modseqs of another server, a modseq that none of those is above. `K` names a bit,
 //! `M` says all that a message has (nothing after the UID: none); of several that speak of the same
 //! the last one counts. Changes are appended; when more than half of the lines count no more, the
 //! file is written anew. A last line without an end was being written when the power went, and
@@ -24,11 +25,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::mem;
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, Stat};
 
 use super::StoreError;
 use super::keywords::is_keyword;
@@ -38,20 +38,24 @@ pub(super) const FILE: &str = "posthorn.keywords";
 /// The first bit; those below have letters.
 pub(super) const FIRST: usize = 26;
 /// One more than the last bit.
-const END: usize = 64;
+pub(super) const END: usize = 64;
 /// A larger file is not one of ours: ten million messages fit.
 const LIMIT: u64 = 1 << 29;
 /// Fewer lines are not worth writing anew.
 const FEW_LINES: usize = 64;
 
 /// What the file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct MoreKeywords {
     /// The messages are of this one.
     pub(super) uid_validity: u32,
+    /// Clients of the server before us saw none above this.
+    pub(super) modseq: u64,
     names: [Option<String>; END - FIRST],
     /// The bits of the messages that have any.
     messages: BTreeMap<Uid, u64>,
+    /// Bits that were just given: messages get them in a moment.
+    given: u64,
     /// In the file, the first one not counted.
     lines: usize,
     form: Form,
@@ -64,6 +68,15 @@ enum Form {
     Current,
     /// It is not there yet, or ends within a line: it must be written anew.
     Outdated,
+}
+
+/// What tells one state of the file from another; `None`: there is none.
+pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
+    match dir.stat(FILE) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// When a change must be on the disk.
@@ -80,8 +93,10 @@ impl MoreKeywords {
     pub(super) fn new(uid_validity: u32) -> Self {
         Self {
             uid_validity,
+            modseq: 0,
             names: [const { None }; END - FIRST],
             messages: BTreeMap::new(),
+            given: 0,
             lines: 0,
             form: Form::Outdated,
         }
@@ -115,7 +130,9 @@ impl MoreKeywords {
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
         let mut lines = bytes.get(..whole)?.split(|b| *b == b'\n');
         let first = std::str::from_utf8(lines.next()?).ok()?;
-        let mut read = Self::new(first.strip_prefix("1 V")?.parse().ok()?);
+        let (uid_validity, modseq) = first.split_once(" M").unwrap_or((first, "0"));
+        let mut read = Self::new(uid_validity.strip_prefix("1 V")?.parse().ok()?);
+        read.modseq = modseq.parse().ok()?;
         if whole == bytes.len() {
             read.form = Form::Current;
         }
@@ -147,33 +164,46 @@ impl MoreKeywords {
         self.messages.get(&uid).copied().unwrap_or_default()
     }
 
-    /// The messages that have any, in order, with their bits.
-    pub(super) fn messages(&self) -> impl Iterator<Item = (Uid, u64)> {
-        self.messages.iter().map(|(uid, bits)| (*uid, *bits))
+    /// Gives a keyword a bit that no other one has; if all are taken, that of one which no message
+    /// has. `None`: there is no room, or it cannot be a keyword. To last, it needs a
+    /// [`save`](Self::save), before any message gets it.
+    pub(super) fn give(&mut self, keyword: &str) -> Option<usize> {
+        if let Some(known) = self.bit(keyword) {
+            return Some(known);
+        }
+        let used = self.messages.values().fold(self.given, |used, bits| used | bits);
+        let free = |bit: &usize| used & (1 << bit) == 0;
+        let nameless = self.names.iter().position(Option::is_none).map(|place| FIRST + place);
+        let bit = nameless.filter(free).or_else(|| (FIRST..END).find(free))?;
+        if !is_keyword(keyword) {
+            return None;
+        }
+        *self.names.get_mut(bit - FIRST)? = Some(keyword.to_owned());
+        self.given |= 1 << bit;
+        Some(bit)
     }
 
-    /// Gives a keyword a bit that no other one has; if all are taken, that of one which no message
-    /// has. `None`: there is no room, or it cannot be a keyword.
-    pub(super) fn add(&mut self, dir: &Dir, keyword: &str) -> Result<Option<usize>, StoreError> {
-        if let Some(known) = self.bit(keyword) {
-            return Ok(Some(known));
+    /// Calls a bit so, as another file does.
+    pub(super) fn call(&mut self, bit: usize, keyword: &str) {
+        let place = bit.checked_sub(FIRST).and_then(|place| self.names.get_mut(place));
+        if let Some(place) = place.filter(|_| is_keyword(keyword)) {
+            *place = Some(keyword.to_owned());
         }
-        if !is_keyword(keyword) {
-            return Ok(None);
+    }
+
+    /// Whether there is nothing to say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.needed() == 0
+    }
+
+    /// As [`set`](Self::set), for one message and without writing it down.
+    pub(super) fn put(&mut self, uid: Uid, bits: u64) {
+        let bits = bits >> FIRST << FIRST;
+        if bits == 0 {
+            self.messages.remove(&uid);
+        } else {
+            self.messages.insert(uid, bits);
         }
-        let used = self.messages.values().fold(0, |used, bits| used | bits);
-        let unused = || (FIRST..END).find(|bit| used & (1 << bit) == 0);
-        let nameless = self.names.iter().position(Option::is_none).map(|place| FIRST + place);
-        let Some(bit) = nameless.filter(|bit| used & (1 << bit) == 0).or_else(unused) else {
-            return Ok(None);
-        };
-        let old = self.rename(bit, Some(keyword.to_owned()));
-        // A message must never have a keyword whose name was lost.
-        let written = self.write(dir, &format!("K {bit} {keyword}\n"), 1, Lasts::Now);
-        if written.is_err() {
-            self.rename(bit, old);
-        }
-        written.map(|()| Some(bit))
     }
 
     /// Whether each of these keywords has a bit or can be given one.
@@ -229,7 +259,11 @@ impl MoreKeywords {
 
     /// Writes the whole file anew.
     pub(super) fn save(&mut self, dir: &Dir) -> Result<(), StoreError> {
-        let mut text = format!("1 V{}\n", self.uid_validity);
+        let mut text = format!("1 V{}", self.uid_validity);
+        if self.modseq > 0 {
+            let _ = write!(text, " M{}", self.modseq);
+        }
+        text.push('\n');
         for (place, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
                 let _ = writeln!(text, "K {} {name}", FIRST + place);
@@ -245,10 +279,6 @@ impl MoreKeywords {
 
     fn needed(&self) -> usize {
         self.names.iter().flatten().count() + self.messages.len()
-    }
-
-    fn rename(&mut self, bit: usize, name: Option<String>) -> Option<String> {
-        self.names.get_mut(bit.checked_sub(FIRST)?).and_then(|old| mem::replace(old, name))
     }
 
     /// Writes down changes that were just made.
@@ -278,14 +308,6 @@ impl MoreKeywords {
             self.lines += lines;
         }
         Ok(written?)
-    }
-
-    fn put(&mut self, uid: Uid, bits: u64) {
-        if bits == 0 {
-            self.messages.remove(&uid);
-        } else {
-            self.messages.insert(uid, bits);
-        }
     }
 
     /// Takes a line in; `None` if it makes no sense.
@@ -340,10 +362,26 @@ mod tests {
         String::from_utf8(dir.read(FILE, LIMIT).unwrap()).unwrap()
     }
 
-    /// Names and messages.
-    fn said(file: &MoreKeywords) -> (Vec<(usize, &str)>, Vec<(Uid, u64)>) {
+    type Names<'n> = Vec<(usize, &'n str)>;
+    type Messages = Vec<(Uid, u64)>;
+
+    fn read(dir: &Dir) -> MoreKeywords {
+        MoreKeywords::read(dir, 7).unwrap().unwrap()
+    }
+
+    fn messages(file: &MoreKeywords) -> Messages {
+        file.messages.iter().map(|(uid, bits)| (*uid, *bits)).collect()
+    }
+
+    fn said(file: &MoreKeywords) -> (Names<'_>, Messages) {
         let names = (0..END).filter_map(|bit| Some((bit, file.name(bit)?)));
-        (names.collect(), file.messages().collect())
+        (names.collect(), messages(file))
+    }
+
+    fn add(file: &mut MoreKeywords, dir: &Dir, keyword: &str) -> Option<usize> {
+        let given = file.give(keyword);
+        file.save(dir).unwrap();
+        given
     }
 
     #[test]
@@ -369,29 +407,45 @@ mod tests {
             let (file, wrong) = MoreKeywords::parse(text.as_bytes()).unwrap();
             assert_eq!(file.uid_validity, 7);
             assert_eq!((file.name(26), wrong), (name, damaged), "{text:?}");
-            assert_eq!(file.messages().collect::<Vec<_>>(), messages, "{text:?}");
+            assert_eq!(self::messages(&file), messages, "{text:?}");
         }
-        for text in ["", "\n", "1", "1 V7", "2 V7\n", "1 Vx\n", "1 V\n", "V7\n", "1  V7\n"] {
-            assert_eq!(MoreKeywords::parse(text.as_bytes()), None, "{text:?}");
+        for text in [
+            "",
+            "\n",
+            "1",
+            "1 V7",
+            "2 V7\n",
+            "1 Vx\n",
+            "1 V\n",
+            "V7\n",
+            "1  V7\n",
+            "1 V7 Mx\n",
+            "1 V7 X\n",
+        ] {
+            assert!(MoreKeywords::parse(text.as_bytes()).is_none(), "{text:?}");
         }
     }
 
     #[test]
     fn changes_are_appended() {
         let (_directory, dir) = temporary();
-        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), None);
+        assert!(MoreKeywords::read(&dir, 7).unwrap().is_none());
         let mut file = MoreKeywords::new(7);
-        assert_eq!(file.add(&dir, "one").unwrap(), Some(26));
-        assert_eq!(file.add(&dir, "ONE").unwrap(), Some(26));
-        assert_eq!(file.add(&dir, "a b").unwrap(), None);
-        assert_eq!(file.add(&dir, "two").unwrap(), Some(27));
+        assert_eq!(add(&mut file, &dir, "one"), Some(26));
+        assert_eq!(add(&mut file, &dir, "ONE"), Some(26));
+        assert_eq!(add(&mut file, &dir, "a b"), None);
+        assert_eq!(add(&mut file, &dir, "two"), Some(27));
         file.set(&dir, &[(1, 1 << 26), (2, 1 << 26 | 1 << 27)], Lasts::Now).unwrap();
         file.set(&dir, &[(1, 1 << 26), (2, 0)], Lasts::Soon).unwrap();
         let expected = "1 V7\nK 26 one\nK 27 two\nM 1 26\nM 2 26,27\nM 2 \n";
         assert_eq!(text(&dir), expected);
         assert_eq!((file.of(1), file.of(2)), (1 << 26, 0));
-        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
-        assert_eq!(MoreKeywords::read(&dir, 8).unwrap(), None);
+        assert_eq!(said(&read(&dir)), said(&file));
+        assert!(MoreKeywords::read(&dir, 8).unwrap().is_none());
+        file.modseq = 116;
+        file.save(&dir).unwrap();
+        assert!(text(&dir).starts_with("1 V7 M116\nK 26 one\n"));
+        assert_eq!(said(&read(&dir)), said(&file));
     }
 
     #[test]
@@ -409,7 +463,7 @@ mod tests {
     fn a_file_of_stale_lines_is_written_anew() {
         let (_directory, dir) = temporary();
         let mut file = MoreKeywords::new(7);
-        file.add(&dir, "one").unwrap();
+        add(&mut file, &dir, "one");
         for uid in 1..=100 {
             file.set(&dir, &[(uid, 1 << 26)], Lasts::Soon).unwrap();
         }
@@ -417,7 +471,7 @@ mod tests {
         assert_eq!(text(&dir).lines().count(), 102, "not stale enough");
         file.keep_only(&dir, |uid| uid > 60).unwrap();
         assert_eq!(text(&dir).lines().count(), 42);
-        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
+        assert_eq!(said(&read(&dir)), said(&file));
     }
 
     #[test]
@@ -425,14 +479,16 @@ mod tests {
         let (_directory, dir) = temporary();
         let mut file = MoreKeywords::new(7);
         for number in 0..38 {
-            assert_eq!(file.add(&dir, &format!("k{number}")).unwrap(), Some(26 + number));
+            assert_eq!(add(&mut file, &dir, &format!("k{number}")), Some(26 + number));
         }
         file.set(&dir, &[(1, u64::MAX << 26 & !(1 << 40))], Lasts::Soon).unwrap();
-        assert_eq!(file.add(&dir, "late").unwrap(), Some(40));
+        assert_eq!(add(&mut file, &dir, "too-early"), None, "they were all given just now");
+        let mut file = read(&dir);
+        assert_eq!(add(&mut file, &dir, "late"), Some(40));
         assert_eq!(file.bit("k14"), None);
         file.set(&dir, &[(2, 1 << 40)], Lasts::Soon).unwrap();
-        assert_eq!(file.add(&dir, "too-late").unwrap(), None);
-        assert_eq!(MoreKeywords::read(&dir, 7).unwrap(), Some(file));
+        assert_eq!(add(&mut file, &dir, "too-late"), None);
+        assert_eq!(said(&read(&dir)), said(&file));
     }
 
     /// Something that happens.
@@ -468,7 +524,7 @@ mod tests {
             let mut floor = 0;
             for step in steps {
                 match step {
-                    Step::Add(number) => drop(file.add(&dir, &format!("k{number}")).unwrap()),
+                    Step::Add(number) => drop(add(&mut file, &dir, &format!("k{number}"))),
                     Step::Set(mut changes) => {
                         changes.retain(|(uid, _)| *uid >= floor);
                         file.set(&dir, &changes, Lasts::Soon).unwrap();

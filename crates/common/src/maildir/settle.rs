@@ -12,6 +12,8 @@ use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
+use super::more;
+use super::more_keywords::{self, MoreKeywords};
 use super::scan::Place;
 use super::uidlist::{self, Form, Found, NewLines};
 use super::{StoreError, making, more, name, tail};
@@ -174,10 +176,14 @@ impl Settling {
         held.known.files = Files::AsKnown;
         let mut keywords = self.keywords(held)?;
         if held.begins() {
-            return making::make(self, held, keywords).map(|()| Lists::Same);
+            let more = self.more_keywords(held)?;
+            keywords.extend(more::names(&more, &more::named(&[], &keywords)));
+            self.make(held, &keywords, &more);
+            return Ok(Lists::Same);
         }
-        let mut marks = self.marks(held);
         let mut changes = std::mem::take(&mut self.changes);
+        held.follow_more(&mut self.seen.now, &keywords, &mut changes)?;
+        let marks = self.marks(held);
         let new = self.joined.rows.get(self.new..).unwrap_or_default();
         for row in new {
             let line = row.line.unwrap_or_default();
@@ -312,6 +318,24 @@ impl Settling {
         Ok(letters.changes(names, used))
     }
 
+    /// The keywords without letters. What a process knew before it lost the file is kept.
+    fn more_keywords(&mut self, held: &Held<'_>) -> Result<MoreKeywords, StoreError> {
+        let control = &held.folders.control;
+        let uid_validity = self.seen.list.as_ref().map_or(0, |list| list.uid_validity);
+        if let Some(more) = MoreKeywords::read(control, uid_validity)? {
+            return Ok(more);
+        }
+        let mut more = match &held.known.index {
+            Some(old) if old.head.uid_validity == uid_validity => more::in_memory(old),
+            _ => MoreKeywords::new(uid_validity),
+        };
+        if !more.is_empty() {
+            more.save(control)?;
+        }
+        self.seen.now.more_keywords = more_keywords::stat(control)?;
+        Ok(more)
+    }
+
     /// The letters in names that are new.
     fn used_keywords(&self) -> u64 {
         let of = |change: &Change| match change {
@@ -328,5 +352,50 @@ impl Settling {
             tail::of(place, name).0.keywords & tail::LETTERS
         };
         new.iter().fold(changed, |used, row| used | letters(row))
+    }
+
+    /// Makes the index from the files. What a process knew before it lost the index is kept.
+    fn make(&self, held: &mut Held<'_>, keywords: &[Change], more: &MoreKeywords) {
+        let old = held.known.index.take();
+        let seen = old.as_ref().map_or(0, |old| old.head.modseq).max(more.modseq);
+        let modseq = time::now_micros().max(seen.saturating_add(1));
+        let read = |row: &Row| {
+            let (mut flags, mut fact, tail) =
+                join::read(&self.seen.listing, row.file, row.line.unwrap_or_default());
+            flags.keywords |= more.of(row.uid);
+            fact.modseq = modseq;
+            (row.uid, flags, fact, tail)
+        };
+        let messages: Vec<(Uid, Flags, Fact, Tail)> = self.joined.rows.iter().map(read).collect();
+        let head = self.head(held, old.as_ref(), keywords, modseq);
+        held.known.index = Some(Index::new(head, messages.into_iter()));
+        if let Err(error) = held.checkpoint() {
+            held.known.trust = IndexFiles::Lost;
+            held.warn(&error, "cannot write the index");
+        }
+    }
+
+    fn head(&self, held: &Held<'_>, old: Option<&Index>, keywords: &[Change], modseq: u64) -> Head {
+        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
+        let uid_next = self.uid_next(held).max(given);
+        let in_new = self.joined.rows.iter().filter(|row| {
+            let (place, _) = self.seen.listing.file(row.file);
+            place == Place::New
+        });
+        let in_new: Vec<Uid> = in_new.map(|row| row.uid).collect();
+        Head {
+            uid_validity: self.seen.list.as_ref().map_or(0, |list| list.uid_validity),
+            uid_next,
+            reserved: uid_next.max(old.map_or(0, |old| old.head.reserved)),
+            modseq,
+            recent_from: match old {
+                Some(old) => old.head.recent_from,
+                None => in_new.first().copied().unwrap_or(uid_next),
+            },
+            keywords: more::named(&[], keywords),
+            marks: Marks { looks: self.seen.now.looks.filter(|_| !self.waiting), ..self.seen.now },
+            in_new,
+            boot: index::boot(),
+        }
     }
 }

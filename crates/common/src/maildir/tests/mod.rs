@@ -5,6 +5,7 @@ mod index;
 mod layout;
 mod store;
 mod summaries;
+mod takeover;
 mod trouble;
 
 use std::fs;

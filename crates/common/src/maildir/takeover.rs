@@ -1,0 +1,118 @@
+//! A mailbox that another server had becomes ours: what that one knew beyond the names of files
+//! goes where it stays, into these names and into `posthorn.keywords`.
+//!
+//! Names first, `posthorn.keywords` last: that it is there says that all is done. Killed before,
+//! the next one does it again, and comes to the same. When the index is made anew later, Dovecot's
+//! own index is old, and is not asked again.
+
+use mail_proto::mailbox::Flags;
+
+use crate::disk::Dir;
+
+use super::held::{Held, Lists};
+use super::import::{self, Known};
+use super::join::{Joined, Row};
+use super::keywords::{self, Keywords};
+use super::look::Seen;
+use super::more_keywords::MoreKeywords;
+use super::scan::Located;
+use super::{StoreError, name, tail};
+
+/// What comes over.
+#[derive(Debug)]
+struct Takeover {
+    known: Known,
+    /// Of the keywords, by the numbers that [`Known`] gives them.
+    bits: Vec<u64>,
+    more: MoreKeywords,
+}
+
+impl Held<'_> {
+    /// Takes over what another server knew, if nobody did that yet; then the files changed.
+    pub(super) fn take_over(&mut self, seen: &Seen, joined: &Joined) -> Result<Lists, StoreError> {
+        let Some(list) = seen.list.as_ref().filter(|_| self.known.index.is_none()) else {
+            return Ok(Lists::Same);
+        };
+        let control = self.folders.control.clone();
+        if MoreKeywords::read(&control, list.uid_validity)?.is_some() {
+            return Ok(Lists::Same);
+        }
+        let mail = Dir::open(self.mailbox.path())?;
+        let Some(known) = import::known(&self.folders.index, &mail, list.uid_validity) else {
+            return Ok(Lists::Same);
+        };
+        if self.lock.dotlock()? && seen.now.keywords != keywords::stat(&control)? {
+            return Ok(Lists::Changed);
+        }
+        let mut takeover = Takeover::begin(&control, known, list.uid_validity, used(seen, joined))?;
+        for row in &joined.rows {
+            takeover.message(self, seen, row)?;
+        }
+        takeover.more.save(&control)?;
+        let path = self.mailbox.path().display();
+        tracing::info!(mailbox = %path, "flags and keywords of another server are taken over");
+        Ok(Lists::Changed)
+    }
+}
+
+impl Takeover {
+    /// Gives keywords letters where names of files can have them, and other bits.
+    fn begin(
+        control: &Dir,
+        known: Known,
+        uid_validity: u32,
+        used: u64,
+    ) -> Result<Self, StoreError> {
+        let mut more = MoreKeywords::new(uid_validity);
+        more.modseq = known.highest_modseq();
+        let mut letters = Keywords::read(control)?;
+        let names = known.keywords();
+        let mut bits = vec![0; names.iter().map(|(number, _)| number + 1).max().unwrap_or(0)];
+        let before = letters.clone();
+        for (number, name) in &names {
+            // What has no letter with Dovecot is in no name, and letters in names are Dovecot's.
+            let used = if matches!(known, Known::Dovecot(_)) { u64::MAX } else { used };
+            let (letter, _) = letters.add_all(&[*name], used);
+            let bit = letter.first().copied().or_else(|| more.give(name));
+            match (bit, bits.get_mut(*number)) {
+                (Some(bit), Some(place)) => *place = 1 << bit,
+                _ => tracing::warn!(keyword = name, "no room for a keyword of another server"),
+            }
+        }
+        if letters != before {
+            letters.save(control)?;
+        }
+        Ok(Self { known, bits, more })
+    }
+
+    fn message(&mut self, held: &Held<'_>, seen: &Seen, row: &Row) -> Result<(), StoreError> {
+        let (place, name) = seen.listing.file(row.file);
+        let (named, old) = tail::of(place, name);
+        let base = name::base(name);
+        let flags = self.known.flags(row.uid, base, named, &self.bits);
+        self.more.put(row.uid, flags.keywords);
+        let in_name = Flags { keywords: flags.keywords & tail::LETTERS, ..flags };
+        if in_name == named {
+            return Ok(());
+        }
+        let mut to = Located::default();
+        tail::locate(base, &tail::with_flags(&old, in_name), in_name, &mut to);
+        let renamed = held.folders.at(place).rename_new(name, held.folders.at(to.place), &to.name);
+        match renamed {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                // It was the same for the other server: that is why the name does not say it.
+                tracing::error!(%error, "flags cannot be taken over");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The letters in names of files.
+fn used(seen: &Seen, joined: &Joined) -> u64 {
+    joined.rows.iter().fold(0, |used, row| {
+        let (place, name) = seen.listing.file(row.file);
+        used | tail::of(place, name).0.keywords
+    })
+}

@@ -1,0 +1,140 @@
+//! What another server knew comes over, once; keywords without letters stay.
+
+use mail_proto::mailbox::{Change, FlagChange, Flags};
+
+use super::*;
+
+const NEW: &str = "posthorn.keywords";
+
+/// UIDs with system flags and the names of their keywords, in order.
+fn flags(store: &Store) -> Vec<(Uid, u8, Vec<String>)> {
+    let snapshot = store.sync().unwrap();
+    let message = |entry: &mail_proto::mailbox::Entry| {
+        let bits = entry.flags.keywords;
+        let named = snapshot.keywords.iter().enumerate();
+        let named = named.filter(|(bit, _)| bits & 1 << bit != 0).map(|(_, name)| name.clone());
+        let mut named: Vec<String> = named.collect();
+        named.sort();
+        (entry.uid, entry.flags.system, named)
+    };
+    snapshot.messages.iter().map(message).collect()
+}
+
+fn change(store: &Store, uid: Uid, how: Change, keywords: &[&str]) {
+    let keywords = keywords.iter().map(|keyword| (*keyword).to_owned()).collect();
+    let flags = NamedFlags { system: 0, keywords };
+    store.store_flags(&[uid], &FlagChange { how, flags }).unwrap();
+}
+
+fn forty() -> Vec<String> {
+    (0..40).map(|number| format!("k{number}")).collect()
+}
+
+/// A mailbox with two messages, of which the first has forty keywords.
+fn with_forty() -> Ann {
+    let ann = Ann::new();
+    let store = ann.inbox();
+    append(&store, "one\r\n", 0, &[]);
+    append(&store, "two\r\n", Flags::SEEN, &[]);
+    let names = forty();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    change(&store, 1, Change::Add, &names);
+    ann
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+#[test]
+fn forty_keywords_survive_the_index() {
+    let ann = with_forty();
+    let expected = [(1, 0, sorted(forty())), (2, Flags::SEEN, vec![])];
+    assert_eq!(flags(&ann.inbox()), expected);
+    assert_eq!(ann.read("dovecot-keywords").lines().count(), 26);
+    assert_eq!(ann.read(NEW).lines().count(), 16);
+    for lost in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(ann.home().join(lost)).unwrap();
+    }
+    assert_eq!(flags(&ann.inbox()), expected, "made anew");
+}
+
+#[test]
+fn their_file_may_be_lost_while_the_index_knows_it() {
+    let ann = with_forty();
+    let store = ann.inbox();
+    let expected = flags(&store);
+    fs::remove_file(ann.home().join(NEW)).unwrap();
+    assert_eq!(flags(&store), expected);
+    assert_eq!(ann.read(NEW).lines().count(), 16, "written from memory");
+}
+
+#[test]
+fn their_file_may_be_changed_by_others() {
+    let ann = with_forty();
+    let store = ann.inbox();
+    let before = store.sync().unwrap().modseq;
+    let text = ann.read(NEW).replace("K 26 k26", "K 26 other");
+    let text: String = text
+        .lines()
+        .filter(|line| !line.starts_with('M'))
+        .fold(String::new(), |text, line| text + line + "\n");
+    ann.put(NEW, &format!("{text}M 2 26\n"));
+    let mut kept = forty();
+    kept.truncate(26);
+    let expected = [(1, 0, sorted(kept)), (2, Flags::SEEN, vec!["other".to_owned()])];
+    assert_eq!(flags(&store), expected);
+    assert!(store.sync().unwrap().modseq > before);
+}
+
+#[test]
+fn keywords_without_letters_come_and_go() {
+    let ann = with_forty();
+    let store = ann.inbox();
+    change(&store, 2, Change::Add, &["k39", "k0"]);
+    change(&store, 1, Change::Remove, &["k39", "k30"]);
+    let target = ann.open();
+    target.create("Other").unwrap();
+    let other = target.mailbox("Other").unwrap();
+    store.copy(&[2], &other).unwrap();
+    assert_eq!(flags(&store)[1].2, ["k0", "k39"]);
+    assert_eq!(flags(&store)[0].2.len(), 38);
+    assert_eq!(flags(&other)[0].2, ["k0", "k39"]);
+    let copied = append(&store, "three\r\n", 0, &["k39"]);
+    for name in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(ann.home().join(name)).unwrap();
+    }
+    let again = ann.inbox();
+    assert_eq!(flags(&again)[1].2, ["k0", "k39"]);
+    assert_eq!(flags(&again)[2], (copied, 0, vec!["k39".to_owned()]));
+    let many: Vec<String> = (0..30).map(|number| format!("more{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let all = NamedFlags { system: 0, keywords: many.iter().map(|k| (*k).to_owned()).collect() };
+    assert!(store.store_flags(&[1], &FlagChange { how: Change::Add, flags: all }).is_err());
+    change(&store, 1, Change::Add, &many[..20]);
+    assert_eq!(flags(&store)[0].2.len(), 58);
+}
+
+#[test]
+fn courier_s_keywords_come_over_once() {
+    let ann = Ann::new();
+    drop(ann.open());
+    ann.put("cur/1231.M1P1.host,S=3:2,S", "hi\n");
+    ann.put("cur/1232.M1P1.host,S=3:2,", "hi\n");
+    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host,S=3\n5 1232.M1P1.host,S=3\n");
+    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+    ann.put("courierimapkeywords/:list", "Home\n$Junk\n\n1231.M1P1.host,S=3:0 1\n");
+    ann.put("courierimapkeywords/1232.M1P1.host,S=3", "Work\n");
+    let junk = ["$Junk", "Home"].map(str::to_owned).to_vec();
+    let store = ann.inbox();
+    assert_eq!(flags(&store), [(3, Flags::SEEN, junk.clone()), (5, 0, vec!["Work".to_owned()])]);
+    assert_eq!(ann.names("cur"), ["1231.M1P1.host,S=3:2,Sab", "1232.M1P1.host,S=3:2,c"]);
+    change(&store, 5, Change::Remove, &["Work"]);
+    drop(store);
+    for name in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(ann.home().join(name)).unwrap();
+    }
+    assert_eq!(flags(&ann.inbox()), [(3, Flags::SEEN, junk), (5, 0, vec![])], "they are old now");
+}
