@@ -10,7 +10,8 @@ use std::path::Path;
 
 use mail_common::disk::Dir;
 use mail_common::maildir::import::{self, Imported};
-use mail_proto::mailbox::Flags;
+use mail_common::maildir::{Directory, Store};
+use mail_proto::mailbox::{Entry, Flags};
 use mail_tests::client::Client;
 use mail_tests::reference::{Alone, Unpacked};
 
@@ -91,6 +92,64 @@ fn forty_keywords_come_over() {
     assert_eq!(letters.expect("letters").lines().count(), 26, "the others are in the index alone");
 }
 
+#[test]
+fn a_mailbox_that_we_take_over_is_as_it_was() {
+    let Some(unpacked) = unpacked() else { return };
+    let original = Original::start(&unpacked, OFTEN);
+    let mut session = Session::select(&original);
+    for _ in 0..4 {
+        session.append("\\Seen");
+    }
+    for number in 0..40 {
+        session.command(&format!("UID STORE 1:{} +FLAGS (k{number})", 1 + number % 3));
+    }
+    drop(session);
+    let cur = original.mailbox().join("cur");
+    own(&cur, 0, 0o555);
+    let mut session = Session::select(&original);
+    session.command("UID STORE 2,3 +FLAGS (\\Flagged late)");
+    session.command("UID STORE 3 -FLAGS (\\Seen k0)");
+    drop(session);
+    let told = Session::select(&original).view();
+    own(&cur, MAIL, 0o700);
+    let Original { dovecot, site } = original;
+    drop(dovecot);
+
+    let mailbox = || {
+        let directory = Directory::open(&site.user("ann"), &site.config().mail).expect("mailboxes");
+        directory.mailbox("INBOX").expect("the mailbox")
+    };
+    let ours = ours(&mailbox());
+    assert_eq!((ours.uid_validity, ours.next_uid), (told.uid_validity, told.next_uid));
+    assert!(ours.highest_modseq > told.highest_modseq);
+    assert_eq!(ours.flags(), told.flags());
+    for file in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(site.maildir("ann").join(file)).expect("an index");
+    }
+    assert_eq!(self::ours(&mailbox()).flags(), told.flags(), "made anew from the files alone");
+}
+
+/// A mailbox of ours as Dovecot would say it.
+fn ours(store: &Store) -> View {
+    let snapshot = store.sync().expect("a mailbox");
+    let message = |entry: &Entry| {
+        let (system, keywords) = (entry.flags.system, entry.flags.keywords);
+        let system = Flags::NAMES.iter().filter(|(bit, _)| system & bit != 0);
+        let named = snapshot.keywords.iter().enumerate();
+        let named = named.filter(|(bit, _)| keywords >> bit & 1 != 0).map(|(_, name)| name.clone());
+        let mut flags: Vec<String> =
+            system.map(|(_, name)| (*name).to_owned()).chain(named).collect();
+        flags.sort();
+        (entry.uid, flags, 0)
+    };
+    View {
+        uid_validity: snapshot.uid_validity,
+        next_uid: snapshot.uid_next,
+        highest_modseq: snapshot.modseq,
+        messages: snapshot.messages.iter().map(message).collect(),
+    }
+}
+
 /// The same again from indexes that were there before, as far as the logs still say all that
 /// happened since; how many there were.
 fn longer_ways(dovecot: &Alone, indexes: &[Option<Vec<u8>>], told: &View) -> usize {
@@ -114,6 +173,13 @@ struct View {
     highest_modseq: u64,
     /// UID, flags in order, modseq.
     messages: Vec<(u32, Vec<String>, u64)>,
+}
+
+impl View {
+    /// UIDs and flags.
+    fn flags(&self) -> Vec<(u32, &[String])> {
+        self.messages.iter().map(|(uid, flags, _)| (*uid, flags.as_slice())).collect()
+    }
 }
 
 trait Viewed {
