@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
 use super::scan::{Folders, Located};
-use super::{StoreError, more, more_keywords, uid_validity, uidlist, watch};
+use super::{StoreError, more, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
 #[derive(Debug)]

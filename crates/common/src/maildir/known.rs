@@ -12,7 +12,7 @@ use super::index::{self, Fact, FactsError, Followed, Index, Marks, Tail};
 use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Located, Look, Place};
-use super::{keywords, more_keywords, tail, uidlist};
+use super::{keywords, tail, uidlist};
 
 /// What is known of a mailbox. A million messages take little more than what [`Index`] takes.
 #[derive(Debug, Default)]
@@ -264,7 +264,7 @@ pub(super) fn marks(folders: &Folders) -> Result<Marks, StoreError> {
         looks: Some(Looks::at(folders)?),
         list: uidlist::stat(&folders.control)?,
         keywords: keywords::stat(&folders.control)?,
-        more_keywords: more_keywords::stat(&folders.control)?,
+        more_keywords: more::stat(&folders.control)?,
     })
 }
 

@@ -17,8 +17,7 @@ use super::known::IndexFiles;
 use super::more_keywords::Lasts;
 use super::scan::Place;
 use super::settle::Settling;
-use super::{StoreError, keywords, more, name, tail};
-use crate::disk::Dir;
+use super::{StoreError, more, tail};
 
 /// Makes the index. What a process knew before it lost the index is kept.
 pub(super) fn make(
@@ -148,9 +147,6 @@ impl Making {
         let earlier = std::mem::take(&mut self.names);
         self.named(names);
         self.named(letters);
-        for (bit, name) in earlier.into_iter().enumerate() {
-            self.named(u8::try_from(bit).map(|bit| Change::Keyword(bit, name)));
-        }
         self.settling.seen.now.more_keywords = more::stat(&held.folders.control)?;
         Ok(())
     }

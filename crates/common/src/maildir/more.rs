@@ -10,12 +10,34 @@ use super::index::{Change, Index, Marks};
 use super::more_keywords::{self, END, FIRST, Lasts, MoreKeywords};
 use super::{StoreError, tail};
 
+/// What tells one state of the file from another; `None`: there is none.
+pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
+    match dir.stat(more_keywords::FILE) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Held<'_> {
-    /// The file; where it is lost, what the index has of it.
-    pub(super) fn more_keywords(&mut self) -> Result<MoreKeywords, StoreError> {
-        let uid_validity = self.index().head.uid_validity;
-        let read = MoreKeywords::read(&self.folders.control, uid_validity)?;
-        Ok(read.unwrap_or_else(|| in_memory(self.index())))
+    /// The keywords that have no letter, as the file has them; where there is none for this
+    /// UIDVALIDITY, as the index has them. The file is read if it is not the one that we know.
+    pub(super) fn more(&mut self, uid_validity: u32) -> Result<&mut MoreKeywords, StoreError> {
+        let control = &self.folders.control;
+        let now = stat(control)?;
+        let known = self.known.more.take();
+        let same = |more: &More| more.stat == now && more.keywords.uid_validity == uid_validity;
+        let more = match known.filter(same) {
+            Some(known) => known,
+            None => {
+                let read = MoreKeywords::read(control, uid_validity)?;
+                let index = self.known.index.as_ref();
+                let index = index.filter(|index| index.head.uid_validity == uid_validity);
+                let lost = || index.map_or_else(|| MoreKeywords::new(uid_validity), in_memory);
+                More { stat: now, keywords: read.unwrap_or_else(lost) }
+            }
+        };
+        Ok(&mut self.known.more.insert(more).keywords)
     }
 
     /// Writes down which messages have keywords without letters, as far as these changes say so.
@@ -43,12 +65,87 @@ impl Held<'_> {
         }
         let mut more = self.more_keywords()?;
         let control = self.folders.control.clone();
-        more.set(&control, &changed, lasts)?;
-        let messages = &self.index().messages;
-        more.keep_only(&control, |uid| {
-            messages.position(uid).is_ok() || changed.iter().any(|(changed, _)| *changed == uid)
-        })?;
-        self.index().head.marks.more_keywords = more_keywords::stat(&control)?;
+        if let Err(error) = self.more(uid_validity)?.save(&control) {
+            // It stays in memory, and is written with the next change.
+            self.warn(&error, "cannot write keywords that have no letters");
+        }
+        self.wrote_more()
+    }
+
+    /// Forgets messages that are gone.
+    pub(super) fn tidy_more(&mut self) -> Result<(), StoreError> {
+        let messages = self.index().messages.clone();
+        let validity = self.index().head.uid_validity;
+        if !self.more(validity)?.has_messages() {
+            return Ok(());
+        }
+        self.change_more(|more, control| {
+            more.keep_only(control, |uid| messages.position(uid).is_ok())
+        })
+    }
+
+    /// Names of files that could not be changed when the mailbox was taken over are changed now,
+    /// before anybody changes flags. What is still not possible waits for the next one.
+    pub(super) fn name_waiting(&mut self) -> Result<(), StoreError> {
+        let head = &self.index().head;
+        let (validity, file) = (head.uid_validity, head.marks.more_keywords);
+        if file.is_none() || self.more(validity)?.waiting().is_empty() {
+            return Ok(());
+        }
+        let waiting = self.more(validity)?.waiting().clone();
+        let mut marking = Marking::begin(self)?;
+        let mut named = Vec::new();
+        for (uid, flags) in waiting {
+            let marked = marking.mark(self, uid, |old, tail| {
+                let keywords = flags.keywords | old.keywords & !tail::LETTERS;
+                let flags = Flags { keywords, ..flags };
+                (flags, tail::with_flags(tail, flags))
+            });
+            match marked {
+                Ok(()) => named.push(uid),
+                Err(error) if is_denied(&error) => break,
+                Err(error) => tracing::debug!(uid, %error, "flags cannot be taken over yet"),
+            }
+        }
+        let ended = self.change_more(|more, control| more.end_waiting(control, &named));
+        if let Err(error) = ended {
+            self.warn(&error, "cannot write down that flags are taken over");
+        }
+        marking.end(self)
+    }
+
+    /// Those of changed messages whose names waited: the change is newer, and counts.
+    fn no_longer_waiting(&self, changes: &[Change]) -> Vec<Uid> {
+        let Some(more) = &self.known.more else { return Vec::new() };
+        let waits = |uid: &Uid| more.keywords.waiting().contains_key(uid);
+        let changed = changes.iter().filter_map(|change| match change {
+            Change::Flagged { uid, .. } => Some(*uid),
+            _ => None,
+        });
+        changed.filter(waits).collect()
+    }
+
+    /// Changes the file. Where that fails, it is read again.
+    fn change_more<T>(
+        &mut self,
+        change: impl FnOnce(&mut MoreKeywords, &Dir) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let control = self.folders.control.clone();
+        let validity = self.index().head.uid_validity;
+        let changed = change(self.more(validity)?, &control);
+        if changed.is_err() {
+            self.known.more = None;
+        }
+        self.wrote_more()?;
+        changed
+    }
+
+    /// The file is as we wrote it.
+    fn wrote_more(&mut self) -> Result<(), StoreError> {
+        let now = stat(&self.folders.control)?;
+        if let Some(more) = &mut self.known.more {
+            more.stat = now;
+        }
         Ok(())
     }
 
@@ -95,8 +192,32 @@ impl Held<'_> {
     }
 }
 
-/// What an index that may have lost the file has of it.
-pub(super) fn in_memory(index: &Index) -> MoreKeywords {
+/// The flags of a message, with its keywords that have no letter.
+pub(super) fn with(more: &MoreKeywords, uid: Uid, flags: Flags) -> Flags {
+    Flags { keywords: flags.keywords & tail::LETTERS | more.of(uid), ..flags }
+}
+
+/// What the names of bits without letters are, besides those that are known. Bits are named
+/// without gaps.
+pub(super) fn names(more: &MoreKeywords, known: &[String]) -> Vec<Change> {
+    let mut named = (FIRST..END).filter(|bit| more.name(*bit).is_some());
+    let last = named.next_back().map_or(0, |bit| bit + 1);
+    let name = |bit: usize| match more.name(bit) {
+        Some(name) => name.to_owned(),
+        None => format!("unknown-{bit}"),
+    };
+    let is_known = |bit: &usize| match (more.name(*bit), known.get(*bit)) {
+        (Some(name), Some(known)) => name == known,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    let first = known.len().min(FIRST);
+    let bits = (first..last).filter(|bit| !is_known(bit));
+    bits.filter_map(|bit| Some(Change::Keyword(u8::try_from(bit).ok()?, name(bit)))).collect()
+}
+
+/// What an index has of a file that is lost.
+fn in_memory(index: &Index) -> MoreKeywords {
     let mut more = MoreKeywords::new(index.head.uid_validity);
     for (bit, name) in index.head.keywords.iter().enumerate().skip(FIRST) {
         more.call(bit, name);

@@ -28,7 +28,7 @@ use std::fmt::Write as _;
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk::{Dir, Stat};
+use crate::disk::Dir;
 
 use super::StoreError;
 use super::keywords::is_keyword;
@@ -68,15 +68,6 @@ enum Form {
     Current,
     /// It is not there yet, or ends within a line: it must be written anew.
     Outdated,
-}
-
-/// What tells one state of the file from another; `None`: there is none.
-pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(FILE) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// When a change must be on the disk.
@@ -194,6 +185,36 @@ impl MoreKeywords {
     /// Whether there is nothing to say.
     pub(super) fn is_empty(&self) -> bool {
         self.needed() == 0
+    }
+
+    /// Whether the file says it all, and lines can be appended.
+    pub(super) fn is_written(&self) -> bool {
+        self.form == Form::Current
+    }
+
+    /// Whether it says anything of messages.
+    pub(super) fn has_messages(&self) -> bool {
+        !self.messages.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// The flags that names of files are yet to say, without keywords that have no letter.
+    pub(super) fn waiting(&self) -> &BTreeMap<Uid, Flags> {
+        &self.waiting
+    }
+
+    /// A name is yet to say these flags.
+    pub(super) fn wait(&mut self, uid: Uid, flags: Flags) {
+        self.waiting.insert(uid, flags);
+    }
+
+    /// These names say all that they are to say.
+    pub(super) fn end_waiting(&mut self, dir: &Dir, named: &[Uid]) -> Result<(), StoreError> {
+        let before = self.waiting.len();
+        self.waiting.retain(|uid, _| !named.contains(uid));
+        if self.waiting.len() == before {
+            return Ok(());
+        }
+        self.save(dir)
     }
 
     /// As [`set`](Self::set), for one message and without writing it down.

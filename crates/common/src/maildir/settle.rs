@@ -196,6 +196,8 @@ impl Settling {
             held.tidy_more()?;
             marks.more_keywords = more::stat(&held.folders.control)?;
         }
+        // Both may have written it.
+        marks.more_keywords = more::stat(&held.folders.control)?;
         changes.append(&mut keywords);
         let (changes, lasting) = self.ends(held, changes, written);
         let moved = written == Written::Anew || self.has_moved(held)?;
