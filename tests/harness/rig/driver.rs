@@ -288,9 +288,11 @@ impl Driver {
     }
 }
 
-/// That it is done already is fine for who tries a second time.
+/// That it is done already is fine for who tries a second time. Of INBOX it says nothing: letters
+/// that were not moved when the first attempt ended are still there.
 fn already(operation: &Operation, error: StoreError) -> Result<Answer, StoreError> {
     match (operation, &error) {
+        (Operation::Rename { from, .. }, _) if from == "INBOX" => Err(error),
         (Operation::Create { .. } | Operation::Rename { .. }, StoreError::AlreadyExists(_))
         | (Operation::Delete { .. } | Operation::Rename { .. }, StoreError::NoSuchMailbox(_)) => {
             Ok(Answer::default())

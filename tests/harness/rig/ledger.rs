@@ -280,7 +280,8 @@ impl Ledger {
         let sure: Vec<Letter> = promise
             .letters
             .iter()
-            .filter(|(_, kept)| kept.presence == Sure::Yes)
+            // New mail waits where a full disk takes no UIDs.
+            .filter(|(_, kept)| kept.presence == Sure::Yes && !kept.uids.is_empty())
             .map(|(letter, _)| *letter)
             .collect();
         if before > next {
