@@ -11,22 +11,22 @@ use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server};
 use tracing::warn;
 
-use crate::attempts::Attempts;
+use crate::Shared;
 use crate::incoming::Incoming;
 
 /// One session's view of the mailboxes.
 #[derive(Debug)]
 pub struct Deliveries {
     parts: Arc<Parts>,
-    attempts: Arc<Attempts>,
+    shared: Arc<Shared>,
     /// Whose mailboxes the recipients of this transaction are.
     routed: HashMap<Address, User>,
     incoming: Option<Incoming>,
 }
 
 impl Deliveries {
-    pub(crate) fn new(parts: Arc<Parts>, attempts: Arc<Attempts>) -> Self {
-        Self { parts, attempts, routed: HashMap::new(), incoming: None }
+    pub(crate) fn new(parts: Arc<Parts>, shared: Arc<Shared>) -> Self {
+        Self { parts, shared, routed: HashMap::new(), incoming: None }
     }
 
     async fn route(&mut self, recipient: &Recipient) -> Result<(), Failure> {
@@ -48,8 +48,8 @@ impl Deliveries {
         let user = |recipient: &Recipient| self.routed.get(&recipient.address).cloned();
         let users: Option<Vec<_>> = envelope.recipients.iter().map(user).collect();
         let users = users.ok_or(Failure::Unavailable)?;
-        let (site, attempts) = (&self.parts.site, Arc::clone(&self.attempts));
-        self.incoming = Some(Incoming::new(client, envelope, users, site, attempts));
+        let (site, shared) = (&self.parts.site, Arc::clone(&self.shared));
+        self.incoming = Some(Incoming::new(client, envelope, users, site, shared));
         Ok(())
     }
 

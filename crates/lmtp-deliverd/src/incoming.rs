@@ -6,14 +6,15 @@ use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
-use mail_common::maildir::{Delivery, DeliveryId, Directory, NewMessage, Store, StoreError};
+use mail_common::maildir::{Delivery, DeliveryId, Inbox, NewMessage, StoreError};
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::attempts::{Attempts, Standing};
+use crate::Shared;
+use crate::attempts::Standing;
 use crate::header::Header;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
@@ -33,7 +34,7 @@ pub(crate) struct Incoming {
     spool: Spool,
     /// What stays of the block that came last.
     passed: Vec<u8>,
-    attempts: Arc<Attempts>,
+    shared: Arc<Shared>,
 }
 
 /// Why a message did not get into a mailbox.
@@ -55,7 +56,7 @@ impl Incoming {
         envelope: Envelope,
         users: Vec<User>,
         site: &Site,
-        attempts: Arc<Attempts>,
+        shared: Arc<Shared>,
     ) -> Self {
         let id = envelope.delivery_id.clone().unwrap_or_else(|| Id::new().to_string());
         Self {
@@ -66,7 +67,7 @@ impl Incoming {
             header: Header::new(site.limits.header_size),
             spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
-            attempts,
+            shared,
         }
     }
 
@@ -130,11 +131,11 @@ impl Incoming {
         if self.header.was_delivered_to(recipient) {
             return Err(DeliveryError::Loop);
         }
-        let inbox = Directory::open(user, &site.mail)?.mailbox(MAILBOX)?;
+        let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
         let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
             return self.write(&inbox, recipient, site, None);
         };
-        let Some(attempt) = self.attempts.begin(&id, user) else {
+        let Some(attempt) = self.shared.attempts.begin(&id, user) else {
             return Ok(Delivery::Repeated);
         };
         let delivery = match attempt.standing() {
@@ -147,7 +148,7 @@ impl Incoming {
 
     fn write(
         &self,
-        inbox: &Store,
+        inbox: &Inbox,
         recipient: &Address,
         site: &Site,
         delivery_id: Option<DeliveryId>,

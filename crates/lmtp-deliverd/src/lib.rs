@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use mail_common::config::{LmtpListen, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Present, StartError};
+use mail_common::maildir::Inboxes;
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_common::time;
 use mail_proto::Session as _;
@@ -38,7 +39,14 @@ const TRANSIT: u64 = 16 << 10;
 #[derive(Debug)]
 pub struct LmtpDeliverd {
     present: Present,
-    attempts: Arc<Attempts>,
+    shared: Arc<Shared>,
+}
+
+/// What all deliveries share, across reloads.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) attempts: Attempts,
+    pub(crate) inboxes: Inboxes,
 }
 
 impl LmtpDeliverd {
@@ -62,7 +70,7 @@ impl LmtpDeliverd {
             cleartext_auth: false,
             delivery_ids: local,
         };
-        (smtp::Server::new(setup), Deliveries::new(parts, Arc::clone(&self.attempts)))
+        (smtp::Server::new(setup), Deliveries::new(parts, Arc::clone(&self.shared)))
     }
 }
 
@@ -86,7 +94,8 @@ impl Daemon for LmtpDeliverd {
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let present = Present::open(site, Self::NAME, THREADS)?;
-        Ok(Self { present, attempts: Arc::new(Attempts::new(time::now_micros())) })
+        let attempts = Attempts::new(time::now_micros());
+        Ok(Self { present, shared: Arc::new(Shared { attempts, inboxes: Inboxes::default() }) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

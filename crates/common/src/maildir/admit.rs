@@ -66,10 +66,9 @@ impl Held<'_> {
             self.warn(&error, "cannot keep keywords of new messages");
         }
         self.record(changes, before);
-        if let Some(quota) = self.mailbox.quota() {
-            let files = newcomers.iter().map(|newcomer| &newcomer.file);
-            let used = |file: &Located| Used::by(self.folders.at(file.place), &file.name);
-            quota.add(Used::by_all(files.map(used)));
+        let mut tally = Tally::of(self.mailbox, &self.folders);
+        for Newcomer { file, .. } in newcomers {
+            tally.came(tally.size(self.folders.at(file.place), &file.name));
         }
         Ok(uids)
     }

@@ -54,10 +54,20 @@ impl Appending {
     pub(super) fn begin(mailbox: &Arc<Mailbox>, message: NewMessage) -> Result<Self, StoreError> {
         let folders = mailbox.folders()?;
         let file = folders.tmp.create_new(name::unique())?;
+        Ok(Self::new(mailbox, folders, file, message))
+    }
+
+    /// As [`begin`](Self::begin), where mailbox and file are open.
+    pub(super) fn new(
+        mailbox: &Arc<Mailbox>,
+        folders: Folders,
+        file: NewFile,
+        message: NewMessage,
+    ) -> Self {
         let mailbox = Arc::clone(mailbox);
         let lines = ToStored::default();
         let (waiting, summing) = (Vec::new(), Summing::default());
-        Ok(Self { mailbox, folders, file, lines, waiting, message, summing, summary: None })
+        Self { mailbox, folders, file, lines, waiting, message, summing, summary: None }
     }
 
     /// Takes wire bytes; CRLF is stored as LF.
@@ -99,9 +109,9 @@ impl Appending {
         });
         match put {
             Ok(()) => {
-                if let Some(quota) = mailbox.quota() {
-                    quota.add(Used::by(&dir, &file.name));
-                }
+                let mut tally = Tally::of(&mailbox, &self.folders);
+                tally.came(tally.size(&dir, &file.name));
+                tally.tell();
                 watch::tell(mailbox.path());
                 Ok(Delivery::Made)
             }

@@ -37,8 +37,7 @@ pub(super) fn expunge(
         file: Located::default(),
         places: Vec::new(),
         changes: Vec::new(),
-        quota: mailbox.quota(),
-        used: Used::default(),
+        tally: Tally::of(mailbox, &held.folders),
     };
     let uids = uids(&mut held, which);
     let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));

@@ -89,6 +89,14 @@ impl Mailbox {
         Ok(Dir::open_or_create(&self.home)?)
     }
 
+    /// The same, where its directories are open: INBOX's is the user's, most of the time.
+    pub(super) fn home_beside(&self, folders: &Folders) -> Result<Dir, StoreError> {
+        match self.home == self.places.control {
+            true => Ok(folders.control.clone()),
+            false => self.home(),
+        }
+    }
+
     /// Opens its directories.
     pub(super) fn folders(&self) -> Result<Folders, StoreError> {
         let missing = |error: StoreError| match error {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use crate::disk::{Dir, Kind};
 
 use super::mailbox::Mailbox;
+use super::scan::Folders;
 use super::{StoreError, name};
 
 /// The file, in the user's directory of control files.
@@ -43,8 +44,8 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Begins to sum up.
-    pub(super) fn of(mailbox: &Mailbox) -> Self {
-        let quota = mailbox.home().and_then(|control| Quota::open(&control));
+    pub(super) fn of(mailbox: &Mailbox, folders: &Folders) -> Self {
+        let quota = mailbox.home_beside(folders).and_then(|control| Quota::open(&control));
         let quota = quota.unwrap_or_else(|error| {
             tracing::warn!(%error, "maildirsize cannot be read");
             None

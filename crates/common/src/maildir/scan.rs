@@ -22,8 +22,8 @@ pub(super) enum Place {
     Cur,
 }
 
-/// An open mailbox.
-#[derive(Debug)]
+/// An open mailbox; cheap to clone.
+#[derive(Debug, Clone)]
 pub(super) struct Folders {
     /// Where Dovecot's files are: UID list, keywords.
     pub(super) control: Dir,

@@ -60,6 +60,11 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Where a user's INBOX is, whether it is there or not.
+    pub(super) fn inbox_places(user: &User, mail: &Mail) -> Result<Places, StoreError> {
+        Ok(first::roots(user, mail)?.of("", &Naming::of(mail)))
+    }
+
     /// All mailboxes, and names that are only subscribed, in order of name.
     pub fn folders(&self) -> Result<Vec<Folder>, StoreError> {
         let tree = self.tree()?;

@@ -1,0 +1,118 @@
+//! INBOXes that mail comes into, kept open between deliveries.
+//!
+//! To open one is a dozen calls to the system, as many as the rest of a delivery. So those that
+//! mail came into lately stay open. For each delivery one look at the path of `new` tells whether
+//! the directory still is the one that is open: where a mailbox was moved away, restored or
+//! unmounted, all is opened anew, and what is missing is an error or is made, as for a first
+//! delivery. The same is done after a minute, for the sake of what only opening does.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::auth::User;
+use crate::config::Mail;
+
+use super::append::Appending;
+use super::directory::Directory;
+use super::naming::INBOX;
+use super::places::Places;
+use super::scan::Folders;
+use super::store::{NewMessage, Store};
+use super::{DeliveryId, StoreError, name};
+
+/// INBOXes that are open. All of it blocks.
+#[derive(Debug, Default)]
+pub struct Inboxes {
+    open: Mutex<HashMap<Places, Arc<Inbox>>>,
+}
+
+/// An INBOX that is open for deliveries.
+#[derive(Debug)]
+pub struct Inbox {
+    store: Store,
+    folders: Folders,
+    /// The path of `new`, and device and inode of what is open.
+    new: PathBuf,
+    identity: (u64, u64),
+    opened: Instant,
+}
+
+/// So many are kept, with four descriptors each.
+const KEPT: usize = 128;
+
+/// For so long.
+const LASTS: Duration = Duration::from_secs(60);
+
+impl Inboxes {
+    /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
+    pub fn inbox(&self, user: &User, mail: &Mail) -> Result<Arc<Inbox>, StoreError> {
+        let places = Directory::inbox_places(user, mail)?;
+        let kept = self.open().get(&places).cloned();
+        if let Some(inbox) = kept
+            && inbox.is_fresh()
+            && inbox.is_in_place()
+        {
+            return Ok(inbox);
+        }
+        let inbox = Arc::new(Inbox::open(user, mail, &places)?);
+        self.keep(places, &inbox);
+        Ok(inbox)
+    }
+
+    fn keep(&self, places: Places, inbox: &Arc<Inbox>) {
+        let mut open = self.open();
+        if open.len() >= KEPT {
+            open.retain(|_, inbox| inbox.is_fresh());
+        }
+        if open.len() >= KEPT && !open.contains_key(&places) {
+            let oldest = open.iter().min_by_key(|(_, inbox)| inbox.opened);
+            let oldest = oldest.map(|(places, _)| places.clone());
+            oldest.and_then(|oldest| open.remove(&oldest));
+        }
+        open.insert(places, Arc::clone(inbox));
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Places, Arc<Inbox>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn open(user: &User, mail: &Mail, places: &Places) -> Result<Self, StoreError> {
+        // Before the directories: what is opened late is old the sooner.
+        let opened = Instant::now();
+        let store = Directory::open(user, mail)?.mailbox(INBOX)?;
+        let folders = store.mailbox.folders()?;
+        let new = folders.new.stat_self()?;
+        let (new, identity) = (places.mail.join("new"), (new.device, new.inode));
+        Ok(Self { store, folders, new, identity, opened })
+    }
+
+    /// Begins to add a message.
+    pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
+        let folders = self.folders.clone();
+        match folders.tmp.create_new(name::unique()) {
+            // Somebody removed the directory.
+            Err(error) if error.is_missing() => self.store.append(message),
+            file => Ok(Appending::new(&self.store.mailbox, folders, file?, message)),
+        }
+    }
+
+    /// As [`Store::holds_delivery`].
+    pub fn holds_delivery(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        self.store.holds_delivery(id)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.opened.elapsed() < LASTS
+    }
+
+    /// Whether the directory that mail is put into has its path still.
+    fn is_in_place(&self) -> bool {
+        let found = std::fs::metadata(&self.new);
+        found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+    }
+}
