@@ -76,6 +76,7 @@ impl Header {
 
     /// Takes the next block of the message; appends to `out` what stays of it.
     pub fn pass(&mut self, block: &[u8], out: &mut Vec<u8>) {
+        out.reserve(block.len());
         let mut rest = block;
         while !rest.is_empty() {
             if matches!(self.place, Place::Text) {

@@ -40,13 +40,13 @@ pub struct Inbox {
     opened: Instant,
 }
 
-/// So many are kept, with four descriptors each.
-const KEPT: usize = 128;
-
 /// For so long.
 const LASTS: Duration = Duration::from_secs(60);
 
 impl Inboxes {
+    /// So many are kept open, with four descriptors each.
+    pub const KEPT: usize = 128;
+
     /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
     pub fn inbox(&self, user: &User, mail: &Mail) -> Result<Arc<Inbox>, StoreError> {
         let places = Directory::inbox_places(user, mail)?;
@@ -64,10 +64,10 @@ impl Inboxes {
 
     fn keep(&self, places: Places, inbox: &Arc<Inbox>) {
         let mut open = self.open();
-        if open.len() >= KEPT {
+        if open.len() >= Self::KEPT {
             open.retain(|_, inbox| inbox.is_fresh());
         }
-        if open.len() >= KEPT && !open.contains_key(&places) {
+        if open.len() >= Self::KEPT && !open.contains_key(&places) {
             let oldest = open.iter().min_by_key(|(_, inbox)| inbox.opened);
             let oldest = oldest.map(|(places, _)| places.clone());
             oldest.and_then(|oldest| open.remove(&oldest));

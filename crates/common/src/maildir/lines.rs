@@ -29,6 +29,7 @@ impl ToStored {
     /// Adds what is to be stored of `bytes` to `out`.
     pub(super) fn convert(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         let before = out.len();
+        out.reserve(bytes.len());
         while let Some((first, rest)) = bytes.split_first() {
             bytes = match first {
                 b'\n' => {

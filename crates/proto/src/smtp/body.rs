@@ -77,6 +77,9 @@ impl Body {
     /// Takes bytes up to what it reports; returns how many it took.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> (usize, Progress) {
         let mut rest = bytes;
+        if self.fault.is_none() {
+            self.block.reserve(bytes.len().min(BLOCK.saturating_sub(self.block.len())));
+        }
         loop {
             if self.block.len() >= BLOCK {
                 return (bytes.len() - rest.len(), Progress::Full(std::mem::take(&mut self.block)));

@@ -1,6 +1,7 @@
 //! Mailboxes on a real file system, changed by us and by others.
 
 mod directory;
+mod inboxes;
 mod index;
 mod layout;
 mod store;
