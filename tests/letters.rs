@@ -10,9 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mail_common::charset::Encodings;
 use mail_proto::imap::fetch::{self, Item, ReadError, Reading, Section, SectionText, Summing};
 use mail_proto::imap::{Fetch, Progress};
 use mail_proto::mailbox::{Entry, Flags, Snapshot, Uid};
+use mail_proto::message::charset::Charsets;
 use mail_proto::message::date::DateTime;
 use mail_tests::chat::without_trace;
 use mail_tests::mail::{Imap, Pop3, Smtp};
@@ -47,7 +49,7 @@ fn summaries_of_real_letters_answer_as_the_letters() {
             for size in [100, 4096, usize::MAX] {
                 let mut summing = Summing::default();
                 text.chunks(size).for_each(|block| summing.push(block));
-                let summary = summing.finish();
+                let summary = summing.finish(&Encodings);
                 assert!(summary.is_some() && summary == letter.summary, "{}", path.display());
             }
             letter.text = None;
@@ -91,6 +93,10 @@ impl fetch::Source for Letter {
 
     fn keep_summary(&mut self, _uid: Uid, summary: &[u8]) {
         self.summary = Some(summary.to_vec());
+    }
+
+    fn charsets(&self) -> &'static dyn Charsets {
+        &Encodings
     }
 
     fn is_gone(_error: &Self::Error) -> bool {

@@ -5,6 +5,7 @@
 //! knows none of this.
 
 pub mod auth;
+pub mod charset;
 pub mod config;
 pub mod daemon;
 pub mod disk;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mail_proto::mailbox::Flags;
 
+use crate::charset::Encodings;
 use crate::disk::NewFile;
 
 use super::StoreError;
@@ -128,7 +129,7 @@ impl Appending {
     fn finish(&mut self) -> Result<(), StoreError> {
         self.lines.finish(&mut self.waiting);
         self.flush()?;
-        self.summary = take(&mut self.summing).finish();
+        self.summary = take(&mut self.summing).finish(&Encodings);
         match self.message.internal_date {
             Some(seconds) => {
                 self.file.set_modified(seconds)?;

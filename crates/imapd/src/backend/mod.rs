@@ -1,6 +1,5 @@
 //! What answers the sessions: users from `auth`, mailboxes from `maildir`.
 
-mod charsets;
 mod failure;
 mod mailboxes;
 mod selected;

@@ -8,7 +8,6 @@ use mail_proto::imap::{Answer, Copied, Fetch, Request, Search, Selected, search}
 use mail_proto::mailbox::{Flags, Snapshot, Uid};
 use tracing::warn;
 
-use super::charsets::Encodings;
 use super::source::Messages;
 use super::work::tell;
 
@@ -95,7 +94,7 @@ impl Selection {
     }
 
     fn search(&mut self, mut search: Box<Search>) -> Answer {
-        search::advance(&mut search, &mut self.messages, &mut self.reading, &Encodings);
+        search::advance(&mut search, &mut self.messages, &mut self.reading);
         self.messages.settle();
         if search.next as usize == search.snapshot.messages.len() {
             self.rest(false);

@@ -1,9 +1,11 @@
 //! Messages of a mailbox, for FETCH and SEARCH.
 
+use mail_common::charset::Encodings;
 use mail_common::maildir::{Message, Store, StoreError, Summaries};
 use mail_common::time::zone_minutes;
 use mail_proto::imap::fetch::{ReadError, Source};
 use mail_proto::mailbox::Uid;
+use mail_proto::message::charset::Charsets;
 use mail_proto::message::date::DateTime;
 use tracing::warn;
 
@@ -63,6 +65,10 @@ impl Source for Messages {
 
     fn keep_summary(&mut self, uid: Uid, summary: &[u8]) {
         self.summaries.keep(uid, summary);
+    }
+
+    fn charsets(&self) -> &'static dyn Charsets {
+        &Encodings
     }
 
     fn is_gone(error: &StoreError) -> bool {

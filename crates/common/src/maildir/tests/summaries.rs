@@ -4,6 +4,7 @@ use mail_proto::imap::fetch::{Summary, Summing};
 
 use super::super::StoreError;
 use super::*;
+use crate::charset::Encodings;
 
 const LETTER: &str = "Subject: hello\r\nTo: ann@example.org\r\n\r\nline\r\n";
 
@@ -34,6 +35,29 @@ fn delivery_makes_the_summary() {
 }
 
 #[test]
+fn previews_are_in_utf_8_whatever_the_letter_is_in() {
+    let table = [
+        ("utf-8", "8bit", "Grüße", "Grüße"),
+        ("iso-8859-1", "quoted-printable", "Gr=FC=DFe", "Grüße"),
+        ("iso-2022-jp", "7bit", "\x1b$B%+\x1b(B", "カ"),
+        ("gb2312", "base64", "1tA=", "中"),
+        ("x-nobody-knows", "base64", "w7z/", "ü\u{fffd}"),
+    ];
+    for (charset, encoding, text, expected) in table {
+        let ann = Ann::new();
+        let inbox = ann.inbox();
+        let kind = format!("Content-Type: text/plain; charset={charset}");
+        let letter = format!("{kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n");
+        deliver(&inbox, &letter);
+        assert_eq!(uids(&inbox), [1]);
+        let mut summary = Vec::new();
+        assert!(inbox.summaries().read(1, &mut summary));
+        let summary = Summary::decode(&summary).unwrap();
+        assert_eq!(summary.preview(), Some(expected), "{charset}");
+    }
+}
+
+#[test]
 fn copies_have_it_too() {
     let ann = Ann::new();
     let directory = ann.open();
@@ -57,7 +81,7 @@ fn sizes_are_known_without_reading() {
     let mut summing = Summing::default();
     summing.push(&[b'x'; 1000]);
     let mut summaries = inbox.summaries();
-    summaries.keep(1, &summing.finish().unwrap());
+    summaries.keep(1, &summing.finish(&Encodings).unwrap());
     summaries.settle();
     assert_eq!(summaries.size(1).unwrap(), 1000, "as the summary says");
     assert_eq!(summaries.size(2).unwrap(), 20, "counted");

@@ -8,6 +8,7 @@
 
 mod body_structure;
 mod envelope;
+mod preview;
 mod reading;
 mod section;
 mod source;

@@ -3,6 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use super::preview::{self, More, Preview};
 use super::source::{ReadError, Source};
 use super::summary::{self, Summary};
 use crate::mailbox::Uid;
@@ -125,9 +126,14 @@ impl Reading {
             Need::Header if !is_in_memory => None,
             _ => Some(self.structure(source)?),
         };
+        let preview = match &structure {
+            Some(structure) => Some(self.preview(source, structure)?),
+            None => None,
+        };
+        let (whole, preview) = (structure.as_deref(), preview.as_deref());
         let mut summary = take(&mut self.summary);
         let mut header_of = |part: &Part| self.stored(source, part.header, part.body, HEADER_LIMIT);
-        let fits = summary::write(&mut summary, &header, structure.as_deref(), &mut header_of)?;
+        let fits = summary::write(&mut summary, &header, whole, preview, &mut header_of)?;
         self.summary = summary;
         self.summed = match (fits, structure) {
             (false, _) => Summed::TooLong,
@@ -138,6 +144,22 @@ impl Reading {
             source.keep_summary(self.uid, &self.summary);
         }
         Ok(())
+    }
+
+    fn preview<S: Source>(&mut self, source: &mut S, message: &Part) -> Result<String, S::Error> {
+        let Some(part) = preview::shown(message) else { return Ok(String::new()) };
+        let mut preview = Preview::of(part, source.charsets());
+        let (mut at, end) = (part.body.stored, preview::end(part));
+        while at < end {
+            let block = self.block(source, at)?;
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let block = block.get(..wanted).unwrap_or(block);
+            if block.is_empty() || preview.push(block) == More::Enough {
+                break;
+            }
+            at += block.len() as u64;
+        }
+        Ok(preview.finish())
     }
 
     /// The MIME structure.

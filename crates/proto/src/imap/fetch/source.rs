@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::mailbox::Uid;
+use crate::message::charset::Charsets;
 use crate::message::date::DateTime;
 
 /// A mailbox whose messages can be read. It knows no line ends: octets are as stored.
@@ -27,6 +28,9 @@ pub trait Source {
 
     /// Takes the summary that was made of a message, to give it back when it is asked for again.
     fn keep_summary(&mut self, uid: Uid, summary: &[u8]);
+
+    /// The charsets in which texts of messages are read.
+    fn charsets(&self) -> &'static dyn Charsets;
 
     /// Whether the error means that the message is there no more: then nothing is wrong.
     fn is_gone(error: &Self::Error) -> bool;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::super::{Fetch, Progress};
 use super::*;
 use crate::mailbox::{Flags, Snapshot, Uid};
+use crate::message::charset::Charsets;
+use crate::message::charset::tests::Plain;
 use crate::message::date::DateTime;
 
 /// Messages by UID; 0 octets more than `readable` can be read.
@@ -79,6 +81,10 @@ impl Source for Memory {
 
     fn keep_summary(&mut self, uid: Uid, summary: &[u8]) {
         self.summaries.insert(uid, summary.to_vec());
+    }
+
+    fn charsets(&self) -> &'static dyn Charsets {
+        &Plain
     }
 
     fn is_gone(error: &Lost) -> bool {

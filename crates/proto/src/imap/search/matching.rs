@@ -19,7 +19,7 @@ pub(super) struct Matching<'a, S> {
     recent_from: Uid,
     pub(super) source: &'a mut S,
     pub(super) reading: &'a mut Reading,
-    pub(super) charsets: &'a dyn Charsets,
+    pub(super) charsets: &'static dyn Charsets,
     /// Its header, once a key asked for it.
     header: Option<Arc<[u8]>>,
 }
@@ -31,8 +31,8 @@ impl<'a, S: Source> Matching<'a, S> {
         recent_from: Uid,
         source: &'a mut S,
         reading: &'a mut Reading,
-        charsets: &'a dyn Charsets,
     ) -> Self {
+        let charsets = source.charsets();
         Self { position, entry, snapshot, recent_from, source, reading, charsets, header: None }
     }
 

@@ -11,7 +11,6 @@ use self::matching::Matching;
 use self::text::folded;
 use super::Search;
 use super::fetch::{Reading, Source};
-use crate::message::charset::Charsets;
 
 /// Messages that one question looks at.
 const MESSAGES: usize = 50_000;
@@ -62,12 +61,7 @@ pub enum Key {
 
 /// Looks at as many messages as one question may. All is done when [`Search::next`] is the number
 /// of messages. Messages that are gone or cannot be read are passed over.
-pub fn advance<S: Source>(
-    search: &mut Search,
-    source: &mut S,
-    reading: &mut Reading,
-    charsets: &dyn Charsets,
-) {
+pub fn advance<S: Source>(search: &mut Search, source: &mut S, reading: &mut Reading) {
     if search.next == 0 {
         prepare(&mut search.key);
     }
@@ -80,8 +74,7 @@ pub fn advance<S: Source>(
         }
         reading.turn_to(entry.uid);
         let at = (search.next, *entry);
-        let mut matching =
-            Matching::new(at, &snapshot, search.recent_from, source, reading, charsets);
+        let mut matching = Matching::new(at, &snapshot, search.recent_from, source, reading);
         match matching.holds(&search.key) {
             Ok(true) => search.found.push(search.next),
             Ok(false) => {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::fetch::{ReadError, Summary};
 use super::*;
 use crate::mailbox::{Entry, Flags, Snapshot, Uid};
+use crate::message::charset::Charsets;
 use crate::message::charset::tests::Plain;
 use crate::message::date::DateTime;
 
@@ -48,6 +49,10 @@ impl Source for Memory {
         assert!(Summary::decode(summary).is_some(), "message {uid} has a summary");
     }
 
+    fn charsets(&self) -> &'static dyn Charsets {
+        &Plain
+    }
+
     fn is_gone(_error: &Gone) -> bool {
         true
     }
@@ -85,7 +90,7 @@ fn found(key: Key) -> (Vec<u32>, usize) {
     let mut search = Search { snapshot, recent_from: 3, key, next: 0, found: Vec::new() };
     let mut reading = Reading::default();
     while search.next < 3 {
-        advance(&mut search, &mut source, &mut reading, &Plain);
+        advance(&mut search, &mut source, &mut reading);
     }
     (search.found, source.reads)
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::summary::SUMMARY_LIMIT;
+use super::super::summary::{HEAD, SUMMARY_LIMIT, VERSION};
 use super::*;
 
 /// What is asked for: the names that a summary has, of which the message may have some.
@@ -47,7 +47,7 @@ fn only(message: &[u8], item: &Item) -> Vec<u8> {
 fn summed(message: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut summing = Summing::default();
     message.chunks(size).for_each(|block| summing.push(block));
-    summing.finish()
+    summing.finish(&Plain)
 }
 
 fn check(message: &[u8], size: usize) {
@@ -132,6 +132,7 @@ proptest! {
             prop_assert_eq!(encoded.len(), whole, "nothing may be cut off");
             prop_assert!(summary.envelope.starts_with(b"("));
             prop_assert_eq!(summary.size.is_some(), summary.structure.is_some());
+            prop_assert!(summary.structure.is_some() || summary.preview().is_none());
         }
     }
 
@@ -140,11 +141,13 @@ proptest! {
         mut octets in prop::collection::vec(prop_oneof![0_u8..4, b'('..b'*'], 0..60),
     ) {
         if let Some(version) = octets.first_mut() {
-            *version = 1;
+            *version = VERSION;
         }
         if let Some(summary) = Summary::decode(&octets) {
             let structure = summary.structure.map_or(0, <[u8]>::len);
-            prop_assert_eq!(15 + summary.envelope.len() + structure + summary.fields.len(), octets.len());
+            let preview = summary.preview().map_or(0, str::len);
+            let all = HEAD + summary.envelope.len() + structure + preview + summary.fields.len();
+            prop_assert_eq!(all, octets.len());
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Charsets for SEARCH: those of the web, which are those of mail.
+//! The charsets of texts: those of the web, which are those of mail.
 
 use encoding_rs::{Encoding, UTF_8};
 use mail_proto::message::charset::{Charsets, Decoder};
 
 /// All charsets that have a name here; any other is read as UTF-8.
-pub(super) struct Encodings;
+#[derive(Debug, Clone, Copy)]
+pub struct Encodings;
 
 struct Text(encoding_rs::Decoder);
 
