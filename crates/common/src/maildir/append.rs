@@ -177,7 +177,11 @@ pub(super) fn commit_all(
     messages: Vec<Appending>,
 ) -> Vec<Result<Located, StoreError>> {
     let count = messages.len();
-    let held = mailbox.hold().and_then(|mut held| held.write(count).map(|()| held));
+    let held = match messages.first() {
+        Some(message) => mailbox.hold_open(&message.folders),
+        None => return Vec::new(),
+    };
+    let held = held.and_then(|mut held| held.write(count).map(|()| held));
     let mut held = match held {
         Ok(held) => held,
         Err(error) => return (0..count).map(|_| Err(error.again())).collect(),

@@ -29,7 +29,8 @@ pub struct Inboxes {
     open: Mutex<HashMap<Places, Arc<Inbox>>>,
 }
 
-/// An INBOX that is open for deliveries.
+/// A mailbox that is open for mail that comes in. As long as it is in place, directories and
+/// what is known of it need not be read again.
 #[derive(Debug)]
 pub struct Inbox {
     store: Store,
@@ -52,12 +53,11 @@ impl Inboxes {
         let places = Directory::inbox_places(user, mail)?;
         let kept = self.open().get(&places).cloned();
         if let Some(inbox) = kept
-            && inbox.is_fresh()
-            && inbox.is_in_place()
+            && inbox.is_usable()
         {
             return Ok(inbox);
         }
-        let inbox = Arc::new(Inbox::open(user, mail, &places)?);
+        let inbox = Arc::new(Inbox::open(|| Directory::open(user, mail)?.mailbox(INBOX))?);
         self.keep(places, &inbox);
         Ok(inbox)
     }
@@ -81,13 +81,14 @@ impl Inboxes {
 }
 
 impl Inbox {
-    fn open(user: &User, mail: &Mail, places: &Places) -> Result<Self, StoreError> {
+    /// Opens a mailbox that is found so.
+    pub fn open(find: impl FnOnce() -> Result<Store, StoreError>) -> Result<Self, StoreError> {
         // Before the directories: what is opened late is old the sooner.
         let opened = Instant::now();
-        let store = Directory::open(user, mail)?.mailbox(INBOX)?;
+        let store = find()?;
         let folders = store.mailbox.folders()?;
         let new = folders.new.stat_self()?;
-        let (new, identity) = (places.mail.join("new"), (new.device, new.inode));
+        let (new, identity) = (store.mailbox.path().join("new"), (new.device, new.inode));
         Ok(Self { store, folders, new, identity, opened })
     }
 
@@ -106,7 +107,15 @@ impl Inbox {
         self.store.holds_delivery(id)
     }
 
-    fn is_fresh(&self) -> bool {
+    /// Whether mail may still come in here: else the mailbox is to be opened anew.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.is_fresh() && self.is_in_place()
+    }
+
+    /// Whether it was opened just lately.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
         self.opened.elapsed() < LASTS
     }
 

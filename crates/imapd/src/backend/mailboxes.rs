@@ -30,6 +30,9 @@ impl Mailboxes {
 
 impl Backend<Server> for Mailboxes {
     async fn perform(&mut self, request: Request) -> Answer {
+        if let Some(answer) = self.work.as_mut().and_then(|work| work.answer_at_once(&request)) {
+            return answer;
+        }
         let unfinished = unfinished(&request, Failure::Unavailable);
         let (parts, user) = (Arc::clone(&self.parts), self.user.clone());
         let mut work = self.work.take().unwrap_or_default();

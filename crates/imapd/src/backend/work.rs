@@ -2,7 +2,7 @@
 
 use mail_common::auth::User;
 use mail_common::config::Mail;
-use mail_common::maildir::{Appending, Directory, NewMessage, StoreError, Watch};
+use mail_common::maildir::{Appending, Directory, Inbox, NewMessage, StoreError, Watch};
 use mail_proto::imap::{Answer, Append, Appended, Failure, Request, Status};
 use mail_proto::mailbox::Flags;
 
@@ -14,7 +14,24 @@ use super::selected::Selection;
 pub(super) struct Work {
     directory: Option<Directory>,
     selection: Option<Selection>,
-    appending: Option<Appending>,
+    incoming: Option<Incoming>,
+    /// Where the last APPEND went: the next one, too, as a rule.
+    target: Option<Target>,
+}
+
+/// A message that comes.
+#[derive(Debug)]
+enum Incoming {
+    /// Nothing of it is here: its file is made when something is.
+    Announced(Append),
+    Begun(Box<Appending>),
+}
+
+/// A mailbox that messages are added to, by the name that the client used.
+#[derive(Debug)]
+struct Target {
+    name: String,
+    inbox: Inbox,
 }
 
 type Done<T> = Result<T, Failure>;
@@ -26,6 +43,7 @@ impl Work {
             Ok(directory) => directory,
             Err(error) => return unfinished(&request, told(&error)),
         };
+        self.target.take_if(|target| !target.inbox.is_fresh());
         match request {
             Request::Folders => Answer::Folders(tell(directory.folders())),
             Request::Create(name) => Answer::Changed(tell(directory.create(&name))),
@@ -48,11 +66,18 @@ impl Work {
                 self.selection = None;
                 Answer::Unselected
             }
-            Request::Append(append) => Answer::AppendReady(self.append(&directory, append)),
-            Request::AppendBlock(block) => Answer::AppendStored(self.append_block(block)),
-            Request::AppendCommit(block) => Answer::Appended(self.append_commit(&block)),
+            Request::Append(append) => {
+                let begun = self.begin(&directory, append);
+                Answer::AppendReady(begun.map(|message| self.wait_for(message)))
+            }
+            Request::AppendBlock(block) => {
+                Answer::AppendStored(self.append_block(&directory, block))
+            }
+            Request::AppendCommit(block) => {
+                Answer::Appended(self.append_commit(&directory, &block))
+            }
             Request::AppendDiscard => {
-                self.appending = None;
+                self.incoming = None;
                 Answer::AppendDiscarded
             }
             request => match &mut self.selection {
@@ -60,6 +85,18 @@ impl Work {
                 None => unfinished(&request, Failure::Unavailable),
             },
         }
+    }
+
+    /// Answers what needs no disk: that a message may come to where one came just before. Whether
+    /// that mailbox is there still, the end of the message tells.
+    pub(super) fn answer_at_once(&mut self, request: &Request) -> Option<Answer> {
+        let Request::Append(append) = request else { return None };
+        let target = self.target.as_ref()?;
+        if target.name != append.mailbox || !target.inbox.is_fresh() {
+            return None;
+        }
+        self.incoming = Some(Incoming::Announced(append.clone()));
+        Some(Answer::AppendReady(Ok(())))
     }
 
     /// What tells of changes in the selected mailbox.
@@ -76,28 +113,51 @@ impl Work {
         Ok(directory)
     }
 
-    fn append(&mut self, directory: &Directory, append: Append) -> Done<()> {
+    fn begin(&mut self, directory: &Directory, append: Append) -> Done<Box<Appending>> {
         let Append { mailbox, flags, internal_date, size: _ } = append;
         let message = NewMessage { flags, internal_date, delivery_id: None };
-        let begun = directory.mailbox_for_mail(&mailbox).and_then(|store| store.append(message));
-        self.appending = Some(tell(begun)?);
-        Ok(())
+        let begun = self.target(directory, mailbox).and_then(|inbox| inbox.append(message));
+        Ok(Box::new(tell(begun)?))
     }
 
-    fn append_block(&mut self, mut block: Vec<u8>) -> Done<Vec<u8>> {
-        let appending = self.appending.as_mut().ok_or(Failure::Unavailable)?;
-        let written = tell(appending.write(&block));
-        if written.is_err() {
-            self.appending = None;
+    fn wait_for(&mut self, message: Box<Appending>) {
+        self.incoming = Some(Incoming::Begun(message));
+    }
+
+    /// Opens a mailbox for a message, or takes the one that is open.
+    fn target(&mut self, directory: &Directory, name: String) -> Result<&Inbox, StoreError> {
+        let is_open = |target: &Target| target.name == name && target.inbox.is_usable();
+        let target = match self.target.take() {
+            Some(target) if is_open(&target) => target,
+            _ => {
+                let inbox = Inbox::open(|| directory.mailbox_for_mail(&name))?;
+                Target { name, inbox }
+            }
+        };
+        Ok(&self.target.insert(target).inbox)
+    }
+
+    /// The message that comes, of which something is here.
+    fn incoming(&mut self, directory: &Directory) -> Done<Box<Appending>> {
+        match self.incoming.take() {
+            Some(Incoming::Begun(message)) => Ok(message),
+            Some(Incoming::Announced(append)) => self.begin(directory, append),
+            None => Err(Failure::Unavailable),
         }
-        block.clear();
-        written.map(|()| block)
     }
 
-    fn append_commit(&mut self, block: &[u8]) -> Done<Appended> {
-        let mut appending = self.appending.take().ok_or(Failure::Unavailable)?;
-        tell(appending.write(block))?;
-        let located = tell(appending.commit())?;
+    fn append_block(&mut self, directory: &Directory, mut block: Vec<u8>) -> Done<Vec<u8>> {
+        let mut message = self.incoming(directory)?;
+        tell(message.write(&block))?;
+        self.wait_for(message);
+        block.clear();
+        Ok(block)
+    }
+
+    fn append_commit(&mut self, directory: &Directory, block: &[u8]) -> Done<Appended> {
+        let mut message = self.incoming(directory)?;
+        tell(message.write(block))?;
+        let located = tell(message.commit())?;
         Ok(Appended { uid_validity: located.uid_validity, uid: located.uid })
     }
 }
