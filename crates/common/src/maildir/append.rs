@@ -82,9 +82,10 @@ impl Appending {
 
     /// Puts it into the mailbox. When this returns, it survives a power cut.
     pub fn commit(mut self) -> Result<Located, StoreError> {
-        self.finish()?;
         let mailbox = Arc::clone(&self.mailbox);
-        mailbox.commits.join(&mailbox, self)
+        let coming = mailbox.commits.announce();
+        self.finish()?;
+        coming.join(&mailbox, self)
     }
 
     /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.

@@ -3,11 +3,15 @@
 //! Each writes its own file in `tmp` and makes it last, without any lock. Then it joins those who
 //! wait for the mailbox. Whoever finds nobody at work does it for all who wait by then: one lock,
 //! one rename for each file, one sync of the UID list and of each directory, one transaction. Those
-//! who come meanwhile are the next group.
+//! who come meanwhile are the next group, and the first of them does its work.
+//!
+//! Who leads a group waits a moment for those whose files are on their way to the disk already: the
+//! disk makes several of them last in one go, so they are not far behind.
 
-use std::collections::HashMap;
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::append::Appending;
 use super::mailbox::Mailbox;
@@ -18,15 +22,32 @@ use super::{StoreError, append};
 #[derive(Debug, Default)]
 pub(super) struct Commits {
     line: Mutex<Line>,
-    turn: Condvar,
+    /// For who leads, while it waits for others.
+    arrival: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Line {
-    waiting: Vec<(Ticket, Appending)>,
-    done: HashMap<Ticket, Result<Located, StoreError>>,
-    last: Ticket,
+    waiting: Vec<Waiting>,
+    /// How many are writing their files.
+    coming: usize,
     work: Work,
+}
+
+/// A message, and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    message: Appending,
+    session: SyncSender<Turn>,
+}
+
+/// What those who wait are told.
+#[derive(Debug)]
+enum Turn {
+    /// It is their turn to work for all who wait.
+    Lead,
+    /// What became of the message.
+    Done(Result<Located, StoreError>),
 }
 
 /// Whether somebody is adding messages.
@@ -37,49 +58,47 @@ enum Work {
     UnderWay,
 }
 
-/// Who waits.
-type Ticket = u64;
+/// Somebody who is writing a file, and will join those who wait if that succeeds.
+#[derive(Debug)]
+pub(super) struct Coming<'commits>(&'commits Commits);
 
 /// At most so many at a time: those who wait want to be told some day.
 const GROUP: usize = 256;
 
+/// For at most so long a group waits for those who are on their way.
+const MOMENT: Duration = Duration::from_millis(5);
+
 impl Commits {
-    /// Adds a message, which was made to last in `tmp`.
-    pub(super) fn join(
-        &self,
-        mailbox: &Mailbox,
-        message: Appending,
-    ) -> Result<Located, StoreError> {
-        let mut line = self.line();
-        line.last += 1;
-        let ticket = line.last;
-        line.waiting.push((ticket, message));
-        loop {
-            if let Some(result) = line.done.remove(&ticket) {
-                return result;
-            }
-            line = match line.work {
-                Work::Idle => self.lead(mailbox, line),
-                Work::UnderWay => self.turn.wait(line).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
+    /// Says that a message is on its way.
+    pub(super) fn announce(&self) -> Coming<'_> {
+        self.line().coming += 1;
+        Coming(self)
     }
 
-    /// Adds the messages of all who wait.
-    fn lead<'line>(
-        &'line self,
-        mailbox: &Mailbox,
-        mut line: MutexGuard<'line, Line>,
-    ) -> MutexGuard<'line, Line> {
-        line.work = Work::UnderWay;
+    /// Does the work for all who wait.
+    fn lead(&self, mailbox: &Mailbox, line: MutexGuard<'_, Line>) {
+        let mut line = self.gather(line);
         let count = line.waiting.len().min(GROUP);
-        let (tickets, messages): (Vec<Ticket>, Vec<Appending>) =
-            line.waiting.drain(..count).unzip();
+        let group = line.waiting.drain(..count).map(|waiting| (waiting.session, waiting.message));
+        let (sessions, messages): (Vec<_>, Vec<_>) = group.unzip();
         drop(line);
-        let mut group = Group { commits: self, tickets, results: Vec::new() };
+        let mut group = Group { commits: self, sessions, results: Vec::new() };
         group.results = append::commit_all(mailbox, messages);
-        drop(group);
-        self.line()
+    }
+
+    /// Waits for those who are on their way now, for a moment.
+    fn gather<'line>(&self, mut line: MutexGuard<'line, Line>) -> MutexGuard<'line, Line> {
+        let until = Instant::now() + MOMENT;
+        let all = (line.waiting.len() + line.coming).min(GROUP);
+        while line.waiting.len() < all.min(line.waiting.len() + line.coming) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.arrival.wait_timeout(line, left);
+            line = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        line
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -87,25 +106,72 @@ impl Commits {
     }
 }
 
-/// Those whose messages are being added. Dropped, it tells them, whatever happened.
+impl Coming<'_> {
+    /// Adds the message, which was made to last in `tmp`.
+    pub(super) fn join(self, mailbox: &Mailbox, message: Appending) -> Result<Located, StoreError> {
+        let commits = self.0;
+        // Room for what is told: nobody who tells waits.
+        let (session, turns) = sync_channel(2);
+        let mut line = commits.line();
+        line.waiting.push(Waiting { message, session });
+        match line.work {
+            Work::UnderWay => {
+                drop(line);
+                drop(self);
+            }
+            Work::Idle => {
+                line.work = Work::UnderWay;
+                drop(line);
+                drop(self);
+                commits.lead(mailbox, commits.line());
+            }
+        }
+        wait(&turns, || commits.lead(mailbox, commits.line()))
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.line().coming -= 1;
+        self.0.arrival.notify_one();
+    }
+}
+
+/// Waits to be told what became of a message.
+fn wait(turns: &Receiver<Turn>, lead: impl Fn()) -> Result<Located, StoreError> {
+    loop {
+        match turns.recv() {
+            Ok(Turn::Lead) => lead(),
+            Ok(Turn::Done(result)) => return result,
+            Err(_) => {
+                let error = io::Error::other("the work on it ended early");
+                return Err(StoreError::System { path: "message".into(), error });
+            }
+        }
+    }
+}
+
+/// Those whose messages are being added. Dropped, it tells them, whatever happened; those without
+/// a result find their senders gone.
 #[derive(Debug)]
 struct Group<'commits> {
     commits: &'commits Commits,
-    tickets: Vec<Ticket>,
+    sessions: Vec<SyncSender<Turn>>,
     results: Vec<Result<Located, StoreError>>,
 }
 
 impl Drop for Group<'_> {
     fn drop(&mut self) {
-        let died = || {
-            let error = io::Error::other("the work on it ended early");
-            Err(StoreError::System { path: "message".into(), error })
-        };
-        let results = self.results.drain(..).chain(std::iter::repeat_with(died));
+        for (session, result) in self.sessions.drain(..).zip(self.results.drain(..)) {
+            // Whoever waits listens to the end.
+            let _ = session.try_send(Turn::Done(result));
+        }
         let mut line = self.commits.line();
-        line.done.extend(self.tickets.drain(..).zip(results));
-        line.work = Work::Idle;
-        drop(line);
-        self.commits.turn.notify_all();
+        match line.waiting.first() {
+            Some(next) => {
+                let _ = next.session.try_send(Turn::Lead);
+            }
+            None => line.work = Work::Idle,
+        }
     }
 }
