@@ -3,7 +3,7 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
-use super::index::{Change, Fact, Lasting, Tail};
+use super::index::{Change, Fact, Tail};
 use super::known::{Files, Looks};
 use super::more_keywords::Lasts;
 use super::quota::Used;
@@ -36,7 +36,6 @@ impl Held<'_> {
     /// Gives UIDs to files that are in their places, and makes both last. `before` is how the
     /// directories looked before the files came; [`write`](Self::write) was called before that.
     ///
-    /// The list is synced first: on a file system with a journal, that takes the new names along.
     pub(super) fn admit(
         &mut self,
         newcomers: &[Newcomer],
@@ -51,11 +50,7 @@ impl Held<'_> {
         for (uid, newcomer) in uids.iter().zip(newcomers) {
             lines.push(*uid, name::base(&newcomer.file.name));
         }
-        let admitted = lines.save(&self.folders.control, Lasting::Yes).and_then(|lines| {
-            let places = newcomers.iter().map(|newcomer| newcomer.file.place);
-            self.sync_places(&places.collect::<Vec<_>>())?;
-            Ok(lines)
-        });
+        let admitted = self.keep(&lines, newcomers);
         let lines = admitted.inspect_err(|_| self.known.files = Files::InDoubt)?;
         self.wrote_files()?;
         let changes = uids.iter().zip(newcomers).zip(lines);
@@ -71,6 +66,23 @@ impl Held<'_> {
             tally.came(tally.size(self.folders.at(file.place), &file.name));
         }
         Ok(uids)
+    }
+
+    /// Makes names and lines last; returns where each line begins.
+    ///
+    /// The lines are written before the directories are synced: a file system with a journal takes
+    /// them along, and the sync of the list then has its content to write and nothing else. That of
+    /// a directory is a whole commit each time, whatever was synced just before.
+    fn keep(&self, lines: &NewLines, newcomers: &[Newcomer]) -> Result<Vec<u32>, StoreError> {
+        let places: Vec<Place> = newcomers.iter().map(|newcomer| newcomer.file.place).collect();
+        let mut added = lines.add(&self.folders.control)?;
+        match self.sync_places(&places) {
+            Ok(()) => added.last(),
+            Err(error) => {
+                added.withdraw();
+                Err(error)
+            }
+        }
     }
 
     /// Makes what was renamed, linked or unlinked in these directories last.
