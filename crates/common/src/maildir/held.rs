@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
 use super::scan::{Folders, Located};
-use super::{StoreError, more, uid_validity, uidlist, watch};
+use super::{StoreError, confirm, more, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
 #[derive(Debug)]
@@ -73,6 +73,12 @@ impl<'mailbox> Held<'mailbox> {
                 return Ok(());
             }
         }
+    }
+
+    /// Lists all once more, however it looks.
+    pub(super) fn relist(&mut self) -> Result<(), StoreError> {
+        self.known.files = Files::Unlisted;
+        self.refresh()
     }
 
     /// Takes Dovecot's lock, for those who are about to write its files and need so many UIDs.
@@ -143,6 +149,10 @@ impl<'mailbox> Held<'mailbox> {
             self.warn(&error, "cannot write the index");
         }
         self.known.picture();
+        watch::tell(self.mailbox.path());
+        if self.known.asks() {
+            confirm::ask(self.mailbox);
+        }
     }
 
     /// Writes a transaction, and the whole index where it is time for that.

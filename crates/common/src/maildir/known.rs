@@ -23,8 +23,8 @@ pub(super) struct Known {
     pub(super) trust: IndexFiles,
     /// Whether the mailbox's files are what the index says of them.
     pub(super) files: Files,
-    /// When all directories were listed last.
-    pub(super) listed: Option<Instant>,
+    /// When it was last asked for a listing.
+    asked: Option<Instant>,
     /// `None`: nobody needed them yet.
     pub(super) more: Option<More>,
     snapshot: Arc<Snapshot>,
@@ -48,6 +48,8 @@ pub(super) enum Files {
     /// They are.
     #[default]
     AsKnown,
+    /// The messages may not be, however the directories look: both are to be listed.
+    Unlisted,
     /// They may not be, however they look: all are to be read again.
     InDoubt,
 }
@@ -68,8 +70,19 @@ pub(super) struct Live {
     pub(super) tail: Tail,
 }
 
-/// How long a mailbox that is changed by us alone may go without a listing.
-const CONFIRM: Duration = Duration::from_secs(10);
+/// Whether a change by others may be hidden behind one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// No.
+    None,
+    /// Perhaps; a listing now tells.
+    Ripe,
+    /// Perhaps, and more may be hidden yet.
+    Fresh,
+}
+
+/// Whoever has a mailbox in doubt asks for a listing no more often than this.
+const ASK: Duration = Duration::from_secs(1);
 
 impl Known {
     /// The picture for sessions.
@@ -135,12 +148,27 @@ impl Known {
     pub(super) fn to_list(&self, now: &Marks) -> &'static [Place] {
         let then = self.index.as_ref().and_then(|index| index.head.marks.looks);
         let (Some(then), Some(now)) = (then, now.looks) else { return Looks::BOTH };
-        let rested = self.listed.is_none_or(|listed| listed.elapsed() >= CONFIRM);
-        match (then.new.holds(now.new, rested), then.cur.holds(now.cur, rested)) {
+        match (then.new.holds(now.new), then.cur.holds(now.cur)) {
             (true, true) => &[],
             (false, true) => &[Place::New],
             (_, false) => Looks::BOTH,
         }
+    }
+
+    /// Whether changes by others may be hidden behind ours.
+    pub(super) fn doubt(&self) -> Doubt {
+        let looks = self.index.as_ref().and_then(|index| index.head.marks.looks);
+        looks.map_or(Doubt::None, |looks| looks.new.doubt().max(looks.cur.doubt()))
+    }
+
+    /// Whether it is time to ask for a listing because of that.
+    pub(super) fn asks(&mut self) -> bool {
+        let asks = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
+        if !asks || self.doubt() == Doubt::None {
+            return false;
+        }
+        self.asked = Some(Instant::now());
+        true
     }
 
     /// It is another mailbox now.
@@ -148,7 +176,7 @@ impl Known {
         self.index = None;
         self.trust = IndexFiles::Sound;
         self.files = Files::AsKnown;
-        self.listed = None;
+        self.asked = None;
     }
 
     /// The first UID that no session was told of as recent.
@@ -226,7 +254,7 @@ impl Looks {
 
     /// Whether neither changed; `now` is how they look now.
     pub(super) fn hold(self, now: Self) -> bool {
-        self.new.holds(now.new, true) && self.cur.holds(now.cur, true)
+        self.new.holds(now.new) && self.cur.holds(now.cur)
     }
 
     /// Whether one had changed just before.

@@ -1,4 +1,4 @@
-//! What dead processes left behind, removed when a mailbox is first looked at.
+//! What dead processes left behind, removed whenever a mailbox is listed whole.
 //!
 //! The age that counts is that of the last change to anything of the file (ctime): nobody can set
 //! it, and a message that is being written for 36 hours is none.

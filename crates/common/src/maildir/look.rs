@@ -13,8 +13,6 @@
 //! A file that a foreign program renames while we list may be missed: before a message counts as
 //! gone, it is looked for a second time.
 
-use std::time::Instant;
-
 use mail_proto::mailbox::Messages;
 
 use super::held::{Held, Lists};
@@ -44,7 +42,7 @@ impl Held<'_> {
     pub(super) fn look(&mut self, now: Marks) -> Result<Lists, StoreError> {
         let list = self.changed_list(&now)?;
         let places = self.places(list.is_some(), &now);
-        if places == Looks::BOTH && self.known.listed.is_none() {
+        if places == Looks::BOTH {
             leftovers::remove(&self.folders);
         }
         if places == [Place::New] {
@@ -84,7 +82,6 @@ impl Held<'_> {
             return Ok(Lists::Changed);
         }
         let changes = self.changes(&seen, &joined)?;
-        self.known.listed = Some(Instant::now());
         Settling::new(seen, joined, changes).settle(self)
     }
 

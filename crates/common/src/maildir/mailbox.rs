@@ -14,7 +14,7 @@ use mail_proto::mailbox::Snapshot;
 
 use crate::disk::Dir;
 
-use super::StoreError;
+use super::cache::Cache;
 use super::commits::Commits;
 use super::held::Held;
 use super::index::{Fact, FactsError};
@@ -23,6 +23,7 @@ use super::names::Names;
 use super::places::Places;
 use super::quota::Quota;
 use super::scan::{Folders, Located};
+use super::{StoreError, confirm};
 
 /// A mailbox in this process.
 #[derive(Debug)]
@@ -80,6 +81,16 @@ impl Mailbox {
         })
     }
 
+    /// The same mailbox as another process would have it.
+    pub(super) fn stranger(&self) -> Arc<Self> {
+        Self::apart(&self.name, &self.places, &self.home)
+    }
+
+    /// Where its files are.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// Where its messages are.
     pub(super) fn path(&self) -> &Path {
         &self.places.mail
@@ -128,6 +139,9 @@ impl Mailbox {
         let mut known = self.known();
         let folders = self.folders()?;
         if known.catch_up(&folders)? {
+            if known.asks() {
+                confirm::ask(self);
+            }
             return Ok(known.snapshot());
         }
         Ok(Held::take(self, known, folders)?.snapshot())
@@ -239,6 +253,13 @@ impl Mailbox {
         let known = self.known();
         pin.check(&known.snapshot())?;
         Ok(known.index.as_ref().and_then(|index| index.vanished().since(modseq)))
+    }
+
+    /// Whether changes by others may be hidden behind ours.
+    #[cfg(test)]
+    pub(super) fn is_in_doubt(&self) -> Result<bool, StoreError> {
+        self.sync()?;
+        Ok(self.known().doubt() != super::known::Doubt::None)
     }
 
     /// What is known, which may be old.

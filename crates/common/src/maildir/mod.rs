@@ -8,6 +8,7 @@
 mod admit;
 mod append;
 mod commits;
+mod confirm;
 mod copy;
 mod delivery_id;
 mod directory;

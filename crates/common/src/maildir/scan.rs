@@ -4,12 +4,14 @@
 //! not at all. What is seen twice under one identity is mended here; what was missed is looked
 //! for again by who misses it.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
 use crate::time;
 
+use super::known::Doubt;
 use super::listing::{Listing, Parted};
 use super::places::Places;
 use super::{StoreError, name};
@@ -99,16 +101,25 @@ impl Folders {
     /// Lists directories. One identity with two files becomes one file, or two identities.
     pub(super) fn list(&self, places: &[Place]) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
-        for place in places {
-            for entry in self.at(*place).entries()? {
-                let entry = entry?;
-                if let Some(name) = message_name(&entry) {
-                    listing.push(*place, name);
-                }
-            }
-        }
+        self.each(places, |place, name| listing.push(place, name))?;
         listing.settle(|one, other| self.part(one, other))?;
         Ok(listing)
+    }
+
+    /// The names of messages in directories, as they are.
+    pub(super) fn each(
+        &self,
+        places: &[Place],
+        mut see: impl FnMut(Place, &str),
+    ) -> Result<(), StoreError> {
+        for place in places {
+            self.at(*place).entries()?.each(|name, kind| {
+                if let Some(name) = message_name(name, kind) {
+                    see(*place, name);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Looks for a file whose name changed.
@@ -130,7 +141,9 @@ impl Folders {
     pub(super) fn holds(&self, beginning: &str) -> Result<bool, StoreError> {
         for place in [Place::New, Place::Cur] {
             for entry in self.at(place).entries()? {
-                if message_name(&entry?).is_some_and(|name| name.starts_with(beginning)) {
+                let entry = entry?;
+                let name = message_name(&entry.name, entry.kind);
+                if name.is_some_and(|name| name.starts_with(beginning)) {
                     return Ok(true);
                 }
             }
@@ -200,15 +213,18 @@ impl Look {
         Ok(Self { stat, trust: Trust::RecentByUs })
     }
 
-    /// Whether it need not be listed again; `now` is how it looks now. `rested`: whether it is
-    /// time to make sure of what we did ourselves.
-    pub(super) fn holds(self, now: Self, rested: bool) -> bool {
-        self.stat == now.stat
-            && match self.trust {
-                Trust::Proof => true,
-                Trust::Recent => false,
-                Trust::RecentByUs => !rested || is_recent(&self.stat),
-            }
+    /// Whether it need not be listed again before all else; `now` is how it looks now.
+    pub(super) fn holds(self, now: Self) -> bool {
+        self.stat == now.stat && self.trust != Trust::Recent
+    }
+
+    /// Whether changes by others may be hidden behind ours.
+    pub(super) fn doubt(self) -> Doubt {
+        match self.trust {
+            Trust::Proof | Trust::Recent => Doubt::None,
+            Trust::RecentByUs if is_recent(&self.stat) => Doubt::Fresh,
+            Trust::RecentByUs => Doubt::Ripe,
+        }
     }
 
     /// Whether it is the same directory, whatever is in it.
@@ -240,12 +256,12 @@ fn is_recent(stat: &Stat) -> bool {
 }
 
 /// The name of a message; what else lies about is passed over.
-pub(super) fn message_name(entry: &crate::disk::Entry) -> Option<&str> {
-    if !matches!(entry.kind, None | Some(Kind::File)) {
+fn message_name(name: &OsStr, kind: Option<Kind>) -> Option<&str> {
+    if !matches!(kind, None | Some(Kind::File)) {
         return None;
     }
-    let Some(name) = entry.name.to_str() else {
-        tracing::warn!(name = ?entry.name, "a message's file name is not UTF-8; it is not shown");
+    let Some(name) = name.to_str() else {
+        tracing::warn!(?name, "a message's file name is not UTF-8; it is not shown");
         return None;
     };
     let hidden = name.starts_with(['.', ':']) || name.contains(['\n', '\r']);

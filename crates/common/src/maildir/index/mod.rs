@@ -296,6 +296,11 @@ impl Index {
         Ok(self.facts.iter())
     }
 
+    /// All messages, and their facts as far as they were read.
+    pub(super) fn known_facts(&self) -> impl Iterator<Item = (&Entry, &Fact)> {
+        self.messages.iter().zip(self.facts.iter())
+    }
+
     /// How a message's file name ends.
     pub(super) fn tail(&self, fact: &Fact) -> Tail {
         self.facts.tail(fact)

@@ -209,8 +209,7 @@ fn a_quiet_mailbox_needs_no_lock_and_no_new_transaction() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     append(&inbox, "a", 0, &[]);
-    thread::sleep(std::time::Duration::from_millis(150));
-    inbox.sync().unwrap();
+    super::confirm::settle(&ann);
     let log = ann.home().join("posthorn.log");
     let before = fs::metadata(&log).unwrap().len();
     fs::remove_file(ann.home().join("posthorn.lock")).unwrap();

@@ -1,5 +1,6 @@
 //! Mailboxes on a real file system, changed by us and by others.
 
+mod confirm;
 mod directory;
 mod inboxes;
 mod index;
