@@ -66,7 +66,7 @@ pub(super) struct Coming<'commits>(&'commits Commits);
 const GROUP: usize = 256;
 
 /// For at most so long a group waits for those who are on their way.
-const MOMENT: Duration = Duration::from_millis(5);
+const MOMENT: Duration = Duration::from_millis(2);
 
 impl Commits {
     /// Says that a message is on its way.
