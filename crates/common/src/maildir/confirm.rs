@@ -37,6 +37,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// A mailbox that we change all the time is listed no more often than this.
 const REST: Duration = Duration::from_secs(10);
 
+/// So many mailboxes wait at most; whoever has another one open asks again.
+const MOST: usize = 10_000;
+
 /// Asks for a mailbox to be listed once more.
 pub(super) fn ask(mailbox: &Mailbox) {
     static QUEUE: LazyLock<&'static Queue> = LazyLock::new(Queue::begin);
@@ -88,6 +91,9 @@ impl Queue {
         let mut mailboxes = self.mailboxes();
         if let Some(waiting) = mailboxes.get_mut(mailbox.places()) {
             waiting.wanted = true;
+            return;
+        }
+        if mailboxes.len() >= MOST {
             return;
         }
         let due = Instant::now() + QUIET;

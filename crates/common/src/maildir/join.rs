@@ -129,16 +129,12 @@ pub(super) fn read(listing: &Listing, file: usize, line: u32) -> (Flags, Fact, T
     (flags, fact, tail)
 }
 
-/// What rows, with lines, say that the index does not know. Keywords that are not in names stay.
-pub(super) fn changes<'facts>(
-    index: &Index,
-    facts: impl Iterator<Item = &'facts Fact>,
-    rows: &[Row],
-    listing: &Listing,
-) -> Vec<Change> {
+/// What rows, with lines, say that the index, whose facts were read, does not know. Keywords that
+/// are not in names stay.
+pub(super) fn changes(index: &Index, rows: &[Row], listing: &Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut rows = rows.iter().peekable();
-    for (entry, old) in index.messages.iter().zip(facts) {
+    for (entry, old) in index.known_facts() {
         let Some(row) = rows.next_if(|row| row.uid == entry.uid) else {
             changes.push(Change::Gone(entry.uid));
             continue;

@@ -181,8 +181,8 @@ impl Held<'_> {
         if self.begins() {
             return Ok(Vec::new());
         }
-        let facts: Vec<index::Fact> = self.facts()?.copied().collect();
-        Ok(join::changes(self.index(), facts.iter(), &joined.rows, &seen.listing))
+        let _ = self.facts()?;
+        Ok(join::changes(self.index(), &joined.rows, &seen.listing))
     }
 
     /// What changed in `new`, and the files there that have no UID; `None` where that cannot be
