@@ -8,7 +8,7 @@ use crate::disk::Stat;
 
 use super::index::{Change, Fact, FactsError, Index, Lasting, Marks};
 use super::keywords::{self, Keywords, Room};
-use super::known::{self, Files, IndexFiles, Known, Live, Looks};
+use super::known::{self, Doubt, Files, IndexFiles, Known, Live, Looks};
 use super::lock::Lock;
 use super::mailbox::Mailbox;
 use super::names::Names;
@@ -150,7 +150,7 @@ impl<'mailbox> Held<'mailbox> {
         }
         self.known.picture();
         watch::tell(self.mailbox.path());
-        if self.known.asks() {
+        if self.known.doubt() != Doubt::None {
             confirm::ask(self.mailbox);
         }
     }
