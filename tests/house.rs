@@ -336,6 +336,15 @@ fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
     unit.lines().find_map(|line| line.strip_prefix(key))
 }
 
+/// After a power cut, UIDs and flags are only right for who knows that it was one.
+#[test]
+fn who_reads_mailboxes_sees_which_boot_this_is() {
+    for daemon in ["imapd", "pop3d"] {
+        let unit = read(&format!("systemd/{daemon}.service"));
+        assert_ne!(value(&unit, "ProcSubset="), Some("pid"), "{daemon}: hides the boot id");
+    }
+}
+
 #[test]
 fn units_are_clean() {
     let paths: Vec<_> = unit_files().into_iter().map(|(name, _)| unit_path(&name)).collect();

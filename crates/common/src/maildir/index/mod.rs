@@ -176,14 +176,25 @@ pub(super) enum FactsError {
     Store(#[from] StoreError),
 }
 
-/// Which boot of the machine this is; zeros where the kernel does not tell.
+/// Which boot of the machine this is. Where the kernel does not tell, each process counts as a
+/// boot of its own: one boot too many costs a listing, one too few may give a UID twice.
 pub(super) fn boot() -> [u8; 16] {
     static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
     *BOOT.get_or_init(|| {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: String = text.trim_end().split('-').collect();
-        u128::from_str_radix(&digits, 16).unwrap_or_default().to_be_bytes()
+        let text = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
+        boot_of(&text).unwrap_or_else(|| {
+            tracing::error!("{BOOT_ID} cannot be read: mailboxes are listed more often");
+            (u128::from(source::random()) << 64 | u128::from(source::random())).to_be_bytes()
+        })
     })
+}
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn boot_of(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.trim_end().split('-').collect();
+    let id = u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0)?;
+    Some(id.to_be_bytes())
 }
 
 /// The modseq after another one: microseconds since 1970, so that it is above all that clients
