@@ -1,6 +1,8 @@
 //! Messages are copied: one more hard link where both mailboxes are on one file system, so that a
 //! copy costs no space and keeps its INTERNALDATE; else a copy of the bytes.
 
+use std::io;
+
 use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::Dir;
@@ -155,16 +157,20 @@ fn put(
         };
         match made {
             Ok(()) => return Ok(true),
-            Err(StoreError::System { error, .. })
-                if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        // Its flags were changed, or it is gone.
-        match from.find(name::base(&source.name))? {
-            Some(found) => source = found,
-            None => return Ok(false),
+            Err(error) if !is_missing(&error) => return Err(error),
+            Err(error) => match from.find(name::base(&source.name))? {
+                // It is not missing: the target is, which somebody deletes.
+                Some(found) if found == source => return Err(error),
+                // Its flags were changed.
+                Some(found) => source = found,
+                None => return Ok(false),
+            },
         }
     }
+}
+
+fn is_missing(error: &StoreError) -> bool {
+    matches!(error, StoreError::System { error, .. } if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(), StoreError> {
@@ -175,4 +181,35 @@ fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(
     copy.set_modified(modified.seconds)?;
     copy.sync_with_times()?;
     Ok(copy.move_to(to.at(target.place), &target.name)?)
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::super::places::Places;
+    use super::super::scan::Place;
+    use super::*;
+
+    fn mailbox(path: &std::path::Path) -> Folders {
+        for name in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(path.join(name)).unwrap();
+        }
+        Folders::open(&Places::together(path)).unwrap()
+    }
+
+    #[test]
+    fn a_target_that_is_being_deleted_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        let (source, target) = (mailbox(&from), mailbox(&to));
+        std::fs::write(from.join("cur/1.a.b:2,"), "text\n").unwrap();
+        std::fs::remove_dir_all(&to).unwrap();
+        let located = |name: &str| Located { place: Place::Cur, name: name.to_owned() };
+        let error = put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,")).unwrap_err();
+        assert!(is_missing(&error), "{error}");
+        // One that was renamed is found, and one that is gone is passed over.
+        let target = mailbox(&to);
+        assert!(put(&source, &located("1.a.b:2,S"), &target, &located("2.a.b:2,")).unwrap());
+        assert!(!put(&source, &located("3.a.b:2,"), &target, &located("3.a.b:2,")).unwrap());
+    }
 }
