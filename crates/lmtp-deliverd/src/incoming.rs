@@ -164,7 +164,7 @@ impl Incoming {
         let mut appending = inbox.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
-        Ok(appending.deliver()?)
+        Ok(inbox.deliver(appending)?)
     }
 }
 

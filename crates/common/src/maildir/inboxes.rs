@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::auth::User;
 use crate::config::Mail;
 
-use super::append::Appending;
+use super::append::{Appending, Delivery};
 use super::directory::Directory;
 use super::naming::INBOX;
 use super::places::Places;
@@ -100,6 +100,13 @@ impl Inbox {
             Err(error) if error.is_missing() => self.store.append(message),
             file => Ok(Appending::new(&self.store.mailbox, folders, file?, message)),
         }
+    }
+
+    /// As [`Appending::deliver`]. An error if the directory was moved away meanwhile: who restores
+    /// a backup removes what it replaced, and the message with it.
+    pub fn deliver(&self, message: Appending) -> Result<Delivery, StoreError> {
+        let delivery = message.deliver()?;
+        if self.is_in_place() { Ok(delivery) } else { Err(StoreError::Replaced) }
     }
 
     /// As [`Store::holds_delivery`].

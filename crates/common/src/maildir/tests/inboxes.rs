@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::StoreError;
 use super::super::inboxes::Inboxes;
 use super::*;
 
@@ -10,8 +11,21 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    message.deliver().unwrap();
+    inbox.deliver(message).unwrap();
     ann.names("new").len()
+}
+
+#[test]
+fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let mut message = inbox.append(NewMessage::default()).unwrap();
+    message.write(b"text\r\n").unwrap();
+    fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
+    ann.open();
+    let error = inbox.deliver(message).unwrap_err();
+    assert!(matches!(error, StoreError::Replaced), "{error}");
+    assert_eq!(delivered(&inboxes, &ann), 1);
 }
 
 #[test]
