@@ -116,8 +116,9 @@ impl Dir {
     /// Opens a file to write at its end; it is created if it is missing.
     pub fn append(&self, name: impl AsRef<OsStr>) -> Result<AppendFile> {
         let name = name.as_ref();
+        // Not to wait for the reader of a pipe that somebody put here.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-        let fd = self.openat(name, flags, Mode::RUSR | Mode::WUSR)?;
+        let fd = self.openat(name, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR)?;
         Ok(AppendFile::new(self.clone(), name, fd.into()))
     }
 
@@ -413,6 +414,16 @@ mod tests {
         file.write(b" two").unwrap();
         assert_eq!(dir.read("a", 10).unwrap(), b"one two");
         assert_eq!(file.stat().unwrap(), dir.stat("a").unwrap());
+    }
+
+    #[test]
+    fn nobody_waits_for_the_other_end_of_a_pipe() {
+        let (_directory, dir) = temporary();
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(&dir, "pipe", kind, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(dir.append("pipe").is_err());
+        assert!(dir.append_existing("pipe").is_err());
+        assert_eq!(dir.read("pipe", 10).unwrap(), b"");
     }
 
     #[test]
