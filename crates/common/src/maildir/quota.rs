@@ -98,9 +98,10 @@ impl Quota {
             return;
         }
         let line = format!("{} {}\n", change.octets, change.messages);
-        let file = self.control.append(FILE);
-        if let Err(error) = file.and_then(|mut file| file.write(line.as_bytes())) {
-            tracing::warn!(%error, "{FILE} does not say what came or went");
+        match self.control.append_existing(FILE) {
+            // Somebody removed it just now: a line without a quota would be no file of quotas.
+            Err(error) if error.is_missing() => Ok(()),
+            file => Ok(file?.write(line.as_bytes())?),
         }
     }
 
