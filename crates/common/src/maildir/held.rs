@@ -262,9 +262,10 @@ impl<'mailbox> Held<'mailbox> {
 
     /// How the files look after a change of ours.
     fn marks_after(&mut self, before: Looks) -> Result<Marks, StoreError> {
-        let mut marks = self.index().head.marks;
+        let head = &self.index().head;
+        let (mut marks, in_new) = (head.marks, head.in_new.len());
         if let Some(looks) = marks.looks {
-            marks.looks = Some(looks.after_ours(before, &self.folders)?);
+            marks.looks = Some(looks.after_ours(before, &self.folders, in_new)?);
         }
         if let Some(written) = self.written.take() {
             (marks.list, marks.keywords) = written;

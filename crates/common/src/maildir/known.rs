@@ -81,6 +81,9 @@ pub(super) enum Doubt {
     Fresh,
 }
 
+/// So many files in `new` are listed in less time than one of them is synced.
+const FEW_IN_NEW: usize = 256;
+
 /// Whoever has a mailbox in doubt asks for a listing no more often than this.
 const ASK: Duration = Duration::from_secs(1);
 
@@ -244,10 +247,22 @@ impl Looks {
         Ok(Self { new: Look::at(&folders.new)?, cur: Look::at(&folders.cur)? })
     }
 
-    /// How both look after a change of ours; `before` is how they looked just before it.
-    pub(super) fn after_ours(self, before: Self, folders: &Folders) -> Result<Self, StoreError> {
+    /// How both look after a change of ours; `before` is how they looked just before it, when so
+    /// many messages were known to be in `new`.
+    ///
+    /// Deliveries take no lock, so one may have come into `new` meanwhile: where it is cheap to
+    /// list, the next who looks does it.
+    pub(super) fn after_ours(
+        self,
+        before: Self,
+        folders: &Folders,
+        in_new: usize,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
-            new: self.new.after_ours(before.new, &folders.new)?,
+            new: match in_new <= FEW_IN_NEW {
+                true => self.new,
+                false => self.new.after_ours(before.new, &folders.new)?,
+            },
             cur: self.cur.after_ours(before.cur, &folders.cur)?,
         })
     }

@@ -6,6 +6,7 @@ use std::thread;
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 
 use super::super::index::{self, Index, Lasting};
+use super::super::known::Looks;
 use super::super::{Finding, StoreError, more_keywords};
 use super::*;
 use crate::disk::Dir;
@@ -59,8 +60,9 @@ fn the_index_may_be_spoilt_while_a_hundred_sessions_are_open() {
     let ann = Ann::new();
     let shared = ann.inbox();
     let apart = [ann.stranger(), ann.stranger()];
-    for n in 0..20 {
-        append(&shared, &format!("message {n}"), 0, &[]);
+    // More than all sessions together remove, whoever comes first.
+    for n in 0..100 {
+        append(&shared, &format!("message {n}"), if n < 20 { 0 } else { Flags::SEEN }, &[]);
     }
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -121,6 +123,30 @@ fn session(store: &Store, n: usize) {
         }
     }
     witness.look(store);
+}
+
+/// Delivery takes no lock: it may come between a change of ours and our look at the directory.
+#[test]
+fn what_is_delivered_during_a_change_of_ours_is_seen_at_the_next_look() {
+    let ann = Ann::new();
+    let there = ann.inbox();
+    append(&there, "a", 0, &[]);
+    // They rest for so long that what is listed is sure.
+    for place in ["new", "cur"] {
+        let dir = fs::File::open(ann.home().join(place)).unwrap();
+        dir.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    assert_eq!(uids(&there), [1]);
+    let mailbox = Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home());
+    let mut held = mailbox.hold().unwrap();
+    let before = Looks::at(&held.folders).unwrap();
+    fs::remove_file(ann.home().join("new").join(&ann.names("new")[0])).unwrap();
+    ann.put("new/2.b", "b");
+    held.record(vec![index::Change::Gone(1)], before);
+    drop(held);
+    for store in [there, Store::new(mailbox), ann.stranger()] {
+        assert_eq!(uids(&store), [2]);
+    }
 }
 
 #[test]
