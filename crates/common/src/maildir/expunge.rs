@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Flags, Snapshot, Uid};
 use super::StoreError;
 use super::held::Held;
 use super::index::Change;
-use super::known::Looks;
+use super::known::{Files, Looks};
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::quota::{Quota, Used};
@@ -41,10 +41,10 @@ pub(super) fn expunge(
     };
     let uids = uids(&mut held, which);
     let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));
-    if let Some(quota) = &removing.quota {
-        quota.add(removing.used.gone());
-    }
-    held.sync_places(&removing.places)?;
+    let synced = held.sync_places(&removing.places);
+    // What is gone may come back with the next power cut, or not: who looks next reads all.
+    synced.inspect_err(|_| held.known.files = Files::InDoubt)?;
+    removing.tally.tell();
     if !removing.changes.is_empty() {
         held.record(removing.changes, before);
     }

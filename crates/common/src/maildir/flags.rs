@@ -191,8 +191,11 @@ impl Held<'_> {
             // Somebody is just giving it this name, or died while doing so.
             Err(error) if error.is_taken() && self.folders.are_one(from, to)? => Ok(Renamed::Done),
             Err(error) if error.is_missing() => {
-                let found = self.folders.find(name::base(&from.name))?;
-                Ok(found.map_or(Renamed::Gone, Renamed::Before))
+                match self.folders.find(name::base(&from.name))? {
+                    // It is there: what is missing is where it was to go.
+                    Some(found) if found == *from => Err(error.into()),
+                    found => Ok(found.map_or(Renamed::Gone, Renamed::Before)),
+                }
             }
             Err(error) => Err(error.into()),
         }

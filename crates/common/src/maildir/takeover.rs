@@ -97,12 +97,15 @@ impl Takeover {
         }
         let mut to = Located::default();
         tail::locate(base, &tail::with_flags(&old, in_name), in_name, &mut to);
-        let renamed = held.folders.at(place).rename_new(name, held.folders.at(to.place), &to.name);
-        match renamed {
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                // It was the same for the other server: that is why the name does not say it.
-                tracing::error!(%error, "flags cannot be taken over");
-                Ok(())
+        match held.folders.at(place).rename_new(name, held.folders.at(to.place), &to.name) {
+            Ok(()) => {}
+            // Were it still there, `cur` would be missing, and another look would not help.
+            Err(error) if error.is_missing() && held.folders.at(place).stat(name).is_err() => {
+                return Ok(Named::Gone);
+            }
+            Err(error) => {
+                self.more.wait(row.uid, in_name);
+                self.trouble = Some(error);
             }
             other => Ok(other?),
         }
