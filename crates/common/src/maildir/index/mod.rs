@@ -298,6 +298,11 @@ impl Index {
         Ok(self.facts.find(uid).copied())
     }
 
+    /// As [`fact`](Self::fact), where the facts were read before; `None` where they were not.
+    pub(super) fn known_fact(&self, uid: Uid) -> Option<Option<Fact>> {
+        self.facts.are_read().then(|| self.facts.find(uid).copied())
+    }
+
     /// As [`fact`](Self::fact), of all, in order of UID.
     pub(super) fn facts(
         &mut self,
