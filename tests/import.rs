@@ -6,14 +6,24 @@
 use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mail_common::disk::Dir;
 use mail_common::maildir::import::{self, Imported};
 use mail_common::maildir::{Directory, Store};
 use mail_proto::mailbox::{Entry, Flags};
 use mail_tests::client::Client;
-use mail_tests::reference::{Alone, Unpacked};
+use mail_tests::dovecot::{Dovecot, MAIL};
+use mail_tests::reference::Unpacked;
+use mail_tests::site::Site;
+
+const SETTINGS: &str = "\
+mail_location = maildir:{site}/mail/%d/%n
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+";
 
 /// A new log as often as Dovecot lets us have one, and an index that is written often.
 const OFTEN: &str = "\
@@ -28,7 +38,7 @@ mail_index_rewrite_max_log_bytes = 4k
 fn the_index_says_what_imap_says() {
     let Some(unpacked) = unpacked() else { return };
     for (seed, settings) in [(1, ""), (2, OFTEN), (3, OFTEN)] {
-        let dovecot = Alone::start(&unpacked, settings).unwrap_or_else(|error| panic!("{error}"));
+        let dovecot = Original::start(&unpacked, settings);
         let (mut chance, mut indexes, mut longer) = (Chance(seed), Vec::new(), 0);
         for round in 0..12 {
             let mut session = Session::select(&dovecot);
@@ -38,8 +48,8 @@ fn the_index_says_what_imap_says() {
             drop(session);
             let told = Session::select(&dovecot).view();
             let read = read(&dovecot).view();
-            assert_eq!(read, told, "seed {seed}, round {round}\n{}", dovecot.logs());
-            indexes.push(fs::read(dovecot.maildir("ann").join("dovecot.index")).ok());
+            assert_eq!(read, told, "seed {seed}, round {round}");
+            indexes.push(fs::read(dovecot.mailbox().join("dovecot.index")).ok());
             longer += longer_ways(&dovecot, &indexes, &told);
         }
         assert!(longer > 12, "{longer}: the logs were hardly read");
@@ -49,7 +59,7 @@ fn the_index_says_what_imap_says() {
 #[test]
 fn flags_that_no_file_has_are_known_as_such() {
     let Some(unpacked) = unpacked() else { return };
-    let dovecot = Alone::start(&unpacked, "").unwrap_or_else(|error| panic!("{error}"));
+    let dovecot = Original::start(&unpacked, "");
     let mut session = Session::select(&dovecot);
     for _ in 0..4 {
         session.append("");
@@ -57,7 +67,7 @@ fn flags_that_no_file_has_are_known_as_such() {
     session.command("NOOP");
     session.command("UID STORE 1 +FLAGS (\\Answered)");
     drop(session);
-    let cur = dovecot.maildir("ann").join("cur");
+    let cur = dovecot.mailbox().join("cur");
     own(&cur, 0, 0o555);
     let mut session = Session::select(&dovecot);
     session.command("UID STORE 2,3 +FLAGS (\\Flagged early)");
@@ -67,14 +77,14 @@ fn flags_that_no_file_has_are_known_as_such() {
     let dirty: Vec<u32> = read.messages.iter().filter(|m| m.dirty).map(|m| m.uid).collect();
     assert_eq!(dirty, [2, 3], "{:?}", names(&cur));
     assert!(names(&cur).iter().all(|name| !name.ends_with('F')), "no file has heard of it");
-    assert_eq!(read.view(), Session::select(&dovecot).view(), "{}", dovecot.logs());
-    own(&cur, 8, 0o700);
+    assert_eq!(read.view(), Session::select(&dovecot).view());
+    own(&cur, MAIL, 0o700);
 }
 
 #[test]
 fn forty_keywords_come_over() {
     let Some(unpacked) = unpacked() else { return };
-    let dovecot = Alone::start(&unpacked, OFTEN).unwrap_or_else(|error| panic!("{error}"));
+    let dovecot = Original::start(&unpacked, OFTEN);
     let mut session = Session::select(&dovecot);
     for _ in 0..3 {
         session.append("");
@@ -88,7 +98,7 @@ fn forty_keywords_come_over() {
     assert_eq!(read.keywords_of(0).count(), 40);
     assert_eq!(read.keywords_of(2).count(), 13);
     assert_eq!(read.view(), Session::select(&dovecot).view());
-    let letters = fs::read_to_string(dovecot.maildir("ann").join("dovecot-keywords"));
+    let letters = fs::read_to_string(dovecot.mailbox().join("dovecot-keywords"));
     assert_eq!(letters.expect("letters").lines().count(), 26, "the others are in the index alone");
 }
 
@@ -152,8 +162,8 @@ fn ours(store: &Store) -> View {
 
 /// The same again from indexes that were there before, as far as the logs still say all that
 /// happened since; how many there were.
-fn longer_ways(dovecot: &Alone, indexes: &[Option<Vec<u8>>], told: &View) -> usize {
-    let file = |name| fs::read(dovecot.maildir("ann").join(name));
+fn longer_ways(dovecot: &Original, indexes: &[Option<Vec<u8>>], told: &View) -> usize {
+    let file = |name| fs::read(dovecot.mailbox().join(name));
     let (log, older) = (file("dovecot.index.log").expect("a log"), file("dovecot.index.log.2"));
     let older = older.ok();
     let ways =
@@ -205,6 +215,26 @@ impl Viewed for Imported {
     }
 }
 
+/// Dovecot with a site of its own.
+struct Original {
+    /// Before the site, whose files it has open.
+    dovecot: Dovecot,
+    site: Site,
+}
+
+impl Original {
+    fn start(unpacked: &Unpacked, more: &str) -> Self {
+        let site = Site::new(&[]);
+        let dovecot = Dovecot::start(unpacked, &site, &format!("{SETTINGS}{more}"));
+        Self { dovecot, site }
+    }
+
+    /// The Maildir of ann.
+    fn mailbox(&self) -> PathBuf {
+        self.site.maildir("ann")
+    }
+}
+
 /// A session with the mailbox of ann selected.
 struct Session {
     client: Client,
@@ -212,8 +242,8 @@ struct Session {
 }
 
 impl Session {
-    fn select(dovecot: &Alone) -> Self {
-        let mut client = dovecot.imap().expect("a connection");
+    fn select(dovecot: &Original) -> Self {
+        let mut client = Client::tcp(dovecot.dovecot.imap(), &dovecot.site).expect("a connection");
         client.until("* OK").expect("a greeting");
         let mut session = Self { client, selected: Vec::new() };
         session.command("LOGIN ann@example.org apple");
@@ -318,9 +348,9 @@ impl Chance {
     }
 }
 
-fn read(dovecot: &Alone) -> Imported {
-    let dir = Dir::open(&dovecot.maildir("ann")).expect("a mailbox");
-    let read = import::dovecot(&dir).unwrap_or_else(|error| panic!("{error}\n{}", dovecot.logs()));
+fn read(dovecot: &Original) -> Imported {
+    let dir = Dir::open(&dovecot.mailbox()).expect("a mailbox");
+    let read = import::dovecot(&dir).unwrap_or_else(|error| panic!("{error}"));
     read.expect("an index")
 }
 

@@ -7,18 +7,17 @@ use std::process::{Child, Stdio};
 use super::{HOST, MAIL, Ports, Unpacked, setting};
 use crate::site::{DOMAIN, Site, USERS};
 
-/// Starts it in the foreground, with `more` lines after its settings.
+/// Starts it in the foreground.
 pub(super) fn start(
     unpacked: &Unpacked,
     site: &Site,
     ports: Ports,
     config: &[String],
-    more: &str,
 ) -> io::Result<Child> {
     let base = site.path("dovecot");
     fs::create_dir(&base)?;
     let file = site.path("dovecot.conf");
-    fs::write(&file, settings(site, ports, config) + more)?;
+    fs::write(&file, settings(site, ports, config))?;
     fs::write(site.path("dovecot.passwd"), users(site))?;
     let mut dovecot = unpacked.command("/usr/sbin/dovecot");
     dovecot.args(["-F", "-c"]).arg(&file);

@@ -6,7 +6,6 @@
 //! it takes to Dovecot by LMTP; users and mailboxes are Dovecot's. Both start as root and give
 //! their rights away to users that every Debian has.
 
-mod alone;
 mod dovecot;
 mod play;
 mod postfix;
@@ -29,7 +28,6 @@ use crate::client::Client;
 use crate::patience;
 use crate::site::{DOMAIN, Site, USERS};
 
-pub use alone::Alone;
 pub use play::{Outcome, compare};
 pub use unpacked::Unpacked;
 
@@ -131,13 +129,15 @@ impl Originals {
     /// What both wrote.
     #[must_use]
     pub fn logs(&self) -> String {
-        logs(&self.site)
+        let files = fs::read_dir(self.site.path("log")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
     }
 
     fn begin(&mut self, unpacked: &Unpacked, config: &[String]) -> io::Result<()> {
-        open_to_all(&self.site)?;
+        // The daemons' users must reach what is below.
+        fs::set_permissions(self.site.path(""), fs::Permissions::from_mode(0o755))?;
         make_owned(&self.site.path("mail"), MAIL)?;
-        self.running.push(dovecot::start(unpacked, &self.site, self.ports, config, "")?);
+        self.running.push(dovecot::start(unpacked, &self.site, self.ports, config)?);
         self.running.push(postfix::start(unpacked, &self.site, self.ports, config)?);
         for port in self.ports.all() {
             let up = || Client::tcp(address(port), &self.site).ok();
@@ -218,16 +218,6 @@ impl Ports {
     fn all(self) -> [u16; 5] {
         SPOKEN.map(|protocol| self.of(protocol))
     }
-}
-
-/// The daemons' users must reach what is below.
-fn open_to_all(site: &Site) -> io::Result<()> {
-    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755))
-}
-
-fn logs(site: &Site) -> String {
-    let files = fs::read_dir(site.path("log")).into_iter().flatten().flatten();
-    files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
 }
 
 fn address(port: u16) -> SocketAddr {

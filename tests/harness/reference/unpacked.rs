@@ -42,7 +42,6 @@ impl Unpacked {
 
     /// Runs a program where theirs are installed, as the leader of a process group: Postfix,
     /// told to end, ends its whole group.
-    #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", IN_PLACE]).arg(&self.usr).arg(program);
