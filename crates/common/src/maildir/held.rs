@@ -25,6 +25,8 @@ pub(super) struct Held<'mailbox> {
     pub(super) known: MutexGuard<'mailbox, Known>,
     /// How the UID list and the keywords look that we wrote since the last transaction.
     written: Option<(Option<Stat>, Option<Stat>)>,
+    /// Bits of keywords that messages are about to get.
+    promised: u64,
 }
 
 /// Whether the lists that were read are still those on the disk.
@@ -34,6 +36,8 @@ pub(super) enum Lists {
     Changed,
 }
 
+const LOOKED: &str = "whoever holds a mailbox has looked at it";
+
 impl<'mailbox> Held<'mailbox> {
     /// Takes the lock among our processes and brings what is known up to date.
     pub(super) fn take(
@@ -42,8 +46,9 @@ impl<'mailbox> Held<'mailbox> {
         folders: Folders,
     ) -> Result<Self, StoreError> {
         let lock = Lock::take(&folders)?;
-        let mut held = Self { mailbox, folders, lock, known, written: None };
+        let mut held = Self { mailbox, folders, lock, known, written: None, promised: 0 };
         held.refresh()?;
+        held.name_waiting()?;
         Ok(held)
     }
 
@@ -59,14 +64,13 @@ impl<'mailbox> Held<'mailbox> {
 
     /// What is known of the mailbox.
     pub(super) fn index(&mut self) -> &mut Index {
-        self.known.index.as_mut().expect("whoever holds a mailbox has looked at it")
+        self.known.index.as_mut().expect(LOOKED)
     }
 
     /// Brings what is known up to date.
     pub(super) fn refresh(&mut self) -> Result<(), StoreError> {
         loop {
-            self.known.follow(&self.folders, Index::follow_locked)?;
-            self.load_facts()?;
+            self.follow()?;
             let now = known::marks(&self.folders)?;
             if self.known.holds(&now) || self.look(now)? == Lists::Same {
                 self.known.picture();
@@ -100,8 +104,8 @@ impl<'mailbox> Held<'mailbox> {
 
     /// What is known of messages besides their flags, in order of UID.
     pub(super) fn facts(&mut self) -> Result<impl Iterator<Item = &Fact>, StoreError> {
-        let dir = self.folders.index.clone();
-        self.index().facts(&dir).map_err(unready)
+        let index = self.known.index.as_mut().expect(LOOKED);
+        index.facts(&self.folders.index).map_err(unready)
     }
 
     /// Where the names of messages are read.
@@ -137,9 +141,6 @@ impl<'mailbox> Held<'mailbox> {
     /// One transaction of what was done since the files looked like `before`. Where the index
     /// cannot be written the mailbox is what it is nevertheless: others will list it.
     pub(super) fn record(&mut self, mut changes: Vec<Change>, before: Looks) {
-        if let Err(error) = self.keep_more(&changes) {
-            self.warn(&error, "cannot write keywords that have no letters");
-        }
         let marks = self.marks_after(before).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot look at a mailbox after a change");
             Marks::default()
@@ -186,39 +187,45 @@ impl<'mailbox> Held<'mailbox> {
         room: Room,
     ) -> Result<(u64, Vec<&'k str>), StoreError> {
         let (bits, unknown) = keywords::bits(&self.index().head.keywords, keywords);
+        self.promised |= bits;
         if unknown.is_empty() {
             return Ok((bits, unknown));
         }
         self.write(0)?;
         let (bits, unknown) = keywords::bits(&self.index().head.keywords, keywords);
-        if unknown.is_empty() {
-            return Ok((bits, unknown));
-        }
+        self.promised |= bits;
+        let (new, left) = self.new_bits(&unknown, room)?;
+        self.promised |= new;
+        Ok((bits | new, left))
+    }
+
+    /// Gives new keywords bits and writes them down.
+    fn new_bits<'k>(
+        &mut self,
+        unknown: &[&'k str],
+        room: Room,
+    ) -> Result<(u64, Vec<&'k str>), StoreError> {
         let used = self.used_keywords();
         let mut letters = Keywords::read(&self.folders.control)?;
-        let (added, left) = letters.add_all(&unknown, used);
-        let mut more = self.more_keywords()?;
-        let (more_added, left): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|keyword| more.give(keyword).is_some());
-        let nothing = added.is_empty() && more_added.is_empty();
-        if nothing || (room == Room::ForAll && !left.is_empty()) {
-            return Ok((bits, left));
-        }
+        let (added, beyond) = letters.add_all(unknown, used);
         let before = Looks::at(&self.folders)?;
+        let (more, left) = self.give_more(&beyond, room)?;
+        if room == Room::ForAll && !left.is_empty() {
+            return Ok((0, left));
+        }
         if !added.is_empty() {
             letters.save(&self.folders.control)?;
+            self.wrote_files()?;
         }
-        if !more_added.is_empty() {
-            more.save(&self.folders.control)?;
+        let bits = added.iter().fold(0, |bits, letter| bits | 1 << letter);
+        let uid_validity = self.index().head.uid_validity;
+        let names = self.index().head.keywords.clone();
+        let mut changes = more::names(self.more(uid_validity)?, &names);
+        changes.extend(letters.changes(&names, bits));
+        if !changes.is_empty() {
+            self.record(changes, before);
         }
-        self.wrote_files()?;
-        let more_added = more_added.iter().filter_map(|keyword| more.bit(keyword));
-        let bits = added.into_iter().chain(more_added).fold(bits, |bits, bit| bits | 1 << bit);
-        let known = &self.index().head.keywords;
-        let mut changes = letters.changes(known, bits);
-        changes.extend(more::names(&more, &more::named(known, &changes)));
-        self.record(changes, before);
-        Ok((bits, left))
+        Ok((bits | more, left))
     }
 
     /// Warns of an error that stops nothing.
@@ -228,7 +235,7 @@ impl<'mailbox> Held<'mailbox> {
 
     /// The UIDs are used up: all messages get new ones under a new UIDVALIDITY.
     pub(super) fn renumber(&mut self) -> Result<(), StoreError> {
-        let mut list = uidlist::UidList::new(uid_validity::next(&self.mailbox.home()?)?);
+        let list = uidlist::UidList::new(uid_validity::next(&self.mailbox.home()?)?);
         tracing::error!(
             mailbox = %self.mailbox.path().display(),
             uidvalidity = list.uid_validity,
@@ -245,18 +252,17 @@ impl<'mailbox> Held<'mailbox> {
         Ok((marks.list, marks.keywords) != (list, keywords))
     }
 
-    /// Keywords that messages have.
-    fn used_keywords(&mut self) -> u64 {
-        self.index().messages.iter().fold(0, |used, entry| used | entry.flags.keywords)
+    /// Keywords that messages have, or are about to get.
+    pub(super) fn used_keywords(&mut self) -> u64 {
+        let messages = self.index().messages.iter();
+        messages.fold(0, |used, entry| used | entry.flags.keywords) | self.promised
     }
 
     /// We wrote Dovecot's files, under their lock: they are as we know them.
     pub(super) fn wrote_files(&mut self) -> Result<(), StoreError> {
         let list = uidlist::stat(&self.folders.control)?;
         let keywords = keywords::stat(&self.folders.control)?;
-        let more_keywords = more_keywords::stat(&self.folders.control)?;
-        let marks = &mut self.index().head.marks;
-        (marks.list, marks.keywords, marks.more_keywords) = (list, keywords, more_keywords);
+        self.written = Some((list, keywords));
         Ok(())
     }
 
@@ -274,16 +280,19 @@ impl<'mailbox> Held<'mailbox> {
         Ok(marks)
     }
 
-    /// Reads what is known of messages besides their flags, for those who change something.
-    fn load_facts(&mut self) -> Result<(), StoreError> {
+    /// Reads what others wrote into the index, and what is known of messages besides their flags.
+    fn follow(&mut self) -> Result<(), StoreError> {
         loop {
+            self.known.trust = match self.known.follow(&self.folders, Index::follow_locked)? {
+                true => IndexFiles::Sound,
+                false => IndexFiles::Lost,
+            };
             let Some(index) = &mut self.known.index else { return Ok(()) };
             match index.fact(&self.folders.index, 0) {
                 Ok(_) => return Ok(()),
-                Err(FactsError::Replaced) => {
-                    self.known.follow(&self.folders, Index::follow_locked)?;
-                }
-                Err(FactsError::Damaged) => {
+                // Found by the next look at the files.
+                Err(FactsError::Replaced) if self.known.trust == IndexFiles::Sound => {}
+                Err(FactsError::Replaced | FactsError::Damaged) => {
                     self.known.trust = IndexFiles::NoFacts;
                     return Ok(());
                 }

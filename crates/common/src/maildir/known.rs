@@ -114,25 +114,12 @@ impl Known {
         folders: &Folders,
         how: impl Fn(&mut Index, &Dir) -> Result<Followed, StoreError>,
     ) -> Result<bool, StoreError> {
-        if self.trust != IndexFiles::Sound {
-            return Ok(false);
-        }
-        let Some(index) = &mut self.index else {
+        if self.index.is_none() {
             self.index = Index::open(&folders.index)?;
-            return Ok(self.index.is_some());
-        };
-        if how(index, &folders.index)? != Followed::Lost {
-            return Ok(true);
         }
-        match Index::open(&folders.index)? {
-            Some(found) if is_later(index, &found) => {
-                self.index = Some(found);
-                Ok(true)
-            }
-            _ => {
-                self.trust = IndexFiles::Lost;
-                Ok(false)
-            }
+        match &mut self.index {
+            Some(index) => Ok(how(index, &folders.index)? != Followed::Lost),
+            None => Ok(false),
         }
     }
 
@@ -180,6 +167,7 @@ impl Known {
         self.trust = IndexFiles::Sound;
         self.files = Files::AsKnown;
         self.asked = None;
+        self.more = None;
     }
 
     /// The first UID that no session was told of as recent.
@@ -200,6 +188,17 @@ impl Known {
         let Some(fact) = index.fact(dir, uid)? else { return Ok(None) };
         let tail = index.tail(&fact);
         Ok(Some(Live { uid, flags, fact, tail }))
+    }
+
+    /// As [`live`](Self::live), where nothing has to be read for it.
+    pub(super) fn live_in_memory(&self, uid: Uid) -> Option<Option<Live>> {
+        let index = self.index.as_ref()?;
+        let entry = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
+        let fact = index.known_fact(uid)?;
+        Some(entry.zip(fact).map(|(entry, fact)| {
+            let tail = index.tail(&fact);
+            Live { uid, flags: entry.flags, fact, tail }
+        }))
     }
 
     /// The name of a message's file is read from the list, into `file`. Whether the list still
@@ -309,21 +308,4 @@ pub(super) fn marks(folders: &Folders) -> Result<Marks, StoreError> {
         keywords: keywords::stat(&folders.control)?,
         more_keywords: more::stat(&folders.control)?,
     })
-}
-
-/// Whether an index that was found is what became of ours: nothing goes back that sessions saw. An
-/// old copy that somebody put there is not.
-fn is_later(ours: &Index, found: &Index) -> bool {
-    if ours.head.uid_validity != found.head.uid_validity {
-        return true;
-    }
-    let reaches = found.head.modseq >= ours.head.modseq && found.head.uid_next >= ours.head.uid_next;
-    let mut old = ours.messages.iter().map(|entry| entry.uid).peekable();
-    let mut found = found.messages.iter().map(|entry| entry.uid);
-    let next = ours.head.uid_next;
-    reaches
-        && found.by_ref().take_while(|uid| *uid < next).all(|uid| {
-            while old.next_if(|known| *known < uid).is_some() {}
-            old.peek() == Some(&uid)
-        })
 }

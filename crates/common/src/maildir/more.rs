@@ -1,14 +1,24 @@
-//! How the keywords that have no letters stay the same in the index and in their file: what we
-//! change is written to both, the file first; what others changed in the file is read.
-
-use std::collections::HashSet;
+//! The keywords that have no letter, as a mailbox under lock keeps them: what we change is written
+//! into their file first, then into the index; what others changed in the file is read. Where the
+//! file is lost, what is in memory counts, and is written again.
 
 use mail_proto::mailbox::{Flags, Uid};
 
+use super::StoreError;
+use super::flags::Marking;
 use super::held::Held;
-use super::index::{Change, Index, Marks};
+use super::index::{Change, Index};
+use super::keywords::Room;
 use super::more_keywords::{self, END, FIRST, Lasts, MoreKeywords};
-use super::{StoreError, tail};
+use super::tail;
+use crate::disk::{Dir, Stat};
+
+/// What is known of the file.
+#[derive(Debug)]
+pub(super) struct More {
+    stat: Option<Stat>,
+    keywords: MoreKeywords,
+}
 
 /// What tells one state of the file from another; `None`: there is none.
 pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
@@ -40,30 +50,71 @@ impl Held<'_> {
         Ok(&mut self.known.more.insert(more).keywords)
     }
 
-    /// Writes down which messages have keywords without letters, as far as these changes say so.
-    pub(super) fn keep_more(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut changed = Vec::new();
-        let mut lasts = Lasts::Soon;
-        for change in changes {
-            let (uid, flags) = match change {
-                Change::Flagged { uid, flags, .. } => (*uid, *flags),
-                Change::Added { uid, flags, .. } if flags.keywords & !tail::LETTERS != 0 => {
-                    lasts = Lasts::Now;
-                    (*uid, *flags)
-                }
-                _ => continue,
-            };
-            let index = self.index();
-            let known = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
-            let old = known.map_or(0, |known| known.flags.keywords);
-            if (old ^ flags.keywords) & !tail::LETTERS != 0 {
-                changed.push((uid, flags.keywords));
-            }
+    /// Gives keywords bits that have no letter. Returns the bits, and the keywords for which there
+    /// is no room; then, if all were wanted, none is given any.
+    pub(super) fn give_more<'k>(
+        &mut self,
+        keywords: &[&'k str],
+        room: Room,
+    ) -> Result<(u64, Vec<&'k str>), StoreError> {
+        if keywords.is_empty() {
+            return Ok((0, Vec::new()));
         }
-        if changed.is_empty() {
+        let taken = self.used_keywords();
+        self.change_more(|more, control| {
+            let (bits, left) = more.give_all(keywords, taken, room);
+            if bits != 0 {
+                more.save(control)?;
+            }
+            Ok((bits, left))
+        })
+    }
+
+    /// Writes down which of the changed messages have which keywords without letters.
+    pub(super) fn keep_more(&mut self, changes: &[Change], lasts: Lasts) -> Result<(), StoreError> {
+        let messages = self.index().messages.clone();
+        let had = |uid: Uid| {
+            let entry = messages.position(uid).ok().and_then(|at| messages.get(at));
+            entry.map_or(0, |entry| entry.flags.keywords & !tail::LETTERS)
+        };
+        let changed = changes.iter().filter_map(|change| match change {
+            Change::Added { uid, flags, .. } | Change::Flagged { uid, flags, .. } => {
+                let bits = flags.keywords & !tail::LETTERS;
+                (bits != had(*uid)).then_some((*uid, bits))
+            }
+            _ => None,
+        });
+        let changed: Vec<(Uid, u64)> = changed.collect();
+        let named = self.no_longer_waiting(changes);
+        if changed.is_empty() && named.is_empty() {
             return Ok(());
         }
-        let mut more = self.more_keywords()?;
+        self.change_more(|more, control| {
+            more.set(control, &changed, lasts)?;
+            more.end_waiting(control, &named)
+        })
+    }
+
+    /// What the file says that the index does not know; `changes` are those that are known to come.
+    pub(super) fn changed_more(&mut self, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+        let validity = self.index().head.uid_validity;
+        self.more(validity)?;
+        let Some(more) = self.known.more.take() else { return Ok(()) };
+        let corrected = self.correct(&more.keywords, changes);
+        self.known.more = Some(more);
+        corrected?;
+        self.restore_more(validity)
+    }
+
+    /// Writes the file again if it is lost. That it is there says that another server's flags were
+    /// taken over, so it may have to be there with nothing in it.
+    pub(super) fn restore_more(&mut self, uid_validity: u32) -> Result<(), StoreError> {
+        let marks = self.known.index.as_ref().map(|index| index.head.marks);
+        let was_there = marks.is_some_and(|marks| marks.more_keywords.is_some());
+        let more = self.more(uid_validity)?;
+        if more.is_written() || (more.is_empty() && !was_there) {
+            return Ok(());
+        }
         let control = self.folders.control.clone();
         if let Err(error) = self.more(uid_validity)?.save(&control) {
             // It stays in memory, and is written with the next change.
@@ -149,45 +200,32 @@ impl Held<'_> {
         Ok(())
     }
 
-    /// Reads the file if others wrote it, and corrects what else changed by it. `now` is how the
-    /// files look, `letters` what changed of their names.
-    pub(super) fn follow_more(
+    /// Corrects changes that are to come, and what else is known, by what the file says.
+    fn correct(
         &mut self,
-        now: &mut Marks,
-        letters: &[Change],
+        more: &MoreKeywords,
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
-        let head = &self.index().head;
-        let uid_validity = head.uid_validity;
-        if head.marks.more_keywords == now.more_keywords {
-            return Ok(());
-        }
-        let control = self.folders.control.clone();
-        let Some(more) = MoreKeywords::read(&control, uid_validity)? else {
-            let mut more = in_memory(self.index());
-            if !more.is_empty() {
-                more.save(&control)?;
-            }
-            now.more_keywords = more_keywords::stat(&control)?;
-            return Ok(());
-        };
-        changes.extend(names(&more, &named(&self.index().head.keywords, letters)));
-        let mut told = HashSet::new();
+        let mut named = names(more, &self.index().head.keywords);
+        let mut met = Vec::new();
         for change in changes.iter_mut() {
-            if let Change::Flagged { uid, flags, .. } | Change::Added { uid, flags, .. } = change {
-                *flags = corrected(&more, *uid, *flags);
-                told.insert(*uid);
+            if let Change::Added { uid, flags, .. } | Change::Flagged { uid, flags, .. } = change {
+                *flags = with(more, *uid, *flags);
+                met.push(*uid);
             }
         }
-        let wrong = self.index().messages.iter().filter(|entry| !told.contains(&entry.uid));
-        let wrong =
-            wrong.map(|entry| (entry.uid, entry.flags, corrected(&more, entry.uid, entry.flags)));
-        let wrong: Vec<_> = wrong.filter(|(_, old, new)| old != new).collect();
-        for (uid, _, flags) in wrong {
-            if let Some(live) = self.live(uid)? {
-                changes.push(Change::Flagged { uid, flags, tail: live.tail });
+        met.sort_unstable();
+        let others = self.index().messages.clone();
+        for entry in others.iter().filter(|entry| met.binary_search(&entry.uid).is_err()) {
+            let flags = with(more, entry.uid, entry.flags);
+            if flags != entry.flags
+                && let Some(live) = self.live(entry.uid)?
+            {
+                changes.push(Change::Flagged { uid: entry.uid, flags, tail: live.tail });
             }
         }
+        named.append(changes);
+        *changes = named;
         Ok(())
     }
 }
@@ -228,38 +266,7 @@ fn in_memory(index: &Index) -> MoreKeywords {
     more
 }
 
-/// The names of bits after changes.
-pub(super) fn named(known: &[String], changes: &[Change]) -> Vec<String> {
-    let mut names = known.to_vec();
-    for change in changes {
-        let Change::Keyword(bit, name) = change else { continue };
-        let bit = usize::from(*bit);
-        names.resize(names.len().max(bit + 1), String::new());
-        if let Some(place) = names.get_mut(bit) {
-            name.clone_into(place);
-        }
-    }
-    names
-}
-
-/// The names of bits that have other ones now, or none yet.
-pub(super) fn names(more: &MoreKeywords, known: &[String]) -> Vec<Change> {
-    let last = (FIRST..END).rev().find(|bit| more.name(*bit).is_some());
-    let Some(last) = last else { return Vec::new() };
-    let change = |bit: usize| {
-        let known = known.get(bit).filter(|name| !name.is_empty());
-        let name = match (more.name(bit), known) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(_)) => return None,
-            // Bits are named without gaps.
-            (None, None) => format!("unknown-{bit}"),
-        };
-        (known != Some(&name)).then(|| Change::Keyword(u8::try_from(bit).unwrap_or_default(), name))
-    };
-    (0..=last).filter_map(change).collect()
-}
-
-/// The flags of a message, with the keywords that the file says.
-fn corrected(more: &MoreKeywords, uid: Uid, flags: Flags) -> Flags {
-    Flags { keywords: flags.keywords & tail::LETTERS | more.of(uid), ..flags }
+fn is_denied(error: &StoreError) -> bool {
+    let StoreError::System { error, .. } = error else { return false };
+    error.kind() == std::io::ErrorKind::PermissionDenied
 }

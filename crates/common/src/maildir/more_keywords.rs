@@ -11,12 +11,14 @@
 //! 1 V1795375039 M116
 //! K 26 $Forwarded
 //! M 17 26,30
+//! N 21 FSa
 //! ```
 //!
 //! The first line has the file's version, the UIDVALIDITY that the UIDs are of, and, if clients saw
 //! modseqs of another server, a modseq that none of those is above. `K` names a bit,
-//! `M` says all that a message has (nothing after the UID: none); of several that speak of the same
-//! the last one counts. Changes are appended; when more than half of the lines count no more, the
+//! `M` says all that a message has (nothing after the UID: none), `N` what its file's name is yet to
+//! say, for it could not be renamed when the mailbox was taken over; of several that speak of the
+//! same the last one counts. Changes are appended; when more than half of the lines count no more, the
 //! file is written anew. A last line without an end was being written when the power went, and
 //! counts for nothing; so does one that makes no sense, which is reported.
 //!
@@ -26,12 +28,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use mail_proto::mailbox::Uid;
+use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::Dir;
 
-use super::StoreError;
-use super::keywords::is_keyword;
+use super::index::Tail;
+use super::keywords::{Room, is_keyword};
+use super::scan::{Located, Place};
+use super::{StoreError, tail};
 
 /// The file.
 pub(super) const FILE: &str = "posthorn.keywords";
@@ -54,8 +58,8 @@ pub(super) struct MoreKeywords {
     names: [Option<String>; END - FIRST],
     /// The bits of the messages that have any.
     messages: BTreeMap<Uid, u64>,
-    /// Bits that were just given: messages get them in a moment.
-    given: u64,
+    /// The flags that names of files are yet to say.
+    waiting: BTreeMap<Uid, Flags>,
     /// In the file, the first one not counted.
     lines: usize,
     form: Form,
@@ -87,7 +91,7 @@ impl MoreKeywords {
             modseq: 0,
             names: [const { None }; END - FIRST],
             messages: BTreeMap::new(),
-            given: 0,
+            waiting: BTreeMap::new(),
             lines: 0,
             form: Form::Outdated,
         }
@@ -155,22 +159,44 @@ impl MoreKeywords {
         self.messages.get(&uid).copied().unwrap_or_default()
     }
 
-    /// Gives a keyword a bit that no other one has; if all are taken, that of one which no message
-    /// has. `None`: there is no room, or it cannot be a keyword. To last, it needs a
-    /// [`save`](Self::save), before any message gets it.
-    pub(super) fn give(&mut self, keyword: &str) -> Option<usize> {
+    /// Gives keywords bits that are not among `taken`; where all have names, those that are not
+    /// taken get other ones. Returns the bits, and the keywords for which there is no room or which
+    /// cannot be keywords; then, if all were wanted, none is given any. To last, it needs a
+    /// [`save`](Self::save), before any message gets them.
+    pub(super) fn give_all<'k>(
+        &mut self,
+        keywords: &[&'k str],
+        taken: u64,
+        room: Room,
+    ) -> (u64, Vec<&'k str>) {
+        let before = self.names.clone();
+        let known = keywords.iter().filter_map(|keyword| self.bit(keyword));
+        let taken = known.fold(taken, |taken, bit| taken | 1 << bit);
+        let (mut bits, mut left) = (0, Vec::new());
+        for keyword in keywords {
+            match self.give(keyword, taken | bits) {
+                Some(bit) => bits |= 1 << bit,
+                None => left.push(*keyword),
+            }
+        }
+        if room == Room::ForAll && !left.is_empty() {
+            self.names = before;
+            return (0, left);
+        }
+        (bits, left)
+    }
+
+    fn give(&mut self, keyword: &str, taken: u64) -> Option<usize> {
         if let Some(known) = self.bit(keyword) {
             return Some(known);
         }
-        let used = self.messages.values().fold(self.given, |used, bits| used | bits);
-        let free = |bit: &usize| used & (1 << bit) == 0;
-        let nameless = self.names.iter().position(Option::is_none).map(|place| FIRST + place);
-        let bit = nameless.filter(free).or_else(|| (FIRST..END).find(free))?;
         if !is_keyword(keyword) {
             return None;
         }
+        let mut free = (FIRST..END).filter(|bit| taken & (1 << bit) == 0);
+        let nameless = free.clone().find(|bit| self.name(*bit).is_none());
+        let bit = nameless.or_else(|| free.next())?;
         *self.names.get_mut(bit - FIRST)? = Some(keyword.to_owned());
-        self.given |= 1 << bit;
         Some(bit)
     }
 
@@ -227,17 +253,6 @@ impl MoreKeywords {
         }
     }
 
-    /// Whether each of these keywords has a bit or can be given one.
-    pub(super) fn has_room(&self, keywords: &[&str]) -> bool {
-        let used = self.messages.values().fold(0, |used, bits| used | bits);
-        let wanted = |bit: &usize| {
-            keywords.iter().any(|keyword| self.bit(keyword).is_some_and(|known| known == *bit))
-        };
-        let free = (FIRST..END).filter(|bit| used & (1 << bit) == 0 && !wanted(bit)).count();
-        let new = keywords.iter().filter(|keyword| self.bit(keyword).is_none()).count();
-        new <= free && keywords.iter().all(|keyword| is_keyword(keyword))
-    }
-
     /// Gives messages these bits and no others. The caller holds the mailbox's lock.
     pub(super) fn set(
         &mut self,
@@ -272,6 +287,7 @@ impl MoreKeywords {
         lives: impl Fn(Uid) -> bool,
     ) -> Result<(), StoreError> {
         self.messages.retain(|uid, _| lives(*uid));
+        self.waiting.retain(|uid, _| lives(*uid));
         if self.lines > FEW_LINES && self.lines > 2 * self.needed() {
             return self.save(dir);
         }
@@ -293,13 +309,16 @@ impl MoreKeywords {
         for (uid, bits) in &self.messages {
             message(&mut text, *uid, *bits);
         }
+        for (uid, flags) in &self.waiting {
+            name(&mut text, *uid, *flags);
+        }
         dir.replace_newer(FILE, text.as_bytes())?;
         (self.lines, self.form) = (self.needed(), Form::Current);
         Ok(())
     }
 
     fn needed(&self) -> usize {
-        self.names.iter().flatten().count() + self.messages.len()
+        self.names.iter().flatten().count() + self.messages.len() + self.waiting.len()
     }
 
     /// Writes down changes that were just made.
@@ -349,6 +368,11 @@ impl MoreKeywords {
                 let bits = bits.try_fold(0, |all, bit: Option<u64>| Some(all | bit?))?;
                 self.put(uid, bits);
             }
+            "N" => {
+                let uid = number.parse().ok().filter(|uid| *uid > 0)?;
+                let (flags, plain) = tail::of(Place::Cur, &format!(":2,{rest}"));
+                self.wait(uid, Some(flags).filter(|_| plain == Tail::Plain)?);
+            }
             _ => return None,
         }
         Some(())
@@ -364,6 +388,12 @@ fn message(text: &mut String, uid: Uid, bits: u64) {
         comma = ",";
     }
     text.push('\n');
+}
+
+fn name(text: &mut String, uid: Uid, flags: Flags) {
+    let mut named = Located::default();
+    tail::locate("", &Tail::Plain, flags, &mut named);
+    let _ = writeln!(text, "N {uid} {}", named.name.trim_start_matches(":2,"));
 }
 
 #[allow(clippy::unwrap_used)]
@@ -400,15 +430,16 @@ mod tests {
     }
 
     fn add(file: &mut MoreKeywords, dir: &Dir, keyword: &str) -> Option<usize> {
-        let given = file.give(keyword);
+        let used = file.messages.values().fold(0, |used, bits| used | bits);
+        let (bits, left) = file.give_all(&[keyword], used, Room::ForAll);
         file.save(dir).unwrap();
-        given
+        left.is_empty().then(|| usize::try_from(bits.trailing_zeros()).unwrap())
     }
 
     #[test]
     fn lines_are_read() {
         let both: u64 = 1 << 26 | 1 << 63;
-        let table: [(&str, Option<&str>, Vec<(Uid, u64)>, usize); 14] = [
+        let table: [(&str, Option<&str>, Messages, usize); 14] = [
             ("1 V7\n", None, vec![], 0),
             ("1 V7\nK 26 one\nM 3 26,63\n", Some("one"), vec![(3, both)], 0),
             ("1 V7\nM 3 26,63\nM 3 26\n", None, vec![(3, 1 << 26)], 0),
@@ -503,13 +534,46 @@ mod tests {
             assert_eq!(add(&mut file, &dir, &format!("k{number}")), Some(26 + number));
         }
         file.set(&dir, &[(1, u64::MAX << 26 & !(1 << 40))], Lasts::Soon).unwrap();
-        assert_eq!(add(&mut file, &dir, "too-early"), None, "they were all given just now");
-        let mut file = read(&dir);
         assert_eq!(add(&mut file, &dir, "late"), Some(40));
         assert_eq!(file.bit("k14"), None);
         file.set(&dir, &[(2, 1 << 40)], Lasts::Soon).unwrap();
         assert_eq!(add(&mut file, &dir, "too-late"), None);
         assert_eq!(said(&read(&dir)), said(&file));
+    }
+
+    #[test]
+    fn what_is_refused_uses_up_nothing() {
+        let (_directory, dir) = temporary();
+        let mut file = MoreKeywords::new(7);
+        let many: Vec<String> = (0..39).map(|number| format!("k{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(file.give_all(&many, 0, Room::ForAll), (0, vec!["k38"]));
+        assert!(file.is_empty());
+        let all = u64::MAX << FIRST;
+        assert_eq!(file.give_all(&many, 0, Room::ForSome), (all, vec!["k38"]));
+        assert_eq!(
+            file.give_all(&["k38", "K0"], all & !(3 << 26), Room::ForAll),
+            (3 << 26, vec![])
+        );
+        assert_eq!((file.name(26), file.name(27)), (Some("k0"), Some("k38")));
+        file.save(&dir).unwrap();
+        assert_eq!(said(&read(&dir)), said(&file));
+    }
+
+    #[test]
+    fn names_that_wait_are_kept() {
+        let (_directory, dir) = temporary();
+        let text = "1 V7\nM 1 26\nN 1 FSaz\nN 3 \n";
+        dir.replace(FILE, text.as_bytes()).unwrap();
+        let mut file = read(&dir);
+        let named = Flags { system: Flags::FLAGGED | Flags::SEEN, keywords: 1 << 25 | 1 };
+        assert_eq!(file.waiting().iter().next(), Some((&1, &named)));
+        file.save(&dir).unwrap();
+        assert_eq!(self::text(&dir), text);
+        file.end_waiting(&dir, &[1, 2]).unwrap();
+        assert_eq!(self::text(&dir), "1 V7\nM 1 26\nN 3 \n");
+        let (_, damaged) = MoreKeywords::parse(b"1 V7\nN 1 x:2\nN 0 S\nN 2\nN 2 SF\n").unwrap();
+        assert_eq!(damaged, 4);
     }
 
     /// Something that happens.

@@ -12,8 +12,6 @@ use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
-use super::more;
-use super::more_keywords::{self, MoreKeywords};
 use super::scan::Place;
 use super::uidlist::{self, Form, Found, NewLines};
 use super::{StoreError, making, more, name, tail};
@@ -139,13 +137,13 @@ impl Settling {
             // Somebody damaged it without the lock: the next look finds that.
             (None, Ok(_)) => return Ok(Written::InPlace),
         };
+        list.uid_next = list.uid_next.max(new.last().map_or(next, |row| row.uid + 1));
         let (listing, rows) = (&self.seen.listing, &self.joined.rows);
         let all = rows.iter().chain(&new);
         let lines = all.map(|row| match list.record(row.uid).filter(|_| row.line.is_some()) {
             Some(record) => uidlist::Row::Old(*record),
             None => uidlist::Row::New(row.uid, name::base(listing.file(row.file).1)),
         });
-        list.uid_next = list.uid_next.max(new.last().map_or(next, |row| row.uid + 1));
         let lines = list.save_with(&held.folders.control, lines)?;
         self.new = rows.len();
         self.joined.rows.extend(new);
@@ -176,14 +174,10 @@ impl Settling {
         held.known.files = Files::AsKnown;
         let mut keywords = self.keywords(held)?;
         if held.begins() {
-            let more = self.more_keywords(held)?;
-            keywords.extend(more::names(&more, &more::named(&[], &keywords)));
-            self.make(held, &keywords, &more);
-            return Ok(Lists::Same);
+            return making::make(self, held, keywords).map(|()| Lists::Same);
         }
+        let mut marks = self.marks(held);
         let mut changes = std::mem::take(&mut self.changes);
-        held.follow_more(&mut self.seen.now, &keywords, &mut changes)?;
-        let marks = self.marks(held);
         let new = self.joined.rows.get(self.new..).unwrap_or_default();
         for row in new {
             let line = row.line.unwrap_or_default();
@@ -194,7 +188,6 @@ impl Settling {
             held.changed_more(&mut changes)?;
         } else if self.seen.places == Looks::BOTH && marks.more_keywords.is_some() {
             held.tidy_more()?;
-            marks.more_keywords = more::stat(&held.folders.control)?;
         }
         // Both may have written it.
         marks.more_keywords = more::stat(&held.folders.control)?;
@@ -320,24 +313,6 @@ impl Settling {
         Ok(letters.changes(names, used))
     }
 
-    /// The keywords without letters. What a process knew before it lost the file is kept.
-    fn more_keywords(&mut self, held: &Held<'_>) -> Result<MoreKeywords, StoreError> {
-        let control = &held.folders.control;
-        let uid_validity = self.seen.list.as_ref().map_or(0, |list| list.uid_validity);
-        if let Some(more) = MoreKeywords::read(control, uid_validity)? {
-            return Ok(more);
-        }
-        let mut more = match &held.known.index {
-            Some(old) if old.head.uid_validity == uid_validity => more::in_memory(old),
-            _ => MoreKeywords::new(uid_validity),
-        };
-        if !more.is_empty() {
-            more.save(control)?;
-        }
-        self.seen.now.more_keywords = more_keywords::stat(control)?;
-        Ok(more)
-    }
-
     /// The letters in names that are new.
     fn used_keywords(&self) -> u64 {
         let of = |change: &Change| match change {
@@ -354,50 +329,5 @@ impl Settling {
             tail::of(place, name).0.keywords & tail::LETTERS
         };
         new.iter().fold(changed, |used, row| used | letters(row))
-    }
-
-    /// Makes the index from the files. What a process knew before it lost the index is kept.
-    fn make(&self, held: &mut Held<'_>, keywords: &[Change], more: &MoreKeywords) {
-        let old = held.known.index.take();
-        let seen = old.as_ref().map_or(0, |old| old.head.modseq).max(more.modseq);
-        let modseq = time::now_micros().max(seen.saturating_add(1));
-        let read = |row: &Row| {
-            let (mut flags, mut fact, tail) =
-                join::read(&self.seen.listing, row.file, row.line.unwrap_or_default());
-            flags.keywords |= more.of(row.uid);
-            fact.modseq = modseq;
-            (row.uid, flags, fact, tail)
-        };
-        let messages: Vec<(Uid, Flags, Fact, Tail)> = self.joined.rows.iter().map(read).collect();
-        let head = self.head(held, old.as_ref(), keywords, modseq);
-        held.known.index = Some(Index::new(head, messages.into_iter()));
-        if let Err(error) = held.checkpoint() {
-            held.known.trust = IndexFiles::Lost;
-            held.warn(&error, "cannot write the index");
-        }
-    }
-
-    fn head(&self, held: &Held<'_>, old: Option<&Index>, keywords: &[Change], modseq: u64) -> Head {
-        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
-        let uid_next = self.uid_next(held).max(given);
-        let in_new = self.joined.rows.iter().filter(|row| {
-            let (place, _) = self.seen.listing.file(row.file);
-            place == Place::New
-        });
-        let in_new: Vec<Uid> = in_new.map(|row| row.uid).collect();
-        Head {
-            uid_validity: self.seen.list.as_ref().map_or(0, |list| list.uid_validity),
-            uid_next,
-            reserved: uid_next.max(old.map_or(0, |old| old.head.reserved)),
-            modseq,
-            recent_from: match old {
-                Some(old) => old.head.recent_from,
-                None => in_new.first().copied().unwrap_or(uid_next),
-            },
-            keywords: more::named(&[], keywords),
-            marks: Marks { looks: self.seen.now.looks.filter(|_| !self.waiting), ..self.seen.now },
-            in_new,
-            boot: index::boot(),
-        }
     }
 }

@@ -3,16 +3,18 @@
 //!
 //! Names first, `posthorn.keywords` last: that it is there says that all is done. Killed before,
 //! the next one does it again, and comes to the same. When the index is made anew later, Dovecot's
-//! own index is old, and is not asked again.
+//! own index is old, and is not asked again. So what a name could not be made to say (`cur` may be
+//! read-only, the name as long as can be) waits in `posthorn.keywords`, and whoever takes the
+//! mailbox's lock tries again.
 
 use mail_proto::mailbox::Flags;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, DiskError};
 
 use super::held::{Held, Lists};
 use super::import::{self, Known};
 use super::join::{Joined, Row};
-use super::keywords::{self, Keywords};
+use super::keywords::{self, Keywords, Room};
 use super::look::Seen;
 use super::more_keywords::MoreKeywords;
 use super::scan::Located;
@@ -25,6 +27,17 @@ struct Takeover {
     /// Of the keywords, by the numbers that [`Known`] gives them.
     bits: Vec<u64>,
     more: MoreKeywords,
+    /// Why names wait.
+    trouble: Option<DiskError>,
+}
+
+/// What became of a message's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// Its name says what it is to say, or waits.
+    Done,
+    /// Somebody renamed or removed it just now.
+    Gone,
 }
 
 impl Held<'_> {
@@ -46,11 +59,17 @@ impl Held<'_> {
         }
         let mut takeover = Takeover::begin(&control, known, list.uid_validity, used(seen, joined))?;
         for row in &joined.rows {
-            takeover.message(self, seen, row)?;
+            if takeover.message(self, seen, row)? == Named::Gone {
+                return Ok(Lists::Changed);
+            }
         }
         takeover.more.save(&control)?;
         let path = self.mailbox.path().display();
         tracing::info!(mailbox = %path, "flags and keywords of another server are taken over");
+        if let Some(error) = takeover.trouble {
+            let waiting = takeover.more.waiting().len();
+            tracing::error!(mailbox = %path, waiting, %error, "flags of messages wait");
+        }
         Ok(Lists::Changed)
     }
 }
@@ -68,24 +87,28 @@ impl Takeover {
         let mut letters = Keywords::read(control)?;
         let names = known.keywords();
         let mut bits = vec![0; names.iter().map(|(number, _)| number + 1).max().unwrap_or(0)];
-        let before = letters.clone();
+        let (before, mut taken) = (letters.clone(), 0);
         for (number, name) in &names {
             // What has no letter with Dovecot is in no name, and letters in names are Dovecot's.
             let used = if matches!(known, Known::Dovecot(_)) { u64::MAX } else { used };
             let (letter, _) = letters.add_all(&[*name], used);
-            let bit = letter.first().copied().or_else(|| more.give(name));
-            match (bit, bits.get_mut(*number)) {
-                (Some(bit), Some(place)) => *place = 1 << bit,
+            let bit = match letter.first() {
+                Some(letter) => 1 << letter,
+                None => more.give_all(&[*name], taken, Room::ForAll).0,
+            };
+            taken |= bit;
+            match bits.get_mut(*number) {
+                Some(place) if bit != 0 => *place = bit,
                 _ => tracing::warn!(keyword = name, "no room for a keyword of another server"),
             }
         }
         if letters != before {
             letters.save(control)?;
         }
-        Ok(Self { known, bits, more })
+        Ok(Self { known, bits, more, trouble: None })
     }
 
-    fn message(&mut self, held: &Held<'_>, seen: &Seen, row: &Row) -> Result<(), StoreError> {
+    fn message(&mut self, held: &Held<'_>, seen: &Seen, row: &Row) -> Result<Named, StoreError> {
         let (place, name) = seen.listing.file(row.file);
         let (named, old) = tail::of(place, name);
         let base = name::base(name);
@@ -93,7 +116,7 @@ impl Takeover {
         self.more.put(row.uid, flags.keywords);
         let in_name = Flags { keywords: flags.keywords & tail::LETTERS, ..flags };
         if in_name == named {
-            return Ok(());
+            return Ok(Named::Done);
         }
         let mut to = Located::default();
         tail::locate(base, &tail::with_flags(&old, in_name), in_name, &mut to);
@@ -107,8 +130,8 @@ impl Takeover {
                 self.more.wait(row.uid, in_name);
                 self.trouble = Some(error);
             }
-            other => Ok(other?),
         }
+        Ok(Named::Done)
     }
 }
 

@@ -138,3 +138,87 @@ fn courier_s_keywords_come_over_once() {
     }
     assert_eq!(flags(&ann.inbox()), [(3, Flags::SEEN, junk), (5, 0, vec![])], "they are old now");
 }
+
+#[test]
+fn names_that_cannot_be_changed_are_changed_later() {
+    let ann = Ann::new();
+    drop(ann.open());
+    // With two letters more it would be too long.
+    let base = format!("1231.M1P1.{}", "x".repeat(241));
+    ann.put(&format!("cur/{base}:2,"), "hi\n");
+    ann.put("courierimapuiddb", &format!("1 77 9\n3 {base}\n"));
+    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+    ann.put("courierimapkeywords/:list", &format!("Home\n$Junk\n\n{base}:0 1\n"));
+    assert_eq!(flags(&ann.inbox()), [(3, 0, vec![])]);
+    assert_eq!(ann.read(NEW), "1 V77\nN 3 ab\n");
+    ann.inbox().expunge(&[]).unwrap();
+    assert_eq!(ann.read(NEW), "1 V77\nN 3 ab\n", "still not possible");
+    ann.forget_index();
+    // What can be said is, before anybody changes flags.
+    ann.put(NEW, "1 V77\nN 3 a\n");
+    let store = ann.stranger();
+    change(&store, 3, Change::Remove, &["$Junk"]);
+    assert_eq!(flags(&store), [(3, 0, vec!["Home".to_owned()])]);
+    assert_eq!(ann.names("cur"), [format!("{base}:2,a")]);
+    assert_eq!(ann.read(NEW), "1 V77\n");
+    change(&store, 3, Change::Remove, &["Home"]);
+    assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])], "once");
+}
+
+#[test]
+fn a_change_of_ours_is_newer_than_what_waits() {
+    let ann = Ann::new();
+    let base = format!("1231.M1P1.{}", "x".repeat(240));
+    drop(ann.open());
+    ann.put(&format!("cur/{base}:2,S"), "hi\n");
+    let store = ann.inbox();
+    let validity = store.sync().unwrap().uid_validity;
+    ann.put(NEW, &format!("1 V{validity}\nN 1 Sabc\n"));
+    assert_eq!(flags(&store), [(1, Flags::SEEN, vec![])]);
+    let seen = NamedFlags { system: Flags::SEEN, keywords: vec![] };
+    store.store_flags(&[1], &FlagChange { how: Change::Remove, flags: seen }).unwrap();
+    assert_eq!(flags(&store), [(1, 0, vec![])]);
+    assert_eq!(ann.read(NEW), format!("1 V{validity}\n"));
+}
+
+#[test]
+fn a_renamed_inbox_takes_its_keywords_along() {
+    let ann = with_forty();
+    let before = flags(&ann.inbox());
+    let directory = ann.open();
+    directory.rename("INBOX", "Old").unwrap();
+    let old = directory.mailbox("Old").unwrap();
+    assert_eq!(flags(&old), before);
+    append(&old, "three\r\n", 0, &["k39"]);
+    for lost in ["posthorn.index", "posthorn.log"] {
+        fs::remove_file(ann.home().join(".Old").join(lost)).unwrap();
+    }
+    let again = ann.open().mailbox("Old").unwrap();
+    assert_eq!(flags(&again)[..2], before);
+    assert_eq!(flags(&again)[2], (3, 0, vec!["k39".to_owned()]));
+    assert_eq!(flags(&ann.inbox()), []);
+    append(&ann.inbox(), "four\r\n", 0, &["k39"]);
+    assert_eq!(flags(&ann.inbox())[0].2, ["k39"]);
+}
+
+#[test]
+fn keywords_of_one_command_do_not_take_each_other_s_bits() {
+    let ann = Ann::new();
+    let store = ann.inbox();
+    append(&store, "one\r\n", 0, &[]);
+    append(&store, "two\r\n", 0, &[]);
+    let names: Vec<String> = (0..64).map(|number| format!("k{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    change(&store, 1, Change::Add, &names);
+    assert_eq!(flags(&store)[0].2.len(), 64);
+    change(&store, 1, Change::Remove, &["k40", "k41"]);
+    // Of two bits that are free, one is wanted as it is called.
+    change(&store, 2, Change::Add, &["new", "k40"]);
+    assert_eq!(flags(&store)[1].2, ["k40", "new"]);
+    let refused = NamedFlags { system: 0, keywords: vec!["more".to_owned()] };
+    let refused = store.store_flags(&[2], &FlagChange { how: Change::Add, flags: refused });
+    assert!(refused.is_err());
+    assert_eq!(flags(&store)[1].2, ["k40", "new"]);
+    assert_eq!(flags(&ann.stranger())[0].2.len(), 62);
+}
