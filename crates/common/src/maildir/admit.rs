@@ -6,7 +6,7 @@ use super::held::Held;
 use super::index::{Change, Fact, Tail};
 use super::known::{Files, Looks};
 use super::more_keywords::Lasts;
-use super::quota::Used;
+use super::quota::Tally;
 use super::scan::{Located, Place};
 use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
@@ -65,6 +65,7 @@ impl Held<'_> {
         for Newcomer { file, .. } in newcomers {
             tally.came(tally.size(self.folders.at(file.place), &file.name));
         }
+        tally.tell();
         Ok(uids)
     }
 

@@ -5,6 +5,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use mail_proto::imap::fetch::Summing;
 use mail_proto::mailbox::Flags;
 
 use crate::charset::Encodings;
@@ -12,6 +13,7 @@ use crate::disk::NewFile;
 
 use super::StoreError;
 use super::admit::Newcomer;
+use super::cache;
 use super::held::Held;
 use super::index::Tail;
 use super::keywords::Room;
@@ -19,8 +21,8 @@ use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::name;
-use super::quota::Used;
-use super::scan::Folders;
+use super::quota::Tally;
+use super::scan::{self, Folders};
 use super::store::{Located, NewMessage};
 use super::watch;
 
@@ -104,6 +106,7 @@ impl Appending {
         let summary = self.summary.as_deref();
         cache::add(&self.folders.index, summary.map(|summary| (cache_key(&file), summary)));
         let dir = self.folders.at(file.place).clone();
+        let mailbox = Arc::clone(&self.mailbox);
         let put = self.file.move_to(&dir, &file.name).and_then(|()| {
             dir.sync().inspect_err(|_| {
                 let _ = dir.unlink(&file.name);

@@ -10,7 +10,7 @@ use super::index::Change;
 use super::known::{Files, Looks};
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
-use super::quota::{Quota, Used};
+use super::quota::Tally;
 use super::scan::{Located, Place};
 use super::{name, tail};
 
@@ -60,9 +60,7 @@ struct Removing {
     /// Directories that files were removed from.
     places: Vec<Place>,
     changes: Vec<Change>,
-    quota: Option<Quota>,
-    /// What the removed took, where there is a quota.
-    used: Used,
+    tally: Tally,
 }
 
 impl Removing {
@@ -83,10 +81,10 @@ impl Removing {
                 return Ok(());
             }
             let dir = held.folders.at(self.file.place);
-            let used = self.quota.as_ref().map(|_| Used::by(dir, &self.file.name));
+            let size = self.tally.size(dir, &self.file.name);
             match dir.unlink(&self.file.name) {
                 Ok(()) => {
-                    self.used = self.used.and(used.unwrap_or_default());
+                    self.tally.went(size);
                     if !self.places.contains(&self.file.place) {
                         self.places.push(self.file.place);
                     }

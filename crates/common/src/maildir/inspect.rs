@@ -144,7 +144,7 @@ fn messages(
         in_cur = 0;
         for entry in dir.entries()? {
             let entry = entry?;
-            let Some(name) = message_name(&entry) else { continue };
+            let Some(name) = message_name(&entry.name, entry.kind) else { continue };
             in_cur += 1;
             let hash = name::hash(name::base(name));
             hashes.push(hash);

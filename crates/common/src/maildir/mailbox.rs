@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use mail_proto::mailbox::Snapshot;
+use mail_proto::mailbox::{Snapshot, Uid};
 
 use crate::disk::Dir;
 
@@ -21,7 +21,6 @@ use super::index::{Fact, FactsError};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
-use super::quota::Quota;
 use super::scan::{Folders, Located};
 use super::{StoreError, confirm};
 
@@ -36,6 +35,7 @@ pub(super) struct Mailbox {
     known: Mutex<Known>,
     /// Those who add messages.
     pub(super) commits: Commits,
+    cache: Cache,
 }
 
 /// Under which UIDVALIDITY the UIDs were given that somebody names. Under another one they are
@@ -78,6 +78,7 @@ impl Mailbox {
             home: home.to_owned(),
             known: Mutex::default(),
             commits: Commits::default(),
+            cache: Cache::default(),
         })
     }
 
@@ -118,15 +119,6 @@ impl Mailbox {
             error => error,
         };
         Folders::open(&self.places).map_err(missing)
-    }
-
-    /// The user's quota file, if there is one.
-    pub(super) fn quota(&self) -> Option<Quota> {
-        let quota = self.home().and_then(|home| Quota::open(&home));
-        quota.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot look for a quota file");
-            None
-        })
     }
 
     /// What is known of its cache.
@@ -190,6 +182,9 @@ impl Mailbox {
             known = self.known();
         }
         pin.check(&known.snapshot())?;
+        if let Some(live) = known.live_in_memory(uid) {
+            return Ok(live);
+        }
         let index = Dir::open(&self.places.index)?;
         match known.live(&index, uid) {
             Ok(live) => Ok(live),

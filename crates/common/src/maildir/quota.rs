@@ -91,12 +91,8 @@ impl Quota {
         }
     }
 
-    /// Says what came and went, in one line at the end. If that cannot be written, mail comes and
-    /// goes nevertheless, and the next counting mends the sum.
-    pub(super) fn add(&self, change: Used) {
-        if change == Used::default() {
-            return;
-        }
+    /// Says what came and went, in one line at the end.
+    fn add(&self, change: Used) -> Result<(), StoreError> {
         let line = format!("{} {}\n", change.octets, change.messages);
         match self.control.append_existing(FILE) {
             // Somebody removed it just now: a line without a quota would be no file of quotas.
@@ -160,25 +156,11 @@ impl Quota {
 }
 
 impl Used {
-    /// What a message takes: as its name says, else as its file does.
-    pub(super) fn by(dir: &Dir, name: &str) -> Self {
-        let octets = name::stored_size(name).or_else(|| Some(dir.stat(name).ok()?.size));
-        let octets = i64::try_from(octets.unwrap_or_default()).unwrap_or(i64::MAX);
-        Self { octets, messages: 1 }
+    fn one(size: u64) -> Self {
+        Self { octets: i64::try_from(size).unwrap_or(i64::MAX), messages: 1 }
     }
 
-    /// What these take that come.
-    pub(super) fn by_all(all: impl Iterator<Item = Self>) -> Self {
-        all.fold(Self::default(), Self::and)
-    }
-
-    /// The same, where they go.
-    pub(super) fn gone(self) -> Self {
-        Self { octets: self.octets.saturating_neg(), messages: self.messages.saturating_neg() }
-    }
-
-    /// Both.
-    pub(super) fn and(self, other: Self) -> Self {
+    fn and(self, other: Self) -> Self {
         Self {
             octets: self.octets.saturating_add(other.octets),
             messages: self.messages.saturating_add(other.messages),
@@ -261,8 +243,8 @@ mod tests {
     fn changes_are_lines() {
         let (_directory, control) = with("1000000S,1000C\n500 2\n");
         let quota = Quota::open(&control).unwrap().unwrap();
-        quota.add(Used { octets: 20, messages: 1 });
-        quota.add(Used { octets: -500, messages: -2 });
+        quota.add(Used { octets: 20, messages: 1 }).unwrap();
+        quota.add(Used { octets: -500, messages: -2 }).unwrap();
         let bytes = control.read(FILE, 100).unwrap();
         assert_eq!(bytes, b"1000000S,1000C\n500 2\n20 1\n-500 -2\n");
         assert_eq!(used(&bytes), Some(Used { octets: 20, messages: 1 }));

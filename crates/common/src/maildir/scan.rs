@@ -256,7 +256,7 @@ fn is_recent(stat: &Stat) -> bool {
 }
 
 /// The name of a message; what else lies about is passed over.
-fn message_name(name: &OsStr, kind: Option<Kind>) -> Option<&str> {
+pub(super) fn message_name(name: &OsStr, kind: Option<Kind>) -> Option<&str> {
     if !matches!(kind, None | Some(Kind::File)) {
         return None;
     }

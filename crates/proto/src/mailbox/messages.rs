@@ -250,11 +250,13 @@ impl FromIterator<Entry> for Messages {
     }
 }
 
-/// Of pieces whose UIDs rise from each to the next; empty ones are left out.
+/// Of pieces of at most 1,024 messages, whose UIDs rise from each to the next; empty ones are left
+/// out.
 impl FromIterator<Arc<[Entry]>> for Messages {
     fn from_iter<T: IntoIterator<Item = Arc<[Entry]>>>(pieces: T) -> Self {
-        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        let mut messages = Self { pieces, starts: Vec::new(), count: 0 };
+        let pieces: Vec<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let counts = pieces.iter().map(|piece| Counts::of_all(piece)).collect();
+        let mut messages = Self { pieces, starts: Vec::new(), counts, count: 0 };
         messages.number();
         messages
     }

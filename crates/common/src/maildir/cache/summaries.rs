@@ -151,9 +151,7 @@ impl Summaries {
     }
 
     fn hash(&self, uid: Uid) -> Option<u64> {
-        let known = self.mailbox.known();
-        self.pin.check(&known.snapshot()).ok()?;
-        known.file(uid).map(|file| name::hash(name::base(&file.name)))
+        self.mailbox.live(self.pin, uid).ok()?.map(|live| live.fact.hash)
     }
 }
 
@@ -163,11 +161,8 @@ fn rewrite_if_due(mailbox: &Mailbox) -> Result<(), StoreError> {
     // Whoever knows of no messages would keep none.
     mailbox.sync()?;
     mailbox.cache().follow(&dir);
-    let hashes: Vec<u64> = {
-        let known = mailbox.known();
-        known.live().iter().map(|live| name::hash(name::base(&live.file.name))).collect()
-    };
-    if mailbox.cache().is_due(hashes.len()) {
+    if mailbox.cache().is_due(mailbox.known().snapshot().messages.len()) {
+        let hashes: Vec<u64> = mailbox.hold()?.facts()?.map(|fact| fact.hash).collect();
         mailbox.cache().rewrite(&dir, hashes)?;
     }
     Ok(())

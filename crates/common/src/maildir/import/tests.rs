@@ -182,7 +182,7 @@ fn what_cannot_be_says_where() {
     }
     let deleted = record(log::INDEX_DELETED | EXTERNAL, &[0; 4]);
     let again = record(log::INDEX_UNDELETED | EXTERNAL, &[0; 4]);
-    assert!(read_alone(&three_and(&[deleted.clone()])).is_err());
+    assert!(read_alone(&three_and(std::slice::from_ref(&deleted))).is_err());
     assert!(read_alone(&three_and(&[deleted, again])).is_ok());
 }
 

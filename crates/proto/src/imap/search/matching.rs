@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::Search;
 use super::super::fetch::{Need, Reading, Source, covers};
 use super::text::folded;
 use super::{Key, body};
