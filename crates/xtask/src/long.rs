@@ -16,6 +16,10 @@ pub(crate) enum Name {
     Faults,
     /// The power goes, again and again, in a history of 10,000 letters
     Power,
+    /// Ten processes and other programs on the same mailboxes for ten minutes
+    Crowd,
+    /// Many Maildirs go from Dovecot to us and back
+    Interop,
     /// Trouble at every system call of every operation
     Sweep,
     /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags
@@ -31,6 +35,8 @@ pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
         Name::Power => figures(
             test("power").env("POSTHORN_TEST_LETTERS", "10000").env("POSTHORN_TEST_CUTS", "3000"),
         )?,
+        Name::Crowd => figures(test("crowd").env("POSTHORN_TEST_SECONDS", "600"))?,
+        Name::Interop => figures(test("interop").env("POSTHORN_TEST_HISTORIES", "500"))?,
         Name::Sweep => figures(&mut test("sweep"))?,
         Name::Bench => bench::compare(parts, &run.stamp())?,
     };
