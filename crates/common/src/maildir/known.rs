@@ -8,7 +8,7 @@ use mail_proto::mailbox::{Flags, Messages, Snapshot, Uid};
 use crate::disk::Dir;
 
 use super::StoreError;
-use super::index::{self, Fact, FactsError, Followed, Index, Marks, Tail};
+use super::index::{Fact, FactsError, Followed, Index, Marks, Tail};
 use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Located, Look, Place};
@@ -128,7 +128,7 @@ impl Known {
         let Some(index) = &self.index else { return false };
         let marks = &index.head.marks;
         (self.trust, self.files) == (IndexFiles::Sound, Files::AsKnown)
-            && index.head.boot == index::boot()
+            && index.is_of_this_boot()
             && (marks.list, marks.keywords, marks.more_keywords)
                 == (now.list, now.keywords, now.more_keywords)
             && self.to_list(now).is_empty()

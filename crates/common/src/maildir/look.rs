@@ -92,8 +92,7 @@ impl Held<'_> {
 
     /// Directories that are to be listed.
     fn places(&self, list_changed: bool, now: &Marks) -> &'static [Place] {
-        let rebooted =
-            self.known.index.as_ref().is_some_and(|index| index.head.boot != index::boot());
+        let rebooted = self.known.index.as_ref().is_some_and(|index| !index.is_of_this_boot());
         let doubtful = (self.known.trust, self.known.files) != (IndexFiles::Sound, Files::AsKnown);
         if list_changed || rebooted || doubtful {
             return Looks::BOTH;

@@ -20,16 +20,11 @@ pub(super) fn make(
     let uid_validity = settling.seen.list.as_ref().map_or(0, |list| list.uid_validity);
     held.restore_more(uid_validity)?;
     let old = held.known.index.take();
-    let seen = old.as_ref().map_or(0, |old| old.head.modseq);
     // Clients of the server before us saw some, too.
-    let seen = seen.max(held.more(uid_validity)?.modseq);
-    let mut making = Making {
-        settling,
-        uid_validity,
-        modseq: index::next_modseq(seen),
-        messages: Vec::new(),
-        names: Vec::new(),
-    };
+    let fresh = index::modseq_after(held.more(uid_validity)?.modseq);
+    let modseq = old.as_ref().map_or(fresh, |old| old.fresh_modseq().max(fresh));
+    let mut making =
+        Making { settling, uid_validity, modseq, messages: Vec::new(), names: Vec::new() };
     making.read();
     making.name(held, letters)?;
     making.finish(held, old.as_ref());

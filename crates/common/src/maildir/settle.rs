@@ -108,7 +108,7 @@ impl Settling {
     pub(super) fn uid_next(&self, held: &Held<'_>) -> Uid {
         let list = self.seen.list.as_ref().map_or(1, |list| list.uid_next);
         let Some(known) = &held.known.index else { return list };
-        let reserved = match known.head.boot == index::boot() && !held.begins() {
+        let reserved = match known.is_of_this_boot() && !held.begins() {
             true => 0,
             // UIDs may have been shown whose lines did not last.
             false => known.head.reserved,
@@ -192,9 +192,12 @@ impl Settling {
         // Both may have written it.
         marks.more_keywords = more::stat(&held.folders.control)?;
         changes.append(&mut keywords);
-        let (changes, lasting) = self.ends(held, changes, written);
+        let changes = self.ends(held, changes);
+        if written == Written::InPlace && self.new < self.joined.rows.len() {
+            self.reserve(held)?;
+        }
         let moved = written == Written::Anew || self.has_moved(held)?;
-        self.transact(held, changes, lasting, marks, moved)?;
+        self.transact(held, changes, marks, moved)?;
         Ok(Lists::Same)
     }
 
@@ -203,7 +206,6 @@ impl Settling {
         &self,
         held: &mut Held<'_>,
         mut changes: Vec<Change>,
-        lasting: Lasting,
         marks: Marks,
         moved: bool,
     ) -> Result<(), StoreError> {
@@ -213,13 +215,8 @@ impl Settling {
         }
         let list = if moved { None } else { marks.list };
         changes.push(Change::Marks(Box::new(Marks { list, ..marks })));
-        let done = held.transact(changes, lasting);
-        if let Err(error) = &done {
-            held.warn(error, "cannot write the index");
-            if lasting == Lasting::Yes {
-                // Then the lines themselves are to last before anybody is shown the UIDs.
-                uidlist::sync(&held.folders.control)?;
-            }
+        if let Err(error) = held.transact(changes, Lasting::No) {
+            held.warn(&error, "cannot write the index");
         }
         if moved {
             let lines = self.joined.rows.iter().map(|row| row.line.unwrap_or_default());
@@ -237,28 +234,37 @@ impl Settling {
         Ok(())
     }
 
-    /// What else a transaction says of UIDs, and whether it is to last.
-    fn ends(
-        &self,
-        held: &mut Held<'_>,
-        mut changes: Vec<Change>,
-        written: Written,
-    ) -> (Vec<Change>, Lasting) {
-        let given = self.joined.rows.last().map_or(0, |row| row.uid + 1);
-        let next = self.uid_next(held).max(given);
-        let head = &held.index().head;
-        if next > head.uid_next {
+    /// Makes a mark last, before others can read of the UIDs that were given, if they are beyond it.
+    fn reserve(&self, held: &mut Held<'_>) -> Result<(), StoreError> {
+        let given = self.given();
+        if given <= held.index().head.reserved {
+            return Ok(());
+        }
+        let mark = Change::Reserved(given.saturating_add(RESERVE));
+        if let Err(error) = held.transact(vec![mark], Lasting::Yes) {
+            held.warn(&error, "cannot write the index");
+            // Then the lines themselves are to last before anybody is shown the UIDs.
+            uidlist::sync(&held.folders.control)?;
+        }
+        Ok(())
+    }
+
+    /// The UID after the highest one that a message has.
+    fn given(&self) -> Uid {
+        self.joined.rows.last().map_or(0, |row| row.uid + 1)
+    }
+
+    /// What else a transaction says of UIDs.
+    fn ends(&self, held: &mut Held<'_>, mut changes: Vec<Change>) -> Vec<Change> {
+        let next = self.uid_next(held).max(self.given());
+        let index = held.index();
+        if next > index.head.uid_next {
             changes.push(Change::Next(next));
         }
-        if head.boot != index::boot() && self.seen.places == Looks::BOTH {
+        if !index.is_of_this_boot() && self.seen.places == Looks::BOTH {
             changes.push(Change::Boot(index::boot()));
         }
-        let appended = written == Written::InPlace && self.new < self.joined.rows.len();
-        if appended && given > head.reserved {
-            changes.push(Change::Reserved(given.saturating_add(RESERVE)));
-            return (changes, Lasting::Yes);
-        }
-        (changes, Lasting::No)
+        changes
     }
 
     /// Whether lines are elsewhere in the list that was read.

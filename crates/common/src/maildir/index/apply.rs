@@ -53,6 +53,7 @@ impl Check {
             Change::Keyword(bit, name) if *bit >= KEYWORDS || name.len() > TEXT => {
                 return Err(Damaged);
             }
+            Change::Modseqs(modseq) if *modseq > MODSEQ => return Err(Damaged),
             Change::Flagged { tail, .. } => tail,
             _ => return Ok(()),
         };
@@ -117,8 +118,14 @@ impl<'index> Applying<'index> {
             Change::Next(uid) => head.uid_next = head.uid_next.max(uid),
             Change::Recent(uid) => head.recent_from = uid,
             Change::Reserved(uid) => head.reserved = uid,
+            Change::Modseqs(modseq) => {
+                self.index.modseqs_to = self.index.modseqs_to.max(modseq);
+            }
             Change::Marks(marks) => (head.marks, self.index.logged) = (*marks, *marks),
-            Change::Boot(boot) => head.boot = boot,
+            Change::Boot(boot) => {
+                head.boot = boot;
+                self.index.this_boot |= boot == super::boot();
+            }
         }
     }
 

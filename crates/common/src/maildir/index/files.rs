@@ -7,7 +7,7 @@ use super::frame::{self, Changes};
 use super::log::{self, Frames, Log, Position};
 use super::octets::Damaged;
 use super::snapshot::{self, Snapshot, Trouble};
-use super::{Change, FactsError, Followed, Index, Lasting, fact, source};
+use super::{Change, FactsError, Followed, Index, Lasting, fact, modseqs, source};
 use crate::disk::{Dir, DiskError, Stat};
 use crate::maildir::StoreError;
 
@@ -62,6 +62,8 @@ impl Index {
     fn of(snapshot: Snapshot) -> Self {
         Self {
             logged: snapshot.head.marks,
+            modseqs_to: modseqs::reserved_by(snapshot.head.modseq),
+            this_boot: snapshot.head.boot == super::boot(),
             head: snapshot.head,
             messages: snapshot.messages,
             facts: fact::Facts::on_disk(),
@@ -82,6 +84,7 @@ impl Index {
         if self.read_on(dir, log)? == End::Wrong {
             self.step = Step::Out;
         }
+        self.this_boot = self.head.boot == super::boot();
         Ok(true)
     }
 
@@ -135,7 +138,8 @@ impl Index {
         if let Some(new) = Self::read(dir)?
             && new.succeeds(self, reader)
         {
-            *self = new;
+            let this_boot = self.this_boot || new.this_boot;
+            *self = Self { this_boot, ..new };
             return Ok(Followed::Changed);
         }
         if self.step == Step::In {
@@ -177,9 +181,10 @@ impl Index {
             let what = "changes that cannot be were refused".to_owned();
             return Err(StoreError::Damaged { path: dir.path().join(log::FILE), what });
         }
-        let modseq = super::next_modseq(self.head.modseq);
+        let reserving = self.reserve_modseqs(dir);
+        let modseq = self.next_modseq();
         let reserved = self.head.reserved;
-        let done = match self.append(dir, modseq, &changes, lasting) {
+        let done = match reserving.and_then(|()| self.append(dir, modseq, &changes, lasting)) {
             Err(error) => {
                 self.step = Step::Ahead;
                 self.apply(modseq, changes);
@@ -198,7 +203,7 @@ impl Index {
         done
     }
 
-    fn apply(&mut self, modseq: u64, changes: Vec<Change>) {
+    pub(super) fn apply(&mut self, modseq: u64, changes: Vec<Change>) {
         let mut applying = Applying::to(self);
         applying.transaction(modseq, changes.into_iter());
         applying.finish();
@@ -216,7 +221,7 @@ impl Index {
 
     /// Appends a transaction, if the log is in step and still looks as it did; else it is out of
     /// step then.
-    fn append(
+    pub(super) fn append(
         &mut self,
         dir: &Dir,
         modseq: u64,
@@ -282,6 +287,7 @@ impl Index {
         };
         (self.position, self.looked, self.step) = (position, looked, Step::In);
         self.logged = self.head.marks;
+        self.modseqs_to = modseqs::reserved_by(self.head.modseq);
         if !were_read {
             self.facts.forget();
         }

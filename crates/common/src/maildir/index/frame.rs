@@ -26,6 +26,7 @@ const RECENT: u8 = 6;
 const RESERVED: u8 = 7;
 const MARKS: u8 = 8;
 const BOOT: u8 = 9;
+const MODSEQS: u8 = 10;
 
 /// The body of a frame; `marks` are those before the transaction.
 pub(super) fn encode(modseq: u64, changes: &[Change], marks: &Marks) -> Vec<u8> {
@@ -75,6 +76,7 @@ impl<'a> Changes<'a> {
                 Change::Marks(Box::new(self.marks))
             }
             BOOT => Change::Boot(input.array()?),
+            MODSEQS => Change::Modseqs(input.number()?),
             _ => return Err(Damaged),
         })
     }
@@ -123,6 +125,10 @@ fn put_change(out: &mut Vec<u8>, change: &Change, marks: &Marks) {
         Change::Boot(boot) => {
             out.push(BOOT);
             out.extend(boot);
+        }
+        Change::Modseqs(modseq) => {
+            out.push(MODSEQS);
+            put_number(out, *modseq);
         }
     }
 }
@@ -318,7 +324,7 @@ mod tests {
         let odd = |in_new| Tail::Odd { in_new, text: ":2,P".into() };
         let before = marks(4, 5, Some(6));
         let given = [1, 9, 2, 3, 200, 1, 7, 2, 172, 2];
-        let table: [(Change, &[u8]); 12] = [
+        let table: [(Change, &[u8]); 13] = [
             (
                 Change::Added { uid: 130, flags, fact, tail: odd(false) },
                 b"\x01\x82\x01\x11\x80\x01\x08\x07\x06\x05\x04\x03\x02\x01\x03\xac\x02\x05\x02\x04:2,P",
@@ -341,6 +347,7 @@ mod tests {
             (Change::Marks(Box::default()), &[8, 0, 0]),
             (Change::Marks(Box::new(before)), &[8, 0b01_01_01, 0]),
             (Change::Boot([9; 16]), &[9; 17]),
+            (Change::Modseqs(300), &[10, 172, 2]),
         ];
         for (change, expected) in table {
             let body = encode(u64::MAX - 1, std::slice::from_ref(&change), &before);
@@ -358,9 +365,10 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_refused() {
-        let table: [&[u8]; 12] = [
+        let table: [&[u8]; 13] = [
             &[0],
             &[10],
+            &[11],
             &[1, 5, 0, 0],
             &[2, 1, 17, 128, 1],
             &[2, 1, 17, 128, 1, 4],
@@ -382,7 +390,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_say_something_or_nothing(
-            kind in 0u8..12,
+            kind in 0u8..13,
             rest in prop::collection::vec(any::<u8>(), 0..60),
         ) {
             let body = [&[0; 8], &[kind][..], &rest].concat();

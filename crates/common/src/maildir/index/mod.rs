@@ -25,12 +25,14 @@ mod fact;
 mod files;
 mod frame;
 mod log;
+mod modseqs;
 mod octets;
 mod snapshot;
 mod source;
 mod vanished;
 
 pub(super) use fact::{Fact, Tail};
+pub(super) use modseqs::after as modseq_after;
 pub(super) use vanished::Vanished;
 
 use std::sync::OnceLock;
@@ -41,7 +43,6 @@ use thiserror::Error;
 use super::StoreError;
 use super::known::Looks;
 use crate::disk::{Dir, Stat};
-use crate::time;
 
 use files::{Reader, Step};
 
@@ -61,6 +62,10 @@ pub(super) struct Index {
     logged: Marks,
     /// How the log looked when it was read or written last.
     looked: Option<Stat>,
+    /// Modseqs up to this one may be shown: after a power cut the next one is above it.
+    modseqs_to: u64,
+    /// Whether the directories were listed whole under this boot of the machine.
+    this_boot: bool,
     /// The snapshot that has the facts.
     snapshot: snapshot::Identity,
 }
@@ -136,6 +141,8 @@ pub(super) enum Change {
     Recent(Uid),
     /// [`Head::reserved`] is this.
     Reserved(Uid),
+    /// Modseqs up to this one may be shown.
+    Modseqs(u64),
     /// [`Head::marks`] are these.
     Marks(Box<Marks>),
     /// Both directories were listed whole under this boot of the machine: [`Head::boot`].
@@ -197,12 +204,6 @@ fn boot_of(text: &str) -> Option<[u8; 16]> {
     Some(id.to_be_bytes())
 }
 
-/// The modseq after another one: microseconds since 1970, so that it is above all that clients
-/// saw before an index was lost; one more where the clock says less. There is none above 2^63-1.
-pub(super) fn next_modseq(last: u64) -> u64 {
-    last.saturating_add(1).max(time::now_micros()).min(apply::MODSEQ)
-}
-
 /// More octets of a log than this are too many, if they are a good part of the snapshot too: 8,000
 /// changes take as long to read as a snapshot of a million messages.
 const LONG_LOG: u64 = 1 << 19;
@@ -242,8 +243,27 @@ impl Index {
         let head = Head { uid_next: head.uid_next.max(after), in_new, ..head };
         let (position, snapshot) = (log::Position::default(), snapshot::Identity::default());
         let (step, looked) = (Step::Ahead, None);
-        let logged = head.marks;
-        Self { head, messages, facts, vanished, position, step, logged, looked, snapshot }
+        let (logged, this_boot) = (head.marks, head.boot == boot());
+        Self {
+            head,
+            messages,
+            facts,
+            vanished,
+            position,
+            step,
+            logged,
+            looked,
+            modseqs_to: 0,
+            this_boot,
+            snapshot,
+        }
+    }
+
+    /// Whether the directories were listed whole under this boot of the machine; if not, renames
+    /// that are told of here may be lost. Where nobody knows boots, each process listed them for
+    /// itself.
+    pub(super) fn is_of_this_boot(&self) -> bool {
+        self.this_boot
     }
 
     /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.

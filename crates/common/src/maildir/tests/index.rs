@@ -293,6 +293,41 @@ fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
     assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
 }
 
+/// The same for modseqs, with a clock that is behind all that clients saw.
+#[test]
+fn after_another_boot_modseqs_go_on_above_those_that_were_shown() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    ann.forget_index();
+    let validity = ann.inbox().sync().unwrap().uid_validity;
+    ann.forget_index();
+    // Another server's were far ahead.
+    let ahead = 1_u64 << 60;
+    ann.put("posthorn.keywords", &format!("1 V{validity} M{ahead}\n"));
+    let inbox = ann.stranger();
+    assert!(inbox.sync().unwrap().modseq > ahead);
+    let files = ["posthorn.index", "posthorn.log"];
+    let lasting = files.map(|file| fs::read(ann.home().join(file)).unwrap());
+    let mut shown = 0;
+    for how in [Change::Add, Change::Remove, Change::Add, Change::Remove] {
+        let change = FlagChange { how, ..add(Flags::SEEN) };
+        shown = inbox.store_flags(&[1], &change).unwrap().modseq.max(shown);
+    }
+    drop(inbox);
+    for (file, bytes) in files.iter().zip(lasting) {
+        fs::write(ann.home().join(file), bytes).unwrap();
+    }
+    let dir = Dir::open(&ann.home()).unwrap();
+    let mut index = Index::open(&dir).unwrap().unwrap();
+    index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
+    let (one, other) = (ann.stranger(), ann.stranger());
+    let now = one.sync().unwrap().modseq;
+    assert!(now > shown, "{now} {shown}");
+    assert_eq!(other.sync().unwrap().modseq, now);
+    let next = other.store_flags(&[1], &add(Flags::FLAGGED)).unwrap().modseq;
+    assert_eq!(next, now + 1, "the clock is not asked");
+}
+
 #[test]
 fn a_line_that_got_lost_is_written_again() {
     let ann = Ann::new();

@@ -3,12 +3,15 @@
 mod damage;
 mod files;
 mod histories;
+mod modseqs;
 
 use std::collections::BTreeMap;
 
 use mail_proto::mailbox::{Entry, Flags, Uid};
 
-use super::{Change, Fact, FactsError, Followed, Head, Index, Lasting, Marks, Tail, Vanished};
+use super::{
+    Change, Fact, FactsError, Followed, Head, Index, Lasting, Marks, Tail, Vanished, boot,
+};
 use crate::disk::{Dir, Kind, Stamp, Stat};
 use crate::maildir::known::Looks;
 use crate::maildir::scan::{Look, Trust};
@@ -106,6 +109,7 @@ impl Plain {
             Change::Reserved(uid) => self.head.reserved = uid,
             Change::Marks(marks) => self.head.marks = *marks,
             Change::Boot(boot) => self.head.boot = boot,
+            Change::Modseqs(_) => {}
         }
     }
 
@@ -134,7 +138,8 @@ impl Mailbox {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::open(directory.path()).unwrap();
-        let head = Head { uid_validity: 7, uid_next: 1, modseq: 1, ..Head::default() };
+        let head =
+            Head { uid_validity: 7, uid_next: 1, modseq: 1, boot: boot(), ..Head::default() };
         let mut index = Index::new(head.clone(), std::iter::empty());
         assert!(index.wants_checkpoint());
         index.checkpoint(&dir).unwrap();
