@@ -116,12 +116,18 @@ impl Index {
 
     fn follow_log(&mut self, dir: &Dir, log: Log, reader: Reader) -> Result<Followed, StoreError> {
         let (before, stat) = (self.position, log.stat);
-        let end = if stat.size == before.offset {
-            // It did not grow: touched, or overwritten.
+        let end = if stat.size != before.offset {
+            self.read_on(dir, log)?
+        } else if self.looked.is_some_and(|looked| looked.modified == stat.modified) {
+            // Linked, or made another's; or overwritten by somebody who put the time back.
             self.looked = Some(stat);
             check_all(log).map_err(|error| trouble(dir, error))?
+        } else if reader == Reader::Free {
+            // A write moves the time stamp first, and then the end. The lock tells.
+            return Ok(Followed::Lost);
         } else {
-            self.read_on(dir, log)?
+            // It grew and was cut, or was overwritten: what stood there nobody knows.
+            End::Wrong
         };
         match end {
             End::Whole => {}
