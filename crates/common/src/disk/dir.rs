@@ -22,6 +22,13 @@ pub struct Dir {
     path: Arc<Path>,
 }
 
+/// Whether what was written is to have the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replace {
+    Yes,
+    No,
+}
+
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Dir {
@@ -83,7 +90,7 @@ impl Dir {
     /// Gives a file new content, durably: after a crash there is the old content or the new, and
     /// when this returns the new. On an error the old content stays.
     pub fn replace(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
-        self.replace_at(name.as_ref(), None, |file| file.write(bytes))
+        self.replace_with(name, |file| file.write(bytes))
     }
 
     /// As [`replace`](Self::replace), for what is written in pieces.
@@ -92,21 +99,34 @@ impl Dir {
         name: impl AsRef<OsStr>,
         write: impl FnOnce(&mut NewFile) -> Result<()>,
     ) -> Result<()> {
-        self.replace_at(name.as_ref(), None, write)
+        self.replace_at(name.as_ref(), None, write, || Ok(Replace::Yes))?;
+        Ok(())
     }
 
     /// As [`replace`](Self::replace); and the time of the file's last change, in whole seconds,
     /// is later than the old one's, for readers who look at nothing else.
     pub fn replace_newer(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
         let name = name.as_ref();
-        let old = match self.stat(name) {
-            Ok(stat) => stat.modified.seconds,
-            Err(error) if error.is_missing() => return self.replace(name, bytes),
-            Err(error) => return Err(error),
+        let modified = newer_than(self.stat_if_there(name)?);
+        self.replace_at(name, modified, |file| file.write(bytes), || Ok(Replace::Yes))?;
+        Ok(())
+    }
+
+    /// As [`replace_newer`](Self::replace_newer), if the file still is `old` when all is written,
+    /// just before the rename; `None`: there is none. Whether it was replaced.
+    pub fn replace_same(
+        &self,
+        name: impl AsRef<OsStr>,
+        old: Option<Stat>,
+        bytes: &[u8],
+    ) -> Result<bool> {
+        let name = name.as_ref();
+        let check = || match self.stat_if_there(name)? == old {
+            true => Ok(Replace::Yes),
+            false => Ok(Replace::No),
         };
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
-        let modified = (now <= old).then_some(old.saturating_add(1));
-        self.replace_at(name, modified, |file| file.write(bytes))
+        let done = self.replace_at(name, newer_than(old), |file| file.write(bytes), check)?;
+        Ok(done == Replace::Yes)
     }
 
     /// The end of the names of files that [`replace`](Self::replace) has not finished. Those of
@@ -252,7 +272,8 @@ impl Dir {
         name: &OsStr,
         modified: Option<i64>,
         write: impl FnOnce(&mut NewFile) -> Result<()>,
-    ) -> Result<()> {
+        check: impl FnOnce() -> Result<Replace>,
+    ) -> Result<Replace> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = self.checked(name)?;
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -269,8 +290,20 @@ impl Dir {
             file.set_modified(seconds)?;
         }
         file.sync_with_times()?;
+        if check()? == Replace::No {
+            return Ok(Replace::No);
+        }
         file.move_over(self, name)?;
-        self.sync()
+        self.sync()?;
+        Ok(Replace::Yes)
+    }
+
+    fn stat_if_there(&self, name: &OsStr) -> Result<Option<Stat>> {
+        match self.stat(name) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn openat(&self, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
@@ -320,6 +353,13 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// A later time than the file's, where now is none, in whole seconds.
+fn newer_than(old: Option<Stat>) -> Option<i64> {
+    let old = old?.modified.seconds;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    (now <= old).then_some(old.saturating_add(1))
 }
 
 #[allow(clippy::unwrap_used)]
@@ -388,6 +428,19 @@ mod tests {
         dir.create_dir("d").unwrap();
         dir.replace("d", b"x").unwrap_err();
         assert_eq!(dir.entries().unwrap().count(), 2, "the temporary file is removed");
+    }
+
+    #[test]
+    fn another_file_is_not_replaced() {
+        let (_directory, dir) = temporary();
+        assert!(dir.replace_same("a", None, b"one").unwrap());
+        assert!(!dir.replace_same("a", None, b"two").unwrap());
+        let old = dir.stat("a").unwrap();
+        assert!(dir.replace_same("a", Some(old), b"three").unwrap());
+        assert!(old.modified.seconds < dir.stat("a").unwrap().modified.seconds);
+        assert!(!dir.replace_same("a", Some(old), b"four").unwrap());
+        assert_eq!(dir.read("a", 10).unwrap(), b"three");
+        assert_eq!(dir.entries().unwrap().count(), 1, "the temporary file is removed");
     }
 
     #[test]

@@ -66,14 +66,16 @@ impl Settling {
         }
     }
 
-    /// Writes the UID list; `None` where others wrote it.
+    /// Writes the UID list; `None` where others did. They do that under the same lock, but somebody
+    /// may do without: so it is to be what it was, up to the last moment, and then what we made.
     fn write(&mut self, held: &mut Held<'_>, form: Form) -> Result<Option<Written>, StoreError> {
         let lacks = self.joined.rows.iter().any(|row| row.line.is_none());
         let anew = form != Form::Current || lacks || self.is_sparse(held)?;
         if !anew && self.joined.newcomers.is_empty() {
             return Ok(Some(Written::InPlace));
         }
-        if held.lock.dotlock()? && self.seen.now.list != uidlist::stat(&held.folders.control)? {
+        held.lock.dotlock()?;
+        if self.seen.now.list != uidlist::stat(&held.folders.control)? {
             return Ok(None);
         }
         let next = self.uid_next(held);
@@ -86,8 +88,11 @@ impl Settling {
             true => self.write_anew(held, new, next)?,
             false => self.append(held, new)?,
         };
-        self.seen.now.list = uidlist::stat(&held.folders.control)?;
-        Ok(Some(written))
+        if written.is_none() {
+            // However it looks.
+            held.known.files = Files::InDoubt;
+        }
+        Ok(written)
     }
 
     /// Whether so many lines are of messages that are gone that the list is to be written anew.
@@ -130,12 +135,14 @@ impl Settling {
         held: &Held<'_>,
         new: Vec<Row>,
         next: Uid,
-    ) -> Result<Written, StoreError> {
-        let mut list = match (self.seen.list.take(), uidlist::read(&held.folders.control)) {
-            (Some(list), _) | (None, Ok(Found::List(list))) => list,
-            (None, Err(error)) => return Err(error),
-            // Somebody damaged it without the lock: the next look finds that.
-            (None, Ok(_)) => return Ok(Written::InPlace),
+    ) -> Result<Option<Written>, StoreError> {
+        let control = &held.folders.control;
+        let mut list = match self.seen.list.take() {
+            Some(list) => list,
+            None => match uidlist::read(control)? {
+                Found::List(list) => list,
+                Found::Nonsense | Found::Nothing => return Ok(None),
+            },
         };
         list.uid_next = list.uid_next.max(new.last().map_or(next, |row| row.uid + 1));
         let (listing, rows) = (&self.seen.listing, &self.joined.rows);
@@ -144,7 +151,10 @@ impl Settling {
             Some(record) => uidlist::Row::Old(*record),
             None => uidlist::Row::New(row.uid, name::base(listing.file(row.file).1)),
         });
-        let lines = list.save_with(&held.folders.control, lines)?;
+        let Some(lines) = list.save_over(control, self.seen.now.list, lines)? else {
+            return Ok(None);
+        };
+        self.seen.now.list = uidlist::stat(control)?;
         self.new = rows.len();
         self.joined.rows.extend(new);
         for (row, line) in self.joined.rows.iter_mut().zip(lines) {
@@ -152,21 +162,27 @@ impl Settling {
         }
         list.form = Form::Current;
         self.seen.list = Some(list);
-        Ok(Written::Anew)
+        Ok(Some(Written::Anew))
     }
 
     /// Adds lines. They need not last where a mark says how far UIDs may have been given.
-    fn append(&mut self, held: &Held<'_>, new: Vec<Row>) -> Result<Written, StoreError> {
+    fn append(&mut self, held: &Held<'_>, new: Vec<Row>) -> Result<Option<Written>, StoreError> {
         let mut lines = NewLines::default();
         for row in &new {
             lines.push(row.uid, name::base(self.seen.listing.file(row.file).1));
         }
         let lasting = if held.begins() { Lasting::Yes } else { Lasting::No };
         let places = lines.save(&held.folders.control, lasting)?;
+        let (before, now) = (self.seen.now.list, uidlist::stat(&held.folders.control)?);
+        let grown = before.map(|list| (list.inode, list.size + lines.length()));
+        if now.map(|list| (list.inode, list.size)) != grown {
+            return Ok(None);
+        }
+        self.seen.now.list = now;
         self.new = self.joined.rows.len();
         let placed = new.into_iter().zip(places).map(|(row, line)| Row { line: Some(line), ..row });
         self.joined.rows.extend(placed);
-        Ok(Written::InPlace)
+        Ok(Some(Written::InPlace))
     }
 
     /// Makes it known, and writes it into the index.

@@ -148,9 +148,32 @@ impl UidList {
         dir: &Dir,
         rows: impl Iterator<Item = Row<'names>>,
     ) -> Result<Vec<u32>, StoreError> {
+        let now = stat(dir)?;
+        self.save_over(dir, now, rows)?.ok_or_else(|| StoreError::Locked(dir.path().join(FILE)))
+    }
+
+    /// The same, if the file still is `old` then; `None` if it is not.
+    pub(super) fn save_over<'names>(
+        &self,
+        dir: &Dir,
+        mut old: Option<Stat>,
+        rows: impl Iterator<Item = Row<'names>>,
+    ) -> Result<Option<Vec<u32>>, StoreError> {
         if matches!(self.form, Form::Damaged(_)) {
             set_aside(dir)?;
+            // It has another name now, too.
+            old = stat(dir)?;
         }
+        let (text, places) = self.text_with(dir, rows)?;
+        let is_saved = dir.replace_same(FILE, old, text.as_bytes())?;
+        Ok(is_saved.then_some(places))
+    }
+
+    fn text_with<'names>(
+        &self,
+        dir: &Dir,
+        rows: impl Iterator<Item = Row<'names>>,
+    ) -> Result<(String, Vec<u32>), StoreError> {
         let mut text = format!("3 V{} N{}", self.uid_validity, self.uid_next);
         for key in &self.keys {
             text.push(' ');
@@ -166,8 +189,7 @@ impl UidList {
             };
             line.expect("a record is of this text").write(&mut text);
         }
-        dir.replace_newer(FILE, text.as_bytes())?;
-        Ok(places)
+        Ok((text, places))
     }
 
     /// Writes the whole file anew, without messages.
@@ -213,6 +235,11 @@ pub(super) struct AddedLines {
 }
 
 impl NewLines {
+    /// Octets of all.
+    pub(super) fn length(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     /// Adds a line.
     pub(super) fn push(&mut self, uid: Uid, base: &str) {
         self.starts.push(self.text.len());
