@@ -6,6 +6,7 @@ use mail_proto::mailbox::{Snapshot, Uid};
 
 use crate::disk::Stat;
 
+use super::former::Former;
 use super::index::{Change, Fact, FactsError, Index, Lasting, Marks};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Doubt, Files, IndexFiles, Known, Live, Looks};
@@ -27,6 +28,8 @@ pub(super) struct Held<'mailbox> {
     written: Option<(Option<Stat>, Option<Stat>)>,
     /// Bits of keywords that messages are about to get.
     promised: u64,
+    /// What is to go along to another UIDVALIDITY.
+    pub(super) former: Option<Former>,
 }
 
 /// Whether the lists that were read are still those on the disk.
@@ -46,7 +49,8 @@ impl<'mailbox> Held<'mailbox> {
         folders: Folders,
     ) -> Result<Self, StoreError> {
         let lock = Lock::take(&folders)?;
-        let mut held = Self { mailbox, folders, lock, known, written: None, promised: 0 };
+        let (written, promised, former) = (None, 0, None);
+        let mut held = Self { mailbox, folders, lock, known, written, promised, former };
         held.refresh()?;
         held.name_waiting()?;
         Ok(held)

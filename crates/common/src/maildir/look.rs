@@ -134,6 +134,11 @@ impl Held<'_> {
         };
         let other = |known: &index::Index| known.head.uid_validity != list.uid_validity;
         if self.known.index.as_ref().is_some_and(other) {
+            if self.is_of_these(now)
+                && let Err(error) = self.remember()
+            {
+                self.warn(&error, "keywords without letters are lost with the UIDVALIDITY");
+            }
             self.known.forget();
         }
         Ok(Some(list))

@@ -19,6 +19,10 @@ pub(super) fn make(
 ) -> Result<(), StoreError> {
     let uid_validity = settling.seen.list.as_ref().map_or(0, |list| list.uid_validity);
     held.restore_more(uid_validity)?;
+    let rows = settling.joined.rows.iter();
+    let messages: Vec<(Uid, u64)> =
+        rows.map(|row| (row.uid, settling.seen.listing.hash(row.file))).collect();
+    held.carry_over(uid_validity, &messages)?;
     let old = held.known.index.take();
     // Clients of the server before us saw some, too.
     let fresh = index::modseq_after(held.more(uid_validity)?.modseq);

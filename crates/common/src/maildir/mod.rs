@@ -16,6 +16,7 @@ mod directory;
 mod dotlock;
 mod expunge;
 mod flags;
+mod former;
 mod held;
 pub mod import;
 mod inboxes;

@@ -192,7 +192,7 @@ impl Held<'_> {
     }
 
     /// The file is as we wrote it.
-    fn wrote_more(&mut self) -> Result<(), StoreError> {
+    pub(super) fn wrote_more(&mut self) -> Result<(), StoreError> {
         let now = stat(&self.folders.control)?;
         if let Some(more) = &mut self.known.more {
             more.stat = now;

@@ -96,6 +96,49 @@ fn uids_that_are_used_up_begin_again() {
     assert_eq!(uids(&inbox), [1, 2]);
 }
 
+/// The keywords of a message.
+fn keywords(store: &Store, uid: Uid) -> Vec<String> {
+    let snapshot = store.sync().unwrap();
+    let bits = snapshot.entry(uid).unwrap().flags.keywords;
+    let names = snapshot.keywords.iter().enumerate();
+    let mut names: Vec<String> =
+        names.filter(|(bit, _)| bits >> bit & 1 != 0).map(|(_, name)| name.clone()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn keywords_without_letters_go_along_to_another_uidvalidity() {
+    let ann = Ann::new();
+    let all: Vec<String> = (10..45).map(|number| format!("k{number}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let inbox = ann.inbox();
+    assert_eq!(append(&inbox, "without", 0, &[]), 1);
+    assert_eq!(append(&inbox, "all", 0, &all), 2);
+    assert_eq!(append(&inbox, "some", 0, &all[24..28]), 3);
+    inbox.expunge(&[1]).unwrap();
+    let first = inbox.sync().unwrap().uid_validity;
+    let list = ann.read("dovecot-uidlist");
+    let (_, rest) = list.split_once(" G").unwrap();
+    ann.put("dovecot-uidlist", &format!("3 V{first} N4294967293 G{rest}"));
+    assert_eq!(append(&inbox, "another", 0, &all[30..31]), 3);
+    let second = inbox.sync().unwrap().uid_validity;
+    assert!(second > first);
+    let expected = [&all[..], &all[24..28], &all[30..31]];
+    let check = |store: &Store| {
+        let found = uids(store).into_iter().map(|uid| keywords(store, uid));
+        assert!(found.eq(expected.map(<[&str]>::to_vec)), "{:?}", uids(store));
+    };
+    check(&inbox);
+    check(&ann.stranger());
+    // Another program gives a new one; or we did, and were killed.
+    ann.put("dovecot-uidlist", &format!("3 V{} N8 Gx\n", second + 7));
+    check(&ann.stranger());
+    ann.forget_index();
+    check(&ann.stranger());
+    assert_eq!(uids(&ann.stranger()), [8, 9, 10]);
+}
+
 #[test]
 fn locks_of_the_dead_do_not_hold() {
     let ann = Ann::new();
