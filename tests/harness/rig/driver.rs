@@ -39,6 +39,9 @@ pub struct Driver {
     log: Option<PathBuf>,
 }
 
+/// No clock says so many microseconds.
+const AHEAD: u64 = 1 << 60;
+
 /// What a client knows of a mailbox.
 #[derive(Debug, Default)]
 struct Known {
@@ -56,10 +59,12 @@ pub fn main() {
     match arguments[..] {
         ["run", mail] => Driver::new(Path::new(mail), None).run(Patience::Once),
         ["run-again", mail] => Driver::new(Path::new(mail), None).run(Patience::Again),
-        ["record", machine] => machine::record(Path::new(machine)),
-        ["examine", machine] => machine::examine(Path::new(machine)),
+        ["record", machine, boots] => machine::record(Path::new(machine), boots.into()),
+        ["examine", machine, boots] => machine::examine(Path::new(machine), boots.into()),
         ["view", mail] => print(&Mailboxes::below(Path::new(mail)).view()),
-        _ => panic!("history run|run-again|record|examine|view DIRECTORY, not {arguments:?}"),
+        _ => panic!(
+            "history run|run-again|view DIRECTORY or record|examine DIRECTORY BOOTS, not {arguments:?}"
+        ),
     }
 }
 
@@ -83,6 +88,29 @@ impl Driver {
         let directory = Mailboxes::below(mail).open().expect("the mailboxes can be opened");
         let home = mail.join("example.org/ann");
         Self { directory, home, known: BTreeMap::new(), log }
+    }
+
+    /// Leaves the mailboxes, which nobody looked at yet, as a server would have whose modseqs are
+    /// far above the microseconds since 1970: as if the clock were behind.
+    ///
+    /// # Panics
+    /// If they cannot be changed.
+    pub fn let_modseqs_be_ahead(&self) {
+        let put = |path: PathBuf, text: &str| {
+            let mut file = fs::File::create(path).expect("the home is writable");
+            file.write_all(text.as_bytes()).expect("so it is");
+            file.sync_all().expect("so it is");
+        };
+        put(self.home.join("dovecot-uidlist"), "3 V7 N1 G0123456789abcdef0123456789abcdef\n");
+        let special = Directory::SPECIAL.map(|(name, _)| self.home.join(format!(".{name}")));
+        for mailbox in special.iter().chain([&self.home]) {
+            let list = fs::read_to_string(mailbox.join("dovecot-uidlist"));
+            let list = list.expect("a mailbox has a UID list");
+            let uid_validity = list.split(' ').nth(1).expect("UIDVALIDITY is the second word");
+            put(mailbox.join("posthorn.keywords"), &format!("1 {uid_validity} M{AHEAD}\n"));
+            let directory = fs::File::open(mailbox).expect("is there");
+            directory.sync_all().expect("can be synced");
+        }
     }
 
     /// Does what its standard input says, to the end.
@@ -225,8 +253,8 @@ impl Driver {
         known.letters.insert(located.uid, letter);
         Ok(Answer {
             uid_validity: Some(located.uid_validity),
-            uid_next: None,
             uids: vec![(letter, located.uid)],
+            ..Answer::default()
         })
     }
 
@@ -240,7 +268,7 @@ impl Driver {
             .collect();
         let known = self.known(to, uid_validity);
         known.letters.extend(new.iter().map(|(letter, uid)| (*uid, *letter)));
-        Ok(Answer { uid_validity: Some(uid_validity), uid_next: None, uids: new })
+        Ok(Answer { uid_validity: Some(uid_validity), uids: new, ..Answer::default() })
     }
 
     /// Shows all UIDs, but tells only of those that were not shown before.
@@ -265,7 +293,7 @@ impl Driver {
         }
         known.letters.extend(uids.iter().map(|(letter, uid)| (*uid, *letter)));
         let (uid_validity, uid_next) = (Some(snapshot.uid_validity), Some(snapshot.uid_next));
-        Ok(Answer { uid_validity, uid_next, uids })
+        Ok(Answer { uid_validity, uid_next, modseq: Some(snapshot.modseq), uids })
     }
 
     fn store(&self, mailbox: &str) -> Result<Store, StoreError> {

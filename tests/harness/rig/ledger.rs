@@ -45,6 +45,7 @@ struct Promise {
     existence: Sure,
     uid_validity: Option<u32>,
     uid_next: Uid,
+    modseq: u64,
     letters: BTreeMap<Letter, Kept>,
 }
 
@@ -277,6 +278,8 @@ impl Ledger {
         let next = answer.uid_next.unwrap_or_default();
         let promise = self.named(mailbox);
         let before = std::mem::replace(&mut promise.uid_next, next);
+        let modseq = answer.modseq.unwrap_or_default();
+        let modseq_before = std::mem::replace(&mut promise.modseq, modseq);
         let sure: Vec<Letter> = promise
             .letters
             .iter()
@@ -286,6 +289,10 @@ impl Ledger {
             .collect();
         if before > next {
             self.broken.push(format!("{mailbox}: UIDNEXT fell from {before} to {next}"));
+        }
+        if modseq_before > modseq {
+            let what = format!("HIGHESTMODSEQ fell from {modseq_before} to {modseq}");
+            self.broken.push(format!("{mailbox}: {what}"));
         }
         let of = (mailbox.to_owned(), answer.uid_validity.unwrap_or_default());
         let shown: BTreeSet<Letter> =
@@ -321,6 +328,9 @@ impl Ledger {
         }
         if found.uid_next < promise.uid_next {
             tell(format!("UIDNEXT was {}, is {}", promise.uid_next, found.uid_next));
+        }
+        if found.modseq < promise.modseq {
+            tell(format!("HIGHESTMODSEQ was {}, is {}", promise.modseq, found.modseq));
         }
         let shown = self.shown.get(&(name.to_owned(), found.uid_validity));
         for Found { uid, letter, .. } in &found.messages {
@@ -391,7 +401,7 @@ impl Ledger {
 
 impl Promise {
     fn new(existence: Sure) -> Self {
-        Self { existence, uid_validity: None, uid_next: 0, letters: BTreeMap::new() }
+        Self { existence, uid_validity: None, uid_next: 0, modseq: 0, letters: BTreeMap::new() }
     }
 }
 
@@ -447,14 +457,14 @@ mod tests {
 
     fn told(uids: &[(Letter, Uid)]) -> Said {
         let uid_next = uids.iter().map(|(_, uid)| uid + 1).max();
-        Said::Done(Answer { uid_validity: Some(7), uid_next, uids: uids.to_vec() })
+        Said::Done(Answer { uid_validity: Some(7), uid_next, modseq: Some(5), uids: uids.to_vec() })
     }
 
     /// INBOX with these letters, and what every user has.
     fn view(letters: &[(Letter, Uid)]) -> View {
         let found = |&(letter, uid): &(Letter, Uid)| Found { uid, letter, marks: Marks::default() };
         let messages: Vec<Found> = letters.iter().map(found).collect();
-        let inbox = Shown { uid_validity: 7, uid_next: 10, messages };
+        let inbox = Shown { uid_validity: 7, uid_next: 10, modseq: 5, messages };
         let special = Directory::SPECIAL.iter().map(|(name, _)| *name);
         let mut mailboxes: BTreeMap<String, Shown> =
             special.map(|name| (name.to_owned(), Shown::default())).collect();
@@ -506,6 +516,9 @@ mod tests {
         assert!(!ledger().violations(&anew).is_empty(), "another UIDVALIDITY");
         anew.mailboxes.remove(INBOX);
         assert!(!ledger().violations(&anew).is_empty(), "no INBOX");
+        let mut behind = view(&[(1, 1), (2, 2)]);
+        behind.mailboxes.get_mut(INBOX).expect("is there").modseq = 4;
+        assert_eq!(ledger().violations(&behind), ["INBOX: HIGHESTMODSEQ was 5, is 4"]);
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub struct Files {
     boot_id: PathBuf,
 }
 
+/// Whether processes can see that the machine was started anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boots {
+    /// The kernel tells.
+    Told,
+    /// A sandbox hides it, as `ProcSubset=pid` of systemd does.
+    Hidden,
+}
+
 /// A process that is killed when it is dropped.
 #[derive(Debug)]
 struct Running(Child);
@@ -42,6 +51,32 @@ const FRESH: Letter = 4_000_000_000;
 
 /// The kernel's name for the time since the machine was started.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+impl Boots {
+    /// As the command line says it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Told => "told",
+            Self::Hidden => "hidden",
+        }
+    }
+
+    fn hide(self) {
+        if self == Self::Hidden {
+            let mut cover = Command::new("mount");
+            cover.args(["--no-mtab", "-t", "tmpfs", "none", "/proc/sys"]);
+            run(&mut cover, "mount in a world of its own");
+            assert!(!Path::new(BOOT_ID).exists(), "/proc/sys is hidden");
+        }
+    }
+}
+
+impl From<&str> for Boots {
+    fn from(word: &str) -> Self {
+        if word == Self::Hidden.word() { Self::Hidden } else { Self::Told }
+    }
+}
 
 impl Files {
     /// Those of a directory.
@@ -98,7 +133,8 @@ pub fn format(image: &Path, mebibytes: u64) {
 ///
 /// # Panics
 /// If a part of that is missing.
-pub fn record(directory: &Path) {
+pub fn record(directory: &Path, boots: Boots) {
+    boots.hide();
     let files = Files::of(directory);
     for empty in [&files.log, &files.exported] {
         fs::File::create(empty).expect("the directory is writable");
@@ -111,28 +147,31 @@ pub fn record(directory: &Path) {
     patience::until(|| (length(&files.exported) == whole).then_some(()))
         .expect("qemu-storage-daemon exports the disk by FUSE");
     mount(&files.exported, &files.mounted);
-    Driver::new(&files.mounted, Some(files.log.clone())).run(Patience::Once);
+    let mut driver = Driver::new(&files.mounted, Some(files.log.clone()));
+    driver.let_modseqs_be_ahead();
+    driver.run(Patience::Once);
     run(Command::new("umount").arg(&files.mounted), "who still uses it?");
     disk.end();
 }
 
 /// In a world of its own: mounts the image, after a boot, and tells what is there. What is not the
-/// same a second time, or does not work any more, is a trouble.
+/// same for another process, or does not work any more, is a trouble.
 ///
 /// # Panics
 /// If it cannot be mounted.
-pub fn examine(directory: &Path) {
+pub fn examine(directory: &Path, boots: Boots) {
     let files = Files::of(directory);
     fs::create_dir(&files.mounted).expect("the directory is writable");
     fs::write(&files.boot_id, "11111111-2222-4333-8444-555555555555\n").expect("so it is");
     let bind = ["--no-mtab", "--bind"];
     let mut bind_boot_id = Command::new("mount");
     run(bind_boot_id.args(bind).arg(&files.boot_id).arg(BOOT_ID), "mount in a world of its own");
+    boots.hide();
     mount(&files.image, &files.mounted);
     let mailboxes = Mailboxes::below(&files.mounted);
     let mut view = mailboxes.view();
     let again = view_again(&files.mounted);
-    if again != view {
+    if !view.may_become(&again) {
         view.troubles.push(format!("another process sees something else: {again:?}"));
     }
     if let Err(error) = mailboxes.try_out(FRESH) {

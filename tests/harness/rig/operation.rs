@@ -137,6 +137,8 @@ pub struct Answer {
     pub uid_validity: Option<u32>,
     /// The mailbox's next UID, where it was told.
     pub uid_next: Option<Uid>,
+    /// Its HIGHESTMODSEQ, where it was told.
+    pub modseq: Option<u64>,
     /// UIDs of letters that the client was not told before.
     pub uids: Vec<(Letter, Uid)>,
 }

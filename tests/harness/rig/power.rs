@@ -14,7 +14,7 @@ use std::thread;
 
 use super::histories::Dice;
 use super::ledger::{Harm, Ledger};
-use super::machine::{self, Files};
+use super::machine::{self, Boots, Files};
 use super::operation::{Line, Operation};
 use super::view::View;
 use super::write_log::WriteLog;
@@ -24,6 +24,7 @@ use super::write_log::WriteLog;
 pub struct Recording {
     directory: tempfile::TempDir,
     history: PathBuf,
+    boots: Boots,
     lines: Vec<Line>,
     log: WriteLog,
 }
@@ -57,7 +58,7 @@ impl Recording {
     /// # Panics
     /// If it cannot be done here.
     #[must_use]
-    pub fn make(history: &Path, operations: &[Operation], mebibytes: u64) -> Self {
+    pub fn make(history: &Path, operations: &[Operation], mebibytes: u64, boots: Boots) -> Self {
         let directory = tempfile::tempdir().expect("the directory for temporary files is writable");
         let base = directory.path().join("base");
         let files = Files::of(directory.path());
@@ -71,7 +72,7 @@ impl Recording {
         }
         std::fs::write(&asked, text).expect("the directory is writable");
         let mut record = machine::apart(history);
-        record.arg("record").arg(directory.path());
+        record.arg("record").arg(directory.path()).arg(boots.word());
         record.stdin(File::open(&asked).expect("was just written"));
         record.stdout(File::create(&told).expect("the directory is writable"));
         let status = record.status().expect("unshare is in Debian's package util-linux");
@@ -81,7 +82,7 @@ impl Recording {
             told.lines().map(|line| serde_json::from_str(line).expect("is a line")).collect();
         assert_eq!(lines.len(), operations.len() * 2, "each operation begins and ends");
         let log = WriteLog::read(&files.log);
-        Self { directory, history: history.to_owned(), lines, log }
+        Self { directory, history: history.to_owned(), boots, lines, log }
     }
 
     /// Lets the power go at so many flushes, spread over the history, and after each of them.
@@ -160,7 +161,8 @@ impl Recording {
 
     fn look_at(&self, cut: &Cut) -> Vec<String> {
         let mut examine = machine::started_anew(&self.history);
-        let output = examine.arg("examine").arg(cut.directory.path()).output();
+        let output =
+            examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
         let output = output.expect("unshare is in Debian's package util-linux");
         if !output.status.success() {
             return vec![format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))];

@@ -29,6 +29,8 @@ pub struct Shown {
     pub uid_validity: u32,
     /// Greater than every UID.
     pub uid_next: Uid,
+    /// HIGHESTMODSEQ (RFC 7162, 3.1.2.1).
+    pub modseq: u64,
     /// In order of UID.
     pub messages: Vec<Found>,
 }
@@ -42,6 +44,21 @@ pub struct Found {
     pub letter: Letter,
     /// Its flags.
     pub marks: Marks,
+}
+
+impl View {
+    /// Whether another process may see this afterwards: the same, but what only rises may have
+    /// risen.
+    #[must_use]
+    pub fn may_become(&self, other: &Self) -> bool {
+        let mut same = self.clone();
+        for (name, shown) in &mut same.mailboxes {
+            let Some(other) = other.mailboxes.get(name) else { return false };
+            shown.uid_next = other.uid_next.max(shown.uid_next);
+            shown.modseq = other.modseq.max(shown.modseq);
+        }
+        same == *other
+    }
 }
 
 /// The user's mailboxes below a directory, which holds nothing else.
@@ -186,7 +203,8 @@ fn shown(name: &str, store: &Store, snapshot: &Snapshot, troubles: &mut Vec<Stri
             }
         }
     }
-    Shown { uid_validity: snapshot.uid_validity, uid_next: snapshot.uid_next, messages }
+    let Snapshot { uid_validity, uid_next, modseq, .. } = *snapshot;
+    Shown { uid_validity, uid_next, modseq, messages }
 }
 
 fn marks(snapshot: &Snapshot, flags: Flags) -> Marks {

@@ -104,7 +104,10 @@ impl Known {
             // Somebody may have written just between our two looks.
             holds = self.holds(&marks(folders)?);
         }
-        self.picture();
+        // After another boot modseqs jump first.
+        if self.index.as_ref().is_some_and(Index::is_of_this_boot) {
+            self.picture();
+        }
         Ok(holds)
     }
 
