@@ -182,8 +182,9 @@ impl Sweep<'_> {
         take(&mut ledger, &run.lines);
         let mut broken = complaints(spot, &run);
         broken.extend(found(&home, &ledger, "afterwards"));
-        if spot.trouble == Trouble::Kill {
-            broken.extend(self.next_process(&home, &mut ledger));
+        match spot.trouble {
+            Trouble::Kill => broken.extend(self.next_process(&home, &mut ledger)),
+            _ => broken.extend(self.left_behind(&home)),
         }
         broken
     }
@@ -198,7 +199,18 @@ impl Sweep<'_> {
             broken.push(format!("the next process cannot do it: {last:?} {}", run.said));
         }
         broken.extend(found(home, ledger, "when done again"));
+        broken.extend(self.left_behind(home));
         broken
+    }
+
+    /// What is still in INBOX when its renaming was done again.
+    fn left_behind(&self, home: &Path) -> Vec<String> {
+        let last = self.operations.last();
+        let is_renamed = |operation: &&Operation| matches!(operation, Operation::Rename { from, .. } if from == "INBOX");
+        let Some(_) = last.filter(is_renamed) else { return Vec::new() };
+        let left = Mailboxes::below(home).view().mailboxes.remove("INBOX");
+        let left = left.into_iter().flat_map(|inbox| inbox.messages);
+        left.map(|message| format!("INBOX: letter {} was left behind", message.letter)).collect()
     }
 }
 
@@ -221,8 +233,8 @@ fn complaints(spot: &Spot, run: &Run) -> Vec<String> {
     broken
 }
 
-/// Whether there is nothing left to do. What was moved out of INBOX before the trouble is in a
-/// mailbox whose name is taken then: the client must move the rest.
+/// Whether there is nothing left to do. Who was not told that INBOX has another name, and repeats
+/// it, is told that the name is taken.
 fn is_over(run: &Run) -> bool {
     match run.lines.last().map(|line| &line.said) {
         Some(Said::Done(_)) => true,
@@ -236,8 +248,9 @@ fn found(home: &Path, ledger: &Ledger, when: &str) -> Vec<String> {
     let mailboxes = Mailboxes::below(home);
     let view: View = mailboxes.view();
     let mut broken = ledger.violations(&view);
-    if mailboxes.view() != view {
-        broken.push("a second look shows something else".to_owned());
+    let again = mailboxes.view();
+    if !view.may_become(&again) {
+        broken.push(format!("a second look shows something else: {again:?}"));
     }
     if let Err(error) = mailboxes.try_out(FRESH) {
         broken.push(format!("INBOX cannot be used: {error}"));

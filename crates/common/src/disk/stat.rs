@@ -39,6 +39,14 @@ pub struct Stat {
     pub changed: Stamp,
 }
 
+impl Stat {
+    /// Whether both are of one file.
+    #[must_use]
+    pub fn is_file_of(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
 impl From<FileType> for Kind {
     fn from(kind: FileType) -> Self {
         match kind {

@@ -140,7 +140,7 @@ fn make(
 }
 
 /// Makes one copy; whether the original was still there.
-fn put(
+pub(super) fn put(
     from: &Folders,
     source: &Located,
     to: &Folders,

@@ -1,49 +1,119 @@
 //! All messages of a mailbox move to another one: what renaming INBOX is (RFC 9051, 6.3.6).
+//!
+//! The other mailbox is made where nobody looks, with links to all messages, and gets its name when
+//! it is whole; then the messages go from here. Killed before it has its name, nothing happened.
+//! Killed after, some messages are in both mailboxes, as one file with one name, which nobody else
+//! makes: so the repeat knows that it is one, and does the rest.
 
 use mail_proto::mailbox::Uid;
 
-use super::StoreError;
 use super::held::Held;
 use super::index::Change;
 use super::index::Lasting;
 use super::keywords::Keywords;
 use super::known::Looks;
 use super::more_keywords::MoreKeywords;
-use super::name;
 use super::names::Names;
-use super::scan::{Folders, Located};
+use super::scan::{Folders, Located, Place};
 use super::uidlist::{self, Found, NewLines};
+use super::{StoreError, copy, name};
+
+/// Messages that are in another mailbox too.
+#[derive(Debug)]
+pub(super) struct Both {
+    messages: Vec<(Uid, Located)>,
+    target: Folders,
+}
 
 impl Held<'_> {
-    /// Moves all messages to a mailbox that was just made and that nobody knows yet, durably.
-    pub(super) fn move_all(&mut self, target: &Folders) -> Result<(), StoreError> {
-        let before = Looks::at(&self.folders)?;
+    /// Puts all messages into a mailbox that was just made and that nobody knows yet, durably.
+    pub(super) fn link_all(&mut self, target: &Folders) -> Result<Both, StoreError> {
         // The letters in the names mean there what they mean here.
         let letters = Keywords::of(&self.index().head.keywords);
         if !letters.is_empty() {
             letters.save(&target.control)?;
         }
         let mut names = self.names()?;
-        let (mut file, mut changes) = (Located::default(), Vec::new());
+        let mut both = Both { messages: Vec::new(), target: target.clone() };
         let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
         self.carry_more(&uids, &mut names, target)?;
         for uid in uids {
+            let mut file = Located::default();
+            if self.locate(&mut names, uid, &mut file)?.is_some()
+                && copy::put(&self.folders, &file, target, &file)?
+            {
+                both.messages.push((uid, file));
+            }
+        }
+        for dir in [&target.new, &target.cur] {
+            dir.sync()?;
+        }
+        Ok(both)
+    }
+
+    /// The messages that are in that mailbox too, and are the same files there, with the same names
+    /// but for flags.
+    pub(super) fn in_both(&mut self, target: &Folders) -> Result<Both, StoreError> {
+        let mut both = Both { messages: Vec::new(), target: target.clone() };
+        if self.folders.are_those(target)? {
+            return Ok(both);
+        }
+        let there = target.list(Looks::BOTH)?;
+        let mut names = self.names()?;
+        let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
+        for uid in uids {
+            let mut file = Located::default();
             if self.locate(&mut names, uid, &mut file)?.is_none() {
                 continue;
             }
-            let (from, to) = (self.folders.at(file.place), target.at(file.place));
-            match from.rename_new(&file.name, to, &file.name) {
-                Ok(()) => changes.push(Change::Gone(uid)),
-                // Its flags are being changed: it stays.
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error.into()),
+            let Some(found) = there.find(name::hash(name::base(&file.name))) else { continue };
+            let (place, found) = there.file(found);
+            let stats =
+                (self.folders.at(file.place).stat(&file.name), target.at(place).stat(found));
+            match stats {
+                (Ok(one), Ok(other)) if one.is_file_of(&other) => both.messages.push((uid, file)),
+                (Err(error), _) | (_, Err(error)) if !error.is_missing() => {
+                    return Err(error.into());
+                }
+                _ => {}
             }
         }
-        for dir in [&target.new, &target.cur, &self.folders.new, &self.folders.cur] {
-            dir.sync()?;
+        Ok(both)
+    }
+
+    /// Removes messages that are in another mailbox, which lasts, durably.
+    pub(super) fn leave_to(&mut self, both: Both) -> Result<(), StoreError> {
+        let before = Looks::at(&self.folders)?;
+        let mut changes = Vec::with_capacity(both.messages.len());
+        let mut done = Ok(());
+        for (uid, file) in both.messages {
+            match self.leave(file, &both.target) {
+                Ok(()) => changes.push(Change::Gone(uid)),
+                Err(error) => {
+                    done = Err(error);
+                    break;
+                }
+            }
         }
+        self.sync_places(&[Place::New, Place::Cur])?;
         self.record(changes, before);
-        Ok(())
+        done
+    }
+
+    /// Removes a message's file. Flags that another program gave it meanwhile go along.
+    fn leave(&self, mut file: Located, target: &Folders) -> Result<(), StoreError> {
+        loop {
+            match self.folders.at(file.place).unlink(&file.name) {
+                Err(error) if error.is_missing() => {}
+                other => return Ok(other?),
+            }
+            let Some(found) = self.folders.find(name::base(&file.name))? else { return Ok(()) };
+            let (from, to) = (target.at(file.place), target.at(found.place));
+            if let Err(error) = from.rename_new(&file.name, to, &found.name) {
+                tracing::debug!(%error, "flags that were changed meanwhile do not go along");
+            }
+            file = found;
+        }
     }
 
     /// Where messages have keywords without letters, all get their UIDs in the target beforehand:
@@ -78,5 +148,12 @@ impl Held<'_> {
         // Lines first: nobody else is given these UIDs.
         lines.save(&target.control, Lasting::Yes)?;
         carried.save(&target.control)
+    }
+}
+
+impl Both {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 }

@@ -40,6 +40,12 @@ impl Places {
         Self { control: beside(&self.control), index: beside(&self.index), mail: mail.clone() }
     }
 
+    /// The same while the messages are in another directory, and what is with them too.
+    pub(super) fn moved(&self, mail: &Path) -> Self {
+        let beside = |path: &PathBuf| if *path == self.mail { mail } else { path }.to_owned();
+        Self { control: beside(&self.control), index: beside(&self.index), mail: mail.to_owned() }
+    }
+
     /// The directories that are not the messages' own.
     pub(super) fn apart(&self) -> impl Iterator<Item = &Path> {
         let index = (self.index != self.control).then_some(&self.index);

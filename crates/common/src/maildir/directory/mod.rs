@@ -140,8 +140,9 @@ impl Directory {
         let tree = self.tree()?;
         self.new_directory(&to)?;
         let _lock = self.lock(&tree)?;
-        if self.find(&tree, &to)?.is_some() {
-            return Err(StoreError::AlreadyExists(to));
+        if let Some(directory) = self.find(&tree, &to)? {
+            let is_repeat = from == INBOX && self.finish_inbox(&tree, &directory)?;
+            return if is_repeat { Ok(()) } else { Err(StoreError::AlreadyExists(to)) };
         }
         if from == INBOX {
             return self.move_inbox(&tree, &to);

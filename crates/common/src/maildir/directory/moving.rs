@@ -6,6 +6,8 @@
 //! then the old ones go. Killed in between, the messages find their UID list wherever they are. All
 //! that time the mailboxes are locked: a list that is written anew would be so at one place only.
 
+use std::sync::Arc;
+
 use super::super::lock::Lock;
 use super::super::mailbox::Mailbox;
 use super::super::naming::INBOX;
@@ -91,10 +93,34 @@ impl Directory {
     pub(super) fn move_inbox(&self, tree: &Tree<'_>, to: &str) -> Result<(), StoreError> {
         self.make_parents(tree, to)?;
         let directory = self.new_directory(to)?;
-        tree.make(&directory)?;
-        let target = Folders::open(&self.roots.of(&directory, &self.naming))?;
-        let inbox = self.roots.of("", &self.naming);
-        Mailbox::of(INBOX, &inbox, &self.roots.control).hold()?.move_all(&target)
+        let inbox = self.inbox();
+        let mut held = inbox.hold()?;
+        let both = tree.make_with(&directory, |target| held.link_all(target))?;
+        held.leave_to(both)
+    }
+
+    /// Does the rest where INBOX was to be renamed to that mailbox, and somebody was killed. Whether
+    /// there is any.
+    pub(super) fn finish_inbox(
+        &self,
+        tree: &Tree<'_>,
+        directory: &str,
+    ) -> Result<bool, StoreError> {
+        let target = Folders::open(&self.roots.of(directory, &self.naming))?;
+        let inbox = self.inbox();
+        let mut held = inbox.hold()?;
+        let both = held.in_both(&target)?;
+        if both.is_empty() {
+            return Ok(false);
+        }
+        // It has its name, but perhaps not for long.
+        tree.parent(directory)?.0.sync()?;
+        held.leave_to(both)?;
+        Ok(true)
+    }
+
+    fn inbox(&self) -> Arc<Mailbox> {
+        Mailbox::of(INBOX, &self.roots.of("", &self.naming), &self.roots.control)
     }
 }
 

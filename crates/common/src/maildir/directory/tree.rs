@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::super::naming::{DEEPEST, Naming};
 use super::super::places::Places;
+use super::super::scan::Folders;
 use super::super::{StoreError, leftovers, name, uid_validity, uidlist};
 use crate::config::Layout;
 use crate::disk::{Dir, DiskError, Kind};
@@ -91,19 +92,39 @@ impl<'user> Tree<'user> {
 
     /// Makes a mailbox with a UIDVALIDITY of its own. What is above it is there.
     pub(super) fn make(&self, directory: &str) -> Result<(), StoreError> {
+        self.make_with(directory, |_| Ok(()))
+    }
+
+    /// The same for one that is not empty: `put` puts its messages in, durably, before it has its
+    /// name. Where the name leads to others already, it is a mailbox before that.
+    pub(super) fn make_with<T>(
+        &self,
+        directory: &str,
+        put: impl FnOnce(&Folders) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let (parent, name) = self.parent(directory)?;
         match parent.subdir(name) {
             // It leads to others, or is what somebody left.
-            Ok(inside) => return self.fill(&inside, directory),
+            Ok(inside) => {
+                self.fill(&inside, directory)?;
+                return put(&Folders::open(&self.roots.of(directory, self.naming))?);
+            }
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error.into()),
         }
         let tmp = self.mail.subdir("tmp")?;
         let temporary = format!("posthorn.create.{}", name::unique());
         tmp.create_dir(&temporary)?;
-        self.fill(&tmp.subdir(&temporary)?, directory)?;
+        let inside = tmp.subdir(&temporary)?;
+        let places = self.roots.of(directory, self.naming).moved(inside.path());
+        let made = self.fill(&inside, directory).and_then(|()| put(&Folders::open(&places)?));
+        let done = made.inspect_err(|_| {
+            // If not now, it is removed as a leftover.
+            let _ = leftovers::remove_tree(&tmp, temporary.as_ref());
+        })?;
         tmp.rename_new(&temporary, &parent, name)?;
-        Ok(parent.sync()?)
+        parent.sync()?;
+        Ok(done)
     }
 
     /// Whether a mailbox lacks the mark that its layout has for mailboxes.

@@ -180,6 +180,36 @@ fn renaming_inbox_moves_its_messages() {
     assert_eq!(inbox.sync().unwrap().uid_next, 3);
 }
 
+/// Killed when it had its name, and a message was still in both.
+#[test]
+fn a_renaming_of_inbox_that_was_killed_is_done_when_it_is_repeated() {
+    let ann = Ann::new();
+    let (directory, inbox) = (ann.open(), ann.inbox());
+    for content in ["a", "b"] {
+        append(&inbox, content, Flags::SEEN, &[]);
+    }
+    directory.rename("INBOX", "old").unwrap();
+    let names = ann.names(".old/cur");
+    for name in &names {
+        let [old, back] = [".old/cur", "cur"].map(|place| ann.home().join(place).join(name));
+        fs::hard_link(old, back).unwrap();
+    }
+    // A client was faster, and read one there.
+    let answered = names[0].replace(":2,S", ":2,RS");
+    ann.rename(&format!(".old/cur/{}", names[0]), &format!(".old/cur/{answered}"));
+    append(&inbox, "new", 0, &[]);
+    let refused = directory.rename("INBOX", "INBOX").unwrap_err();
+    assert!(matches!(refused, StoreError::AlreadyExists(_)), "{refused}");
+    assert_eq!(uids(&inbox).len(), 3);
+    directory.rename("INBOX", "old").unwrap();
+    assert_eq!(text(&inbox, *uids(&inbox).first().unwrap()), "new");
+    assert_eq!(uids(&inbox).len(), 1);
+    assert_eq!(uids(&directory.mailbox("old").unwrap()), [1, 2]);
+    let refused = directory.rename("INBOX", "old").unwrap_err();
+    assert!(matches!(refused, StoreError::AlreadyExists(_)), "{refused}");
+    assert_eq!(uids(&inbox).len(), 1);
+}
+
 #[test]
 fn names_are_subscribed_without_mailboxes() {
     let ann = Ann::new();
