@@ -67,6 +67,15 @@ fn a_copy() {
 }
 
 #[test]
+fn a_move() {
+    let mut before = letters_in("INBOX", 1..4);
+    before.push(append("INBOX", 4, Flags::FLAGGED, &["Work"]));
+    before.extend(letters_in("Archive", 5..7));
+    let (from, to) = ("INBOX".to_owned(), "Archive".to_owned());
+    sweep(&before, &["INBOX", "Archive"], &Operation::Move { from, to, letters: vec![1, 3, 4] });
+}
+
+#[test]
 fn a_change_of_flags() {
     let marks = marks(Flags::FLAGGED, &["later"]);
     let mark = Operation::Mark { mailbox: "INBOX".to_owned(), letters: vec![1, 3], marks };

@@ -166,7 +166,17 @@ impl Driver {
                 self.store(mailbox)?.expunge(&self.uids(mailbox, letters))?;
                 Ok(Answer::default())
             }
-            Operation::Copy { from, to, letters } => self.copy(from, to, letters),
+            Operation::Copy { from, to, letters } => {
+                let uids = self.uids(from, letters);
+                let (uid_validity, pairs) = self.store(from)?.copy(&uids, &self.store(to)?)?;
+                Ok(self.copied(from, to, uid_validity, &pairs))
+            }
+            Operation::Move { from, to, letters } => {
+                let uids = self.uids(from, letters);
+                let (uid_validity, pairs, _) =
+                    self.store(from)?.move_to(&uids, &self.store(to)?)?;
+                Ok(self.copied(from, to, uid_validity, &pairs))
+            }
             Operation::Mark { mailbox, letters, marks } => {
                 let change = FlagChange { how: Change::Replace, flags: named(marks) };
                 self.store(mailbox)?.store_flags(&self.uids(mailbox, letters), &change)?;
@@ -258,9 +268,7 @@ impl Driver {
         })
     }
 
-    fn copy(&mut self, from: &str, to: &str, letters: &[Letter]) -> Result<Answer, StoreError> {
-        let uids = self.uids(from, letters);
-        let (uid_validity, pairs) = self.store(from)?.copy(&uids, &self.store(to)?)?;
+    fn copied(&mut self, from: &str, to: &str, uid_validity: u32, pairs: &[(Uid, Uid)]) -> Answer {
         let old = self.known.get(from).map(|known| known.letters.clone()).unwrap_or_default();
         let new: Vec<(Letter, Uid)> = pairs
             .iter()
@@ -268,7 +276,7 @@ impl Driver {
             .collect();
         let known = self.known(to, uid_validity);
         known.letters.extend(new.iter().map(|(letter, uid)| (*uid, *letter)));
-        Ok(Answer { uid_validity: Some(uid_validity), uids: new, ..Answer::default() })
+        Answer { uid_validity: Some(uid_validity), uid_next: None, uids: new }
     }
 
     /// Shows all UIDs, but tells only of those that were not shown before.

@@ -108,12 +108,12 @@ impl Author {
             return;
         }
         self.letters.entry(to.clone()).or_default().extend(&letters);
-        let copy = Operation::Copy { from: from.clone(), to, letters: letters.clone() };
-        self.after_look(from.clone(), copy);
-        if self.dice.throw(2) == 0 {
-            self.forget(&from, &letters);
-            self.operations.push(Operation::Expunge { mailbox: from, letters });
+        if self.dice.throw(2) > 0 {
+            self.after_look(from.clone(), Operation::Copy { from, to, letters });
+            return;
         }
+        self.forget(&from, &letters);
+        self.after_look(from.clone(), Operation::Move { from, to, letters });
     }
 
     /// Mailboxes come, get other names, and go.

@@ -156,10 +156,16 @@ impl Ledger {
             }
             Operation::Copy { from, to, letters } => {
                 for letter in letters {
-                    let marks = self.letter(from, *letter).marks.clone();
-                    let kept = self.letter(to, *letter);
-                    kept.most += 1;
-                    kept.marks.extend(marks);
+                    self.may_copy(from, to, *letter);
+                }
+            }
+            Operation::Move { from, to, letters } => {
+                for letter in letters {
+                    self.may_copy(from, to, *letter);
+                    let kept = self.letter(from, *letter);
+                    if kept.presence == Sure::Yes {
+                        kept.presence = Sure::OrIn(to.clone());
+                    }
                 }
             }
             Operation::Mark { mailbox, letters, marks } => {
@@ -176,6 +182,13 @@ impl Ledger {
                 may.or_insert_with(|| [false].into()).insert(*subscribed);
             }
         }
+    }
+
+    fn may_copy(&mut self, from: &str, to: &str, letter: Letter) {
+        let marks = self.letter(from, letter).marks.clone();
+        let kept = self.letter(to, letter);
+        kept.most += 1;
+        kept.marks.extend(marks);
     }
 
     fn begin_rename(&mut self, from: &str, to: &str) {
@@ -215,6 +228,7 @@ impl Ledger {
                 self.tell(mailbox, answer, &[*letter]);
             }
             Operation::Copy { to, letters, .. } => self.tell(to, answer, letters),
+            Operation::Move { from, to, letters } => self.finish_move(from, to, letters, answer),
             Operation::Expunge { mailbox, letters } => {
                 self.named(mailbox).letters.retain(|letter, _| !letters.contains(letter));
             }
@@ -234,6 +248,18 @@ impl Ledger {
             Operation::Rename { from, to } => self.finish_rename(from, to),
             Operation::Subscribe { mailbox, subscribed } => {
                 self.subscribed.insert(mailbox.clone(), [*subscribed].into());
+            }
+        }
+    }
+
+    /// Letters without a UID went when it was tried before.
+    fn finish_move(&mut self, from: &str, to: &str, letters: &[Letter], answer: &Answer) {
+        let told: Vec<Letter> = answer.uids.iter().map(|(letter, _)| *letter).collect();
+        self.tell(to, answer, &told);
+        for letter in letters {
+            let gone = self.named(from).letters.remove(letter);
+            if gone.is_some_and(|kept| kept.presence == Sure::OrIn(to.to_owned())) {
+                self.letter(to, *letter).presence = Sure::Yes;
             }
         }
     }

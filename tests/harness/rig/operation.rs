@@ -46,8 +46,17 @@ pub enum Operation {
         /// What.
         letters: Vec<Letter>,
     },
-    /// COPY. With an [`Operation::Expunge`] after it, MOVE.
+    /// COPY.
     Copy {
+        /// Where from.
+        from: String,
+        /// Where to.
+        to: String,
+        /// What.
+        letters: Vec<Letter>,
+    },
+    /// MOVE.
+    Move {
         /// Where from.
         from: String,
         /// Where to.

@@ -27,16 +27,55 @@ struct Original {
     date: Option<i64>,
 }
 
+impl Original {
+    fn copied(self, copy: &Newcomer, uid: Uid) -> Copied {
+        let hash = |file: &Located| name::hash(name::base(&file.name));
+        Copied {
+            uid: self.uid,
+            copy: uid,
+            hashes: (hash(&self.file), hash(&copy.file)),
+            flags: self.flags,
+            tail: self.tail,
+        }
+    }
+}
+
 /// The messages to copy, and the names of their keywords.
 #[derive(Debug)]
-struct Originals {
+pub(super) struct Originals {
     folders: Folders,
     messages: Vec<Original>,
     keywords: Vec<String>,
 }
 
+/// A message that was copied.
+#[derive(Debug, Clone)]
+pub(super) struct Copied {
+    /// The original's.
+    pub(super) uid: Uid,
+    /// The copy's.
+    pub(super) copy: Uid,
+    /// What stands for both in the index and in the cache, the original first.
+    pub(super) hashes: (u64, u64),
+    /// What the original had, in the source's bits, and how its name ended.
+    pub(super) flags: Flags,
+    pub(super) tail: Tail,
+}
+
+impl Copied {
+    /// The one with that UID, of some in order of UID.
+    pub(super) fn find(all: &[Self], uid: Uid) -> Option<&Self> {
+        all.binary_search_by_key(&uid, |one| one.uid).ok().and_then(|at| all.get(at))
+    }
+
+    /// Old and new UIDs.
+    pub(super) fn pairs(all: &[Self]) -> Vec<(Uid, Uid)> {
+        all.iter().map(|one| (one.uid, one.copy)).collect()
+    }
+}
+
 /// Copies messages with flags and INTERNALDATE, all or none, durably. UIDs that are gone are
-/// passed over. Returns the target's UIDVALIDITY, and old and new UIDs.
+/// passed over. Returns the target's UIDVALIDITY, and the messages in order of UID.
 ///
 /// "None" is for errors; killed in between, the copies that were made are messages of the target,
 /// and the client, who was told nothing, may make them again.
@@ -45,23 +84,33 @@ pub(super) fn copy(
     pin: Pin,
     uids: &[Uid],
     target: &Mailbox,
-) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-    let originals = originals(source, pin, uids)?;
+) -> Result<(u32, Vec<Copied>), StoreError> {
+    let originals = originals(&mut source.hold_of(pin)?, uids)?;
     let mut held = target.hold()?;
-    let translation = Translation::of(&originals, &mut held)?;
+    let copied = copy_into(&mut held, originals)?;
+    Ok((held.snapshot().uid_validity, copied))
+}
+
+/// The same, where the target is held.
+pub(super) fn copy_into(
+    held: &mut Held<'_>,
+    originals: Originals,
+) -> Result<Vec<Copied>, StoreError> {
+    let used = originals.messages.iter().fold(0, |used, message| used | message.flags.keywords);
+    let translation = Translation::new(&originals.keywords, used, held)?;
     held.write(originals.messages.len())?;
     let before = Looks::at(&held.folders)?;
     let mut copies = Vec::with_capacity(originals.messages.len());
-    let made = make(&mut held, &originals, &translation, &mut copies).and_then(|uids| {
+    let made = make(held, originals, &translation, &mut copies).and_then(|made| {
         let numbers = held.admit(&copies, before)?;
-        Ok(uids.into_iter().zip(numbers).collect())
+        let all = made.into_iter().zip(&copies).zip(numbers);
+        Ok(all.map(|((original, copy), uid)| original.copied(copy, uid)).collect())
     });
-    let pairs = made.inspect_err(|_| held.withdraw(&copies))?;
-    Ok((held.snapshot().uid_validity, pairs))
+    made.inspect_err(|_| held.withdraw(&copies))
 }
 
-fn originals(source: &Mailbox, pin: Pin, uids: &[Uid]) -> Result<Originals, StoreError> {
-    let mut held = source.hold_of(pin)?;
+/// What is to be copied; UIDs that are gone are passed over.
+pub(super) fn originals(held: &mut Held<'_>, uids: &[Uid]) -> Result<Originals, StoreError> {
     let mut uids = uids.to_vec();
     uids.sort_unstable();
     uids.dedup();
@@ -79,20 +128,24 @@ fn originals(source: &Mailbox, pin: Pin, uids: &[Uid]) -> Result<Originals, Stor
         });
     }
     let keywords = held.index().head.keywords.clone();
-    Ok(Originals { folders: held.into_folders(), messages, keywords })
+    Ok(Originals { folders: held.folders.clone(), messages, keywords })
 }
 
 /// Which bit of the target each keyword of the source has.
 #[derive(Debug)]
-struct Translation {
+pub(super) struct Translation {
     bits: Vec<Option<u64>>,
 }
 
 impl Translation {
-    /// Keywords for which there is no room in the target are left out.
-    fn of(originals: &Originals, held: &mut Held<'_>) -> Result<Self, StoreError> {
-        let used = originals.messages.iter().fold(0, |used, message| used | message.flags.keywords);
-        let names = originals.keywords.iter().enumerate();
+    /// Of the source's keywords whose bits are used. Those for which there is no room in the
+    /// target are left out.
+    pub(super) fn new(
+        keywords: &[String],
+        used: u64,
+        held: &mut Held<'_>,
+    ) -> Result<Self, StoreError> {
+        let names = keywords.iter().enumerate();
         let used: Vec<String> =
             names.filter(|(bit, _)| used & 1 << bit != 0).map(|(_, name)| name.clone()).collect();
         let (_, left) = held.bits(&used, Room::ForSome)?;
@@ -104,10 +157,11 @@ impl Translation {
             let same = |known: &String| known.eq_ignore_ascii_case(name);
             used.contains(name).then(|| known.iter().position(same)).flatten().map(|bit| 1 << bit)
         };
-        Ok(Self { bits: originals.keywords.iter().map(bit).collect() })
+        Ok(Self { bits: keywords.iter().map(bit).collect() })
     }
 
-    fn flags(&self, flags: Flags) -> Flags {
+    /// The same flags in the target.
+    pub(super) fn flags(&self, flags: Flags) -> Flags {
         let all = self.bits.iter().enumerate();
         let marked = all.filter(|(bit, _)| flags.keywords & 1 << bit != 0);
         let keywords = marked.fold(0, |keywords, (_, bit)| keywords | bit.unwrap_or_default());
@@ -115,15 +169,15 @@ impl Translation {
     }
 }
 
-/// Makes the files, which do not last yet. Returns the UIDs of the originals.
+/// Makes the files, which do not last yet. Returns the originals that were still there.
 fn make(
     held: &mut Held<'_>,
-    originals: &Originals,
+    originals: Originals,
     translation: &Translation,
     copies: &mut Vec<Newcomer>,
-) -> Result<Vec<Uid>, StoreError> {
-    let mut uids = Vec::with_capacity(originals.messages.len());
-    for original in &originals.messages {
+) -> Result<Vec<Original>, StoreError> {
+    let mut made = Vec::with_capacity(originals.messages.len());
+    for original in originals.messages {
         held.lock.dotlock()?;
         let sizes = name::base(&original.file.name).split_once(',').map_or("", |(_, sizes)| sizes);
         let comma = if sizes.is_empty() { "" } else { "," };
@@ -133,10 +187,10 @@ fn make(
         let copy = Newcomer { date: original.date, ..Newcomer::new(&base, flags, ending) };
         if put(&originals.folders, &original.file, &held.folders, &copy.file)? {
             copies.push(copy);
-            uids.push(original.uid);
+            made.push(original);
         }
     }
-    Ok(uids)
+    Ok(made)
 }
 
 /// Makes one copy; whether the original was still there.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use mail_proto::mailbox::{Flags, Snapshot, Uid};
 
 use super::StoreError;
+use super::copy::Copied;
 use super::held::Held;
-use super::index::Change;
+use super::index::{Change, Tail};
 use super::known::{Files, Looks};
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
@@ -22,6 +23,16 @@ pub(super) enum Which<'uids> {
     /// What is `\Deleted` when its turn comes, of all messages or of these. Who takes that flag
     /// away before has saved the message.
     Deleted(Option<&'uids [Uid]>),
+    /// What was copied, in order of UID, as far as it still is what was copied.
+    Copied(&'uids [Copied]),
+}
+
+/// A message that was not removed.
+#[derive(Debug)]
+pub(super) struct Stayed {
+    pub(super) uid: Uid,
+    pub(super) flags: Flags,
+    pub(super) tail: Tail,
 }
 
 /// Removes messages, durably. Their lines in the UID list stay until it is written anew.
@@ -31,39 +42,56 @@ pub(super) fn expunge(
     which: Which<'_>,
 ) -> Result<Arc<Snapshot>, StoreError> {
     let mut held = mailbox.hold_of(pin)?;
-    let before = Looks::at(&held.folders)?;
-    let mut removing = Removing {
-        names: held.names()?,
-        file: Located::default(),
-        places: Vec::new(),
-        changes: Vec::new(),
-        tally: Tally::of(mailbox, &held.folders),
-    };
-    let uids = uids(&mut held, which);
-    let done = uids.into_iter().try_for_each(|uid| removing.remove(&mut held, uid, which));
-    let synced = held.sync_places(&removing.places);
-    // What is gone may come back with the next power cut, or not: who looks next reads all.
-    synced.inspect_err(|_| held.known.files = Files::InDoubt)?;
-    removing.tally.tell();
-    if !removing.changes.is_empty() {
-        held.record(removing.changes, before);
-    }
-    done?;
+    held.expunge(which, &mut Vec::new())?;
     Ok(held.snapshot())
+}
+
+impl Held<'_> {
+    /// Removes messages, durably. Those whose files went here, and that nobody else removed, are
+    /// put into `removed`, also on an error. Returns those that are not to go as they are now.
+    pub(super) fn expunge(
+        &mut self,
+        which: Which<'_>,
+        removed: &mut Vec<Uid>,
+    ) -> Result<Vec<Stayed>, StoreError> {
+        let before = Looks::at(&self.folders)?;
+        let mut removing = Removing {
+            names: self.names()?,
+            file: Located::default(),
+            places: Vec::new(),
+            changes: Vec::new(),
+            removed,
+            stayed: Vec::new(),
+            tally: Tally::of(self.mailbox, &self.folders),
+        };
+        let uids = uids(self, which);
+        let done = uids.into_iter().try_for_each(|uid| removing.remove(self, uid, which));
+        let synced = self.sync_places(&removing.places);
+        // What is gone may come back with the next power cut, or not: who looks next reads all.
+        synced.inspect_err(|_| self.known.files = Files::InDoubt)?;
+        removing.tally.tell();
+        if !removing.changes.is_empty() {
+            self.record(removing.changes, before);
+        }
+        done?;
+        Ok(removing.stayed)
+    }
 }
 
 /// Messages that are being removed.
 #[derive(Debug)]
-struct Removing {
+struct Removing<'uids> {
     names: Names,
     file: Located,
     /// Directories that files were removed from.
     places: Vec<Place>,
     changes: Vec<Change>,
+    removed: &'uids mut Vec<Uid>,
+    stayed: Vec<Stayed>,
     tally: Tally,
 }
 
-impl Removing {
+impl Removing<'_> {
     /// Removes a message's file, if it is still to go under the name that it has now.
     fn remove(
         &mut self,
@@ -74,10 +102,11 @@ impl Removing {
         let Some(live) = held.locate(&mut self.names, uid, &mut self.file)? else { return Ok(()) };
         let (mut flags, mut tail) = (live.flags, live.tail);
         loop {
-            if matches!(which, Which::Deleted(_)) && !flags.has(Flags::DELETED) {
+            if !which.takes(uid, flags, &tail) {
                 if flags != live.flags {
-                    self.changes.push(Change::Flagged { uid, flags, tail });
+                    self.changes.push(Change::Flagged { uid, flags, tail: tail.clone() });
                 }
+                self.stayed.push(Stayed { uid, flags, tail });
                 return Ok(());
             }
             let dir = held.folders.at(self.file.place);
@@ -85,6 +114,7 @@ impl Removing {
             match dir.unlink(&self.file.name) {
                 Ok(()) => {
                     self.tally.went(size);
+                    self.removed.push(uid);
                     if !self.places.contains(&self.file.place) {
                         self.places.push(self.file.place);
                     }
@@ -103,10 +133,23 @@ impl Removing {
     }
 }
 
+impl Which<'_> {
+    /// Whether a message is to go as it is now.
+    fn takes(self, uid: Uid, flags: Flags, tail: &Tail) -> bool {
+        match self {
+            Self::These(_) => true,
+            Self::Deleted(_) => flags.has(Flags::DELETED),
+            Self::Copied(copied) => Copied::find(copied, uid)
+                .is_some_and(|one| one.flags == flags && tail::are_alike(&one.tail, tail)),
+        }
+    }
+}
+
 /// In order, so that their lines are read in one go.
 fn uids(held: &mut Held<'_>, which: Which<'_>) -> Vec<Uid> {
     let mut uids = match which {
         Which::These(uids) | Which::Deleted(Some(uids)) => uids.to_vec(),
+        Which::Copied(copied) => copied.iter().map(|one| one.uid).collect(),
         Which::Deleted(None) => {
             let messages = held.index().messages.iter();
             let deleted = messages.filter(|entry| entry.flags.has(Flags::DELETED));

@@ -6,9 +6,14 @@
 //! 3. Towards Dovecot: the [`Dotlock`], by those who write `dovecot-uidlist` or
 //!    `dovecot-keywords`.
 //!
-//! Nobody holds the locks of two mailboxes at once. Delivery into `new` needs none.
+//! Who needs two mailboxes at once (MOVE; RENAME, where files are apart) takes all locks of the one
+//! and then all of the other, that [first](is_before) whose path is later in order: a mailbox
+//! below another one comes before it, as RENAME goes about it. So two who want the same ones, in
+//! whatever direction, wait for each other in a row and not in a ring. Delivery into `new` needs
+//! none.
 
 use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::disk::Dir;
@@ -47,6 +52,11 @@ impl Lock {
             }
         }
     }
+}
+
+/// Whether a mailbox is locked before another one, by where their messages are.
+pub(super) fn is_before(one: &Path, other: &Path) -> bool {
+    one.as_os_str() > other.as_os_str()
 }
 
 /// Takes a lock of the kernel; waits for another for at most [`PATIENCE`].

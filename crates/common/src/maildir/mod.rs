@@ -36,6 +36,7 @@ mod making;
 mod more;
 mod more_keywords;
 mod move_all;
+mod moves;
 mod name;
 mod names;
 mod naming;

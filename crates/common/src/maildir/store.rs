@@ -13,10 +13,12 @@ use crate::disk::{self, Dir};
 
 use super::append::Appending;
 use super::cache::Summaries;
+use super::copy::Copied;
 use super::expunge::Which;
 use super::index::Fact;
 use super::known::{Live, Looks};
 use super::mailbox::{Mailbox, Pin};
+use super::moves::Move;
 use super::watch::Watch;
 use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
 
@@ -163,38 +165,21 @@ impl Store {
     /// Copies messages with flags and INTERNALDATE, all or none, durably; UIDs that are gone are
     /// passed over. Returns the target's UIDVALIDITY, and old and new UIDs.
     pub fn copy(&self, uids: &[Uid], target: &Self) -> Result<(u32, Vec<(Uid, Uid)>), StoreError> {
-        let copied = copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)?;
-        self.summaries().copy_to(target.summaries(), &copied.1);
-        Ok(copied)
+        let (uid_validity, copied) = copy::copy(&self.mailbox, self.pin, uids, &target.mailbox)?;
+        self.summaries().copy_to(&target.summaries(), &copied);
+        Ok((uid_validity, Copied::pairs(&copied)))
     }
 
     /// Moves messages, durably: copies them and removes the originals. Returns the target's
-    /// UIDVALIDITY, old and new UIDs, and how this mailbox looks then.
+    /// UIDVALIDITY, old and new UIDs, and how this mailbox looks then. What others take away
+    /// meanwhile is passed over.
     ///
     /// Killed in between, a message is in both mailboxes, never in none. On an error, what was not
     /// moved is here alone, as far as that can be done.
     pub fn move_to(&self, uids: &[Uid], target: &Self) -> Result<Moved, StoreError> {
-        let (uid_validity, pairs) = self.copy(uids, target)?;
-        let copied: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
-        match self.expunge(&copied) {
-            Ok(snapshot) => Ok((uid_validity, pairs, snapshot)),
-            Err(error) => {
-                self.take_back(&pairs, &target.clone().pinned(uid_validity));
-                Err(error)
-            }
-        }
-    }
-
-    /// Removes the copies of messages that are still here.
-    fn take_back(&self, pairs: &[(Uid, Uid)], target: &Self) {
-        let undone = self.sync().and_then(|here| {
-            let still = pairs.iter().filter(|(old, _)| here.position(*old).is_ok());
-            let copies: Vec<Uid> = still.map(|(_, new)| *new).collect();
-            target.expunge(&copies)
-        });
-        if let Err(error) = undone {
-            tracing::error!(%error, "messages that were to be moved are in both mailboxes");
-        }
+        let moved = Move::begin(&self.mailbox, self.pin, uids, &target.mailbox)?.finish()?;
+        self.summaries().copy_to(&target.summaries(), &moved.messages);
+        Ok((moved.uid_validity, Copied::pairs(&moved.messages), moved.snapshot))
     }
 
     /// Opens a message for reading.

@@ -66,6 +66,12 @@ pub(super) fn with_flags(tail: &Tail, flags: Flags) -> Tail {
     }
 }
 
+/// Whether others wrote the same into both, whatever flags they say and wherever the files are.
+pub(super) fn are_alike(one: &Tail, other: &Tail) -> bool {
+    let bare = |tail| with_flags(tail, Flags::default());
+    one == other || bare(one) == bare(other)
+}
+
 /// How it ends when only its place changes from `new` to `cur`: there each name says of flags, if
 /// only that there are none.
 pub(super) fn in_cur(tail: &Tail) -> Tail {

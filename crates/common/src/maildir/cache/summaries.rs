@@ -8,6 +8,7 @@ use mail_proto::mailbox::Uid;
 
 use crate::disk::Dir;
 
+use super::super::copy::Copied;
 use super::super::mailbox::{Mailbox, Pin};
 use super::super::{Store, StoreError};
 use super::pieces::Pieces;
@@ -49,7 +50,12 @@ impl Summaries {
     /// it is. Reads nothing of the message.
     pub fn read(&mut self, uid: Uid, summary: &mut Vec<u8>) -> bool {
         summary.clear();
-        let Some(hash) = self.hash(uid) else { return false };
+        self.hash(uid).is_some_and(|hash| self.find(hash, summary))
+    }
+
+    /// The same by the hash of the message's base name.
+    fn find(&mut self, hash: u64, summary: &mut Vec<u8>) -> bool {
+        summary.clear();
         for _ in 0..ATTEMPTS {
             self.follow();
             let Reader::Reading(following, pieces) = &mut self.reader else { return false };
@@ -124,16 +130,24 @@ impl Summaries {
         };
     }
 
-    /// Adds the summaries of messages that were copied to the cache of the target; `pairs` are old
-    /// and new UIDs.
-    pub(in super::super) fn copy_to(mut self, mut target: Self, pairs: &[(Uid, Uid)]) {
-        let mut summary = Vec::new();
-        for (old, new) in pairs {
-            if self.read(*old, &mut summary) {
-                target.keep(*new, &summary);
+    /// Adds the summaries of messages that were copied to the cache of the target. The originals
+    /// may be gone.
+    pub(in super::super) fn copy_to(mut self, target: &Self, copied: &[Copied]) {
+        let Ok(dir) = target.dir() else { return };
+        let (mut summary, mut frames) = (Vec::new(), Vec::new());
+        for Copied { hashes: (old, new), .. } in copied {
+            if !self.find(*old, &mut summary) {
+                continue;
+            }
+            frame::append_summary(&mut frames, *new, &summary);
+            if frames.len() >= WAITING {
+                super::append(&dir, &frames);
+                frames.clear();
             }
         }
-        target.append();
+        if !frames.is_empty() {
+            super::append(&dir, &frames);
+        }
     }
 
     fn append(&mut self) {

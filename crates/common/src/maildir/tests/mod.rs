@@ -5,7 +5,7 @@ mod directory;
 mod inboxes;
 mod index;
 mod layout;
-mod meddling;
+mod moves;
 mod store;
 mod summaries;
 mod takeover;
