@@ -20,7 +20,7 @@ use crate::disk::Dir;
 
 use super::dotlock::Dotlock;
 use super::scan::Folders;
-use super::{StoreError, uidlist};
+use super::{StoreError, scan, uidlist};
 
 const LOCK: &str = "posthorn.lock";
 /// For how long another process may keep us waiting.
@@ -35,9 +35,13 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock among our processes.
+    /// Takes the lock among our processes. An error if the mailbox got another name while we
+    /// waited and its index stayed.
     pub(super) fn take(folders: &Folders) -> Result<Self, StoreError> {
         let kernel = kernel(&folders.index, LOCK)?;
+        if !folders.are_of_one_mailbox()? {
+            return Err(scan::replaced(folders.cur.path().to_owned()));
+        }
         Ok(Self { control: folders.control.clone(), dotlock: None, _kernel: kernel })
     }
 

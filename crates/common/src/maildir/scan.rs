@@ -5,7 +5,9 @@
 //! for again by who misses it.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
@@ -71,6 +73,11 @@ const GRAIN: Duration = Duration::from_millis(100);
 /// The same where time stamps seem to be whole seconds (small inodes, old NFS).
 const COARSE_GRAIN: Duration = Duration::from_secs(2);
 
+/// So often a mailbox is opened anew that others replace meanwhile.
+const ATTEMPTS: usize = 8;
+
+const CUR: &str = "cur";
+
 /// Seconds that a program may take from link to unlink.
 const LINKING: i64 = 600;
 
@@ -78,16 +85,29 @@ impl Folders {
     /// Opens a mailbox. `tmp` and `new` are made where somebody lost them, and so are the
     /// directories of control and index files; without `cur` it is none.
     pub(super) fn open(places: &Places) -> Result<Self, StoreError> {
-        let dir = Dir::open(&places.mail)?;
-        let cur = dir.subdir("cur")?;
-        let control = beside(&dir, &places.mail, &places.control)?;
-        let index = match places.index == places.control {
-            true => control.clone(),
-            false => beside(&dir, &places.mail, &places.index)?,
-        };
-        let new = subdir(&dir, "new")?;
-        let tmp = subdir(&dir, "tmp")?;
-        Ok(Self { control, index, new, cur, tmp })
+        for _ in 0..ATTEMPTS {
+            let folders = Messages::open(places)?.with_others(places)?;
+            if folders.are_of_one_mailbox()? {
+                return Ok(folders);
+            }
+        }
+        Err(replaced(places.mail.join(CUR)))
+    }
+
+    /// Whether the directories belong together. Where they are apart they are found by three paths,
+    /// and meanwhile the mailbox may have got another name and another mailbox its own.
+    pub(super) fn are_of_one_mailbox(&self) -> Result<bool, StoreError> {
+        let path = self.cur.path();
+        let mail = path.parent();
+        if [&self.control, &self.index].iter().all(|dir| Some(dir.path()) == mail) {
+            return Ok(true);
+        }
+        let open = self.cur.stat_self()?;
+        match std::fs::metadata(path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::System { path: path.to_owned(), error }),
+        }
     }
 
     /// The directory of a place.
@@ -194,6 +214,35 @@ impl Folders {
     }
 }
 
+/// The directories of a mailbox's messages, open.
+#[derive(Debug)]
+struct Messages {
+    dir: Dir,
+    new: Dir,
+    cur: Dir,
+    tmp: Dir,
+}
+
+impl Messages {
+    fn open(places: &Places) -> Result<Self, StoreError> {
+        let dir = Dir::open(&places.mail)?;
+        let cur = dir.subdir(CUR)?;
+        let (new, tmp) = (subdir(&dir, "new")?, subdir(&dir, "tmp")?);
+        Ok(Self { dir, new, cur, tmp })
+    }
+
+    /// Opens those of control and index files.
+    fn with_others(self, places: &Places) -> Result<Folders, StoreError> {
+        let Self { dir, new, cur, tmp } = self;
+        let control = beside(&dir, &places.mail, &places.control)?;
+        let index = match places.index == places.control {
+            true => control.clone(),
+            false => beside(&dir, &places.mail, &places.index)?,
+        };
+        Ok(Folders { control, index, new, cur, tmp })
+    }
+}
+
 impl Look {
     /// How a directory looks now, before it is listed.
     pub(super) fn at(dir: &Dir) -> Result<Self, StoreError> {
@@ -276,6 +325,12 @@ fn beside(dir: &Dir, mail: &Path, path: &Path) -> Result<Dir, StoreError> {
     }
 }
 
+/// Another mailbox has the path now. Trying again may help.
+pub(super) fn replaced(path: PathBuf) -> StoreError {
+    let error = io::Error::new(io::ErrorKind::ResourceBusy, "another mailbox has this path now");
+    StoreError::System { path, error }
+}
+
 fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
     match dir.subdir(name) {
         Err(error) if error.is_missing() => {
@@ -289,8 +344,43 @@ fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
+    use super::super::lock::Lock;
     use super::*;
     use crate::disk::Stamp;
+
+    #[test]
+    fn a_mailbox_that_another_one_replaces_is_not_opened_half() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let places = |name: &str| Places {
+            mail: path(&format!("mail/{name}")),
+            control: path(&format!("control/{name}")),
+            index: path(&format!("control/{name}")),
+        };
+        let make = |name: &str| {
+            std::fs::create_dir_all(places(name).mail.join(CUR)).unwrap();
+            Folders::open(&places(name)).unwrap()
+        };
+        let one = make("one");
+        assert!(one.are_of_one_mailbox().unwrap());
+        let half = Messages::open(&places("one")).unwrap();
+        for root in ["mail", "control"] {
+            std::fs::rename(path(root).join("one"), path(root).join("two")).unwrap();
+        }
+        assert!(!one.are_of_one_mailbox().unwrap(), "its path leads nowhere");
+        assert!(Lock::take(&one).unwrap_err().is_temporary());
+        let other = make("one");
+        let mixed = half.with_others(&places("one")).unwrap();
+        assert!(!mixed.are_of_one_mailbox().unwrap());
+        assert!(Lock::take(&mixed).unwrap_err().is_temporary());
+        assert!(other.are_of_one_mailbox().unwrap());
+        Lock::take(&other).unwrap();
+        // What is in one directory is opened through it.
+        let together = Places::together(&places("two").mail);
+        let folders = Folders::open(&together).unwrap();
+        std::fs::rename(&together.mail, path("mail/three")).unwrap();
+        assert!(folders.are_of_one_mailbox().unwrap());
+    }
 
     #[test]
     fn whole_seconds_prove_nothing_for_two_of_them() {

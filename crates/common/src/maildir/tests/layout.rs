@@ -1,5 +1,8 @@
 //! Mailboxes in LAYOUT=fs, in UTF-8, and with control and index files apart.
 
+use std::sync::Mutex;
+use std::sync::mpsc::TryRecvError;
+
 use mail_proto::mailbox::Flags;
 
 use super::super::StoreError;
@@ -359,5 +362,42 @@ fn of_many_who_make_a_mailbox_one_does() {
         assert!(all.iter().all(|(_, uid_validity)| *uid_validity == one), "{all:?}");
         let others = ["a", "a/b"].map(|name| ann.open().mailbox(name).unwrap().sync().unwrap());
         assert!(others.iter().all(|other| other.uid_validity < one), "each has its own");
+    }
+}
+
+#[test]
+fn who_looks_while_mailboxes_change_names_mixes_none() {
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let ann = Ann::apart(layout);
+        let directory = ann.open();
+        let (alive, ends) = std::sync::mpsc::sync_channel::<()>(0);
+        let ends = Mutex::new(ends);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while ends.lock().unwrap().try_recv() == Err(TryRecvError::Empty) {
+                        // As another process, one each time.
+                        let Ok(store) = directory.mailbox("a") else { continue };
+                        let _ = Store::new(store.mailbox.stranger()).recent_from(true);
+                    }
+                });
+            }
+            let moved = (0..20).map(|number| {
+                directory.create("a").unwrap();
+                let store = directory.mailbox("a").unwrap();
+                deliver(&store, &number.to_string());
+                let uid_validity = store.sync().unwrap().uid_validity;
+                directory.rename("a", &format!("b{number}")).unwrap();
+                uid_validity
+            });
+            let moved: Vec<u32> = moved.collect();
+            drop(alive);
+            for (number, uid_validity) in moved.into_iter().enumerate() {
+                let store = directory.mailbox(&format!("b{number}")).unwrap();
+                let snapshot = store.sync().unwrap();
+                assert_eq!((snapshot.uid_validity, uids(&store)), (uid_validity, vec![1]));
+                assert_eq!(text(&store, 1), number.to_string());
+            }
+        });
     }
 }
