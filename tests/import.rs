@@ -142,7 +142,7 @@ fn a_mailbox_that_we_take_over_is_as_it_was() {
 /// A mailbox of ours as Dovecot would say it.
 fn ours(store: &Store) -> View {
     let snapshot = store.sync().expect("a mailbox");
-    let message = |entry: &Entry| {
+    let message = |entry: Entry| {
         let (system, keywords) = (entry.flags.system, entry.flags.keywords);
         let system = Flags::NAMES.iter().filter(|(bit, _)| system & bit != 0);
         let named = snapshot.keywords.iter().enumerate();

@@ -451,7 +451,7 @@ impl Place {
 
 fn messages(store: &Store) -> Vec<Message> {
     let snapshot = store.sync().expect("can be read");
-    let message = |entry: &mail_proto::mailbox::Entry| {
+    let message = |entry: mail_proto::mailbox::Entry| {
         let open = store.message(entry.uid).expect("is there");
         let mut content = vec![0; usize::try_from(open.stored_size()).expect("is small")];
         open.read_at(&mut content, 0).expect("can be read");

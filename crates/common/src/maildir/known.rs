@@ -283,7 +283,7 @@ impl Looks {
 /// Whether no message changed: transactions may be about other things.
 fn are_one(one: &Messages, other: &Messages) -> bool {
     let (one, other) = (one.pieces(), other.pieces());
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is(other))
 }
 
 impl Fact {

@@ -225,7 +225,7 @@ fn without_letters(snapshot: &Snapshot) -> Vec<Finding> {
     let names = snapshot.keywords.iter().enumerate();
     let more = names.filter(|(bit, _)| tail::LETTERS >> bit == 0);
     let count = |bit: usize| {
-        let has = |entry: &&mail_proto::mailbox::Entry| entry.flags.keywords >> bit & 1 != 0;
+        let has = |entry: &mail_proto::mailbox::Entry| entry.flags.keywords >> bit & 1 != 0;
         snapshot.messages.iter().filter(has).count()
     };
     more.map(|(bit, name)| (name, count(bit)))

@@ -4,9 +4,9 @@
 //! flag that changed among a million messages costs a look at the thousand of its piece.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
-use super::{Entry, Messages};
+use super::piece::Columns;
+use super::{Entry, Messages, Piece};
 
 /// One message of which two pictures do not say the same. Positions are from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,9 @@ struct Differences<'a> {
 /// A place in a picture.
 struct Walk<'a> {
     /// From the piece at hand on.
-    pieces: &'a [Arc<[Entry]>],
+    pieces: &'a [Piece],
+    /// The columns of that piece.
+    columns: Columns<'a>,
     /// Within that piece.
     at: usize,
     /// From the beginning.
@@ -61,14 +63,14 @@ impl Iterator for Differences<'_> {
                 }
                 Ordering::Greater => {
                     self.new.step();
-                    return new.copied().map(Difference::New);
+                    return new.map(Difference::New);
                 }
                 Ordering::Equal => {
                     let at = self.old.position;
                     self.old.step();
                     self.new.step();
                     if old != new {
-                        return new.map(|&now| Difference::Flags { at, now });
+                        return new.map(|now| Difference::Flags { at, now });
                     }
                 }
             }
@@ -78,17 +80,22 @@ impl Iterator for Differences<'_> {
 
 impl Differences<'_> {
     fn pass_shared(&mut self) {
-        while let (Some(old), Some(new)) = (self.old.piece(), self.new.piece())
-            && Arc::ptr_eq(old, new)
-        {
-            self.old.pass(old.len());
-            self.new.pass(new.len());
+        if (self.old.at, self.new.at) != (0, 0) {
+            return;
+        }
+        let both = self.old.pieces.iter().zip(self.new.pieces);
+        let shared = both.take_while(|(old, new)| old.is(new));
+        let (pieces, messages) =
+            shared.fold((0, 0), |(pieces, messages), (one, _)| (pieces + 1, messages + one.len()));
+        if pieces > 0 {
+            self.old.pass(pieces, messages);
+            self.new.pass(pieces, messages);
         }
     }
 }
 
 /// Which of the two comes first; who is at the end comes last. `None`: both are at the end.
-fn order(old: Option<&Entry>, new: Option<&Entry>) -> Option<Ordering> {
+fn order(old: Option<Entry>, new: Option<Entry>) -> Option<Ordering> {
     match (old, new) {
         (Some(old), Some(new)) => Some(old.uid.cmp(&new.uid)),
         (Some(_), None) => Some(Ordering::Less),
@@ -99,35 +106,32 @@ fn order(old: Option<&Entry>, new: Option<&Entry>) -> Option<Ordering> {
 
 impl<'a> Walk<'a> {
     fn over(messages: &'a Messages) -> Self {
-        Self { pieces: messages.pieces(), at: 0, position: 0 }
+        let mut walk = Self { pieces: &[], columns: Columns::default(), at: 0, position: 0 };
+        walk.begin(messages.pieces());
+        walk
     }
 
-    fn entry(&self) -> Option<&'a Entry> {
-        self.pieces.first()?.get(self.at)
+    fn entry(&self) -> Option<Entry> {
+        self.columns.get(self.at)
     }
 
     fn step(&mut self) {
         self.at += 1;
         self.position += 1;
         if self.pieces.first().is_some_and(|piece| self.at >= piece.len()) {
-            self.next_piece();
+            self.pass(1, 0);
         }
     }
 
-    /// The piece that is still to be walked from its beginning.
-    fn piece(&self) -> Option<&'a Arc<[Entry]>> {
-        self.pieces.first().filter(|_| self.at == 0)
+    /// Goes over whole pieces with so many messages.
+    fn pass(&mut self, pieces: usize, messages: usize) {
+        self.position += messages;
+        self.begin(self.pieces.get(pieces..).unwrap_or_default());
     }
 
-    /// Goes over a piece of so many messages.
-    fn pass(&mut self, count: usize) {
-        self.position += count;
-        self.next_piece();
-    }
-
-    fn next_piece(&mut self) {
-        self.at = 0;
-        self.pieces = self.pieces.get(1..).unwrap_or_default();
+    fn begin(&mut self, pieces: &'a [Piece]) {
+        (self.pieces, self.at) = (pieces, 0);
+        self.columns = pieces.first().map(Piece::columns).unwrap_or_default();
     }
 }
 
@@ -148,12 +152,12 @@ mod tests {
         for (at, was) in old.iter().enumerate() {
             match new.position(was.uid).ok().and_then(|position| new.get(position)) {
                 None => all.push((was.uid, Difference::Gone(at))),
-                Some(&now) if now != *was => all.push((was.uid, Difference::Flags { at, now })),
+                Some(now) if now != was => all.push((was.uid, Difference::Flags { at, now })),
                 Some(_) => {}
             }
         }
-        let stranger = |entry: &&Entry| old.position(entry.uid).is_err();
-        all.extend(new.iter().filter(stranger).map(|new| (new.uid, Difference::New(*new))));
+        let stranger = |entry: &Entry| old.position(entry.uid).is_err();
+        all.extend(new.iter().filter(stranger).map(|new| (new.uid, Difference::New(new))));
         all.sort_by_key(|(uid, _)| *uid);
         all.into_iter().map(|(_, difference)| difference).collect()
     }

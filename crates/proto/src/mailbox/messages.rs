@@ -7,15 +7,13 @@
 //! have which system flag, so that the first unseen one of a million is found without a look at
 //! those before it.
 
-use std::sync::Arc;
-
-use super::{Entry, Flags, Uid};
+use super::piece::{Columns, Growing};
+use super::{Entry, Flags, Piece, Uid};
 
 /// Messages in order of UID. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
-    /// None is empty.
-    pieces: Vec<Arc<[Entry]>>,
+    pieces: Vec<Piece>,
     /// How many messages stand before each piece; as many as pieces.
     starts: Vec<usize>,
     /// What flags there are in each piece; as many as pieces.
@@ -27,14 +25,11 @@ pub struct Messages {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Counts([u16; Flags::NAMES.len()]);
 
-/// Messages of a full piece: 16 KiB.
-const PIECE: usize = 1024;
-
 /// Looks at messages at positions that mostly rise: the piece of the last one is at hand.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     messages: &'a Messages,
-    piece: &'a [Entry],
+    piece: Columns<'a>,
     start: usize,
 }
 
@@ -53,15 +48,15 @@ impl Messages {
 
     /// The message at a position, from 0.
     #[must_use]
-    pub fn get(&self, position: usize) -> Option<&Entry> {
+    pub fn get(&self, position: usize) -> Option<Entry> {
         let (piece, at) = self.place(position)?;
-        self.pieces.get(piece)?.get(at)
+        self.pieces.get(piece)?.columns().get(at)
     }
 
     /// As [`get`](Self::get), for many positions.
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {
-        Reader { messages: self, piece: &[], start: 0 }
+        Reader { messages: self, piece: Columns::default(), start: 0 }
     }
 
     /// How many have a system flag, [`Flags::SEEN`] or a sibling.
@@ -73,38 +68,37 @@ impl Messages {
     /// The position of the first that does not have a system flag.
     #[must_use]
     pub fn first_without(&self, flag: u8) -> Option<usize> {
-        let lacks = |(counts, piece): (&Counts, &Arc<[Entry]>)| counts.of(flag) < piece.len();
+        let lacks = |(counts, piece): (&Counts, &Piece)| counts.of(flag) < piece.len();
         let piece = self.counts.iter().zip(&self.pieces).position(lacks)?;
-        let mut entries = self.pieces.get(piece)?.iter();
-        Some(self.starts.get(piece)? + entries.position(|entry| !entry.flags.has(flag))?)
+        Some(self.starts.get(piece)? + self.pieces.get(piece)?.columns().first_without(flag)?)
     }
 
     /// The first message.
     #[must_use]
-    pub fn first(&self) -> Option<&Entry> {
+    pub fn first(&self) -> Option<Entry> {
         self.pieces.first()?.first()
     }
 
     /// The last message, which has the highest UID.
     #[must_use]
-    pub fn last(&self) -> Option<&Entry> {
+    pub fn last(&self) -> Option<Entry> {
         self.pieces.last()?.last()
     }
 
     /// All, in order of UID.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
-        self.pieces.iter().flat_map(|piece| piece.iter())
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Entry> + Clone {
+        self.pieces.iter().flat_map(Piece::iter)
     }
 
     /// All from a position on.
-    pub fn iter_from(&self, position: usize) -> impl Iterator<Item = &Entry> + Clone {
+    pub fn iter_from(&self, position: usize) -> impl Iterator<Item = Entry> + Clone {
         let (piece, at) = self.place(position).unwrap_or((self.pieces.len(), 0));
-        self.pieces.iter().skip(piece).flat_map(|piece| piece.iter()).skip(at)
+        self.pieces.iter().skip(piece).flat_map(Piece::iter).skip(at)
     }
 
-    /// The pieces. Two pictures that share one (`Arc::ptr_eq`) have the same messages there.
+    /// The pieces. Two pictures that share one ([`Piece::is`]) have the same messages there.
     #[must_use]
-    pub fn pieces(&self) -> &[Arc<[Entry]>] {
+    pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
 
@@ -115,8 +109,8 @@ impl Messages {
             .partition_point(|piece| piece.first().is_some_and(|entry| entry.uid <= uid));
         let Some(piece) = after.checked_sub(1) else { return Err(0) };
         let start = self.starts.get(piece).copied().unwrap_or_default();
-        let entries: &[Entry] = self.pieces.get(piece).map_or(&[], |piece| piece);
-        match entries.binary_search_by_key(&uid, |entry| entry.uid) {
+        let columns = self.pieces.get(piece).map(Piece::columns).unwrap_or_default();
+        match columns.position(uid) {
             Ok(at) => Ok(start + at),
             Err(at) => Err(start + at),
         }
@@ -127,9 +121,9 @@ impl Messages {
         let Some((piece, at)) = self.place(position) else { return };
         let (pieces, counts) = (self.pieces.get_mut(piece), self.counts.get_mut(piece));
         let (Some(piece), Some(counts)) = (pieces, counts) else { return };
-        if let Some(entry) = Arc::make_mut(piece).get_mut(at) {
-            counts.exchange(entry.flags, flags);
-            entry.flags = flags;
+        if let Some(old) = piece.columns().get(at) {
+            counts.exchange(old.flags, flags);
+            piece.set_flags(at, flags);
         }
     }
 
@@ -137,22 +131,23 @@ impl Messages {
     /// are passed over.
     pub fn remove(&mut self, uids: &[Uid]) {
         let mut uids = uids;
-        for (piece, counts) in self.pieces.iter_mut().zip(&mut self.counts) {
+        let mut kept = Self::default();
+        for (piece, counts) in std::mem::take(&mut self.pieces).into_iter().zip(&self.counts) {
             let Some(last) = piece.last() else { continue };
             let (here, rest) = uids.split_at(uids.partition_point(|uid| *uid <= last.uid));
             uids = rest;
-            let stays = |entry: &&Entry| here.binary_search(&entry.uid).is_err();
-            if !here.is_empty() {
-                *piece = piece.iter().filter(stays).copied().collect();
-                *counts = Counts::of_all(piece);
+            if here.is_empty() {
+                kept.keep(piece, *counts);
+                continue;
             }
+            let stays = |entry: &Entry| here.binary_search(&entry.uid).is_err();
+            let mut growing = Growing::default();
+            piece.iter().filter(stays).for_each(|entry| growing.push(entry));
+            kept.grow(growing.take());
         }
-        let mut lengths = self.pieces.iter().map(|piece| piece.len());
-        self.counts.retain(|_| lengths.next() != Some(0));
-        self.pieces.retain(|piece| !piece.is_empty());
-        self.number();
-        if self.pieces.len() > 2 * self.count.div_ceil(PIECE) {
-            *self = self.iter().copied().collect();
+        *self = kept;
+        if self.pieces.len() > 2 * self.count.div_ceil(Piece::FULL) {
+            *self = self.iter().collect();
         }
     }
 
@@ -164,30 +159,26 @@ impl Messages {
         Some((piece, position - self.starts.get(piece)?))
     }
 
-    fn number(&mut self) {
-        self.count = 0;
-        self.starts.clear();
-        for piece in &self.pieces {
-            self.starts.push(self.count);
-            self.count += piece.len();
+    /// One more piece, if there is one.
+    fn grow(&mut self, piece: Option<Piece>) {
+        if let Some(piece) = piece {
+            let counts = Counts::of_all(&piece);
+            self.keep(piece, counts);
         }
+    }
+
+    fn keep(&mut self, piece: Piece, counts: Counts) {
+        self.starts.push(self.count);
+        self.counts.push(counts);
+        self.count += piece.len();
+        self.pieces.push(piece);
     }
 }
 
 impl Counts {
-    /// Of at most a piece, counted side by side in fields of 12 bits: this is done for all messages
-    /// whenever a mailbox is opened.
-    fn of_all(entries: &[Entry]) -> Self {
-        let spread = |system: u8| {
-            let bits = u64::from(system);
-            (0..Flags::NAMES.len()).fold(0, |all, bit| all | (bits >> bit & 1) << (12 * bit))
-        };
-        let all: u64 = entries.iter().map(|entry| spread(entry.flags.system)).sum();
-        let mut counts = Self::default();
-        for (bit, count) in counts.0.iter_mut().enumerate() {
-            *count = u16::try_from(all >> (12 * bit) & 0xfff).unwrap_or_default();
-        }
-        counts
+    fn of_all(piece: &Piece) -> Self {
+        let columns = piece.columns();
+        Self(std::array::from_fn(|bit| columns.with_bit(bit)))
     }
 
     fn of(&self, flag: u8) -> usize {
@@ -202,19 +193,19 @@ impl Counts {
     }
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// The message at a position, from 0.
-    pub fn get(&mut self, position: usize) -> Option<&'a Entry> {
+    pub fn get(&mut self, position: usize) -> Option<Entry> {
         if let Some(entry) = self.at_hand(position) {
             return Some(entry);
         }
         let (piece, at) = self.messages.place(position)?;
-        self.piece = self.messages.pieces.get(piece)?;
+        self.piece = self.messages.pieces.get(piece)?.columns();
         self.start = position - at;
         self.piece.get(at)
     }
 
-    fn at_hand(&self, position: usize) -> Option<&'a Entry> {
+    fn at_hand(&self, position: usize) -> Option<Entry> {
         self.piece.get(position.checked_sub(self.start)?)
     }
 }
@@ -223,22 +214,22 @@ impl<'a> Reader<'a> {
 impl Extend<Entry> for Messages {
     fn extend<T: IntoIterator<Item = Entry>>(&mut self, entries: T) {
         let mut entries = entries.into_iter().peekable();
-        let mut piece = Vec::with_capacity(PIECE);
-        if entries.peek().is_some() && self.pieces.last().is_some_and(|last| last.len() < PIECE) {
-            piece.extend(self.pieces.pop().iter().flat_map(|last| last.iter().copied()));
+        let mut growing = Growing::default();
+        if entries.peek().is_some()
+            && let Some(last) = self.pieces.pop_if(|last| last.len() < Piece::FULL)
+        {
             self.starts.pop();
             self.counts.pop();
-            self.count -= piece.len();
+            self.count -= last.len();
+            growing = Growing::from(&last);
         }
-        while entries.peek().is_some() {
-            let room = PIECE - piece.len();
-            piece.extend(entries.by_ref().take(room));
-            self.starts.push(self.count);
-            self.counts.push(Counts::of_all(&piece));
-            self.count += piece.len();
-            self.pieces.push(piece.as_slice().into());
-            piece.clear();
+        for entry in entries {
+            if growing.is_full() {
+                self.grow(growing.take());
+            }
+            growing.push(entry);
         }
+        self.grow(growing.take());
     }
 }
 
@@ -250,14 +241,11 @@ impl FromIterator<Entry> for Messages {
     }
 }
 
-/// Of pieces of at most 1,024 messages, whose UIDs rise from each to the next; empty ones are left
-/// out.
-impl FromIterator<Arc<[Entry]>> for Messages {
-    fn from_iter<T: IntoIterator<Item = Arc<[Entry]>>>(pieces: T) -> Self {
-        let pieces: Vec<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        let counts = pieces.iter().map(|piece| Counts::of_all(piece)).collect();
-        let mut messages = Self { pieces, starts: Vec::new(), counts, count: 0 };
-        messages.number();
+/// Of pieces whose UIDs rise from each to the next.
+impl FromIterator<Piece> for Messages {
+    fn from_iter<T: IntoIterator<Item = Piece>>(pieces: T) -> Self {
+        let mut messages = Self::default();
+        pieces.into_iter().for_each(|piece| messages.grow(Some(piece)));
         messages
     }
 }
@@ -286,18 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_16_octets() {
-        assert_eq!(size_of::<Entry>(), 16);
-    }
-
-    #[test]
     fn a_change_shares_all_other_pieces() {
         let before: Messages = (1..=5000).map(entry).collect();
         let mut after = before.clone();
         after.set_flags(2000, Flags { system: Flags::SEEN, keywords: 0 });
         after.extend([entry(6000)]);
         let same = before.pieces().iter().zip(after.pieces());
-        let same: Vec<bool> = same.map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+        let same: Vec<bool> = same.map(|(one, other)| one.is(other)).collect();
         assert_eq!(same, [true, false, true, true, false]);
         assert_eq!(after.len(), 5001);
         assert!(before.get(2000).is_some_and(|entry| !entry.flags.has(Flags::SEEN)));
@@ -332,17 +315,17 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(messages.len(), plain.len());
-                prop_assert!(messages.iter().eq(plain.iter()));
-                prop_assert!(messages.iter_from(count as usize).eq(plain.iter().skip(count as usize)));
-                prop_assert_eq!(messages.first(), plain.first());
-                prop_assert_eq!(messages.last(), plain.last());
+                prop_assert!(messages.iter().eq(plain.iter().copied()));
+                prop_assert!(messages.iter_from(count as usize).eq(plain.iter().copied().skip(count as usize)));
+                prop_assert_eq!(messages.first(), plain.first().copied());
+                prop_assert_eq!(messages.last(), plain.last().copied());
                 for uid in [0, 1, count, next, u32::MAX] {
                     let expected = plain.binary_search_by_key(&uid, |entry| entry.uid);
                     prop_assert_eq!(messages.position(uid), expected);
                 }
                 let mut reader = messages.reader();
                 for position in [0, count, count + 1, count + every, 1, u32::MAX] {
-                    let expected = plain.get(position as usize);
+                    let expected = plain.get(position as usize).copied();
                     prop_assert_eq!(messages.get(position as usize), expected);
                     prop_assert_eq!(reader.get(position as usize), expected);
                 }
@@ -352,7 +335,7 @@ mod tests {
                     let first = plain.iter().position(|entry| !entry.flags.has(flag));
                     prop_assert_eq!(messages.first_without(flag), first);
                 }
-                prop_assert!(messages.pieces().len() <= 2 * plain.len().div_ceil(PIECE) + 1);
+                prop_assert!(messages.pieces().len() <= 2 * plain.len().div_ceil(Piece::FULL) + 1);
             }
         }
     }

@@ -2,11 +2,13 @@
 
 mod differences;
 mod messages;
+mod piece;
 
 use std::sync::Arc;
 
 pub use differences::Difference;
 pub use messages::{Messages, Reader};
+pub use piece::{Form, Piece};
 
 /// A message's number for ever under one UIDVALIDITY (RFC 9051, 2.3.1.1). Never 0.
 pub type Uid = u32;
@@ -85,7 +87,7 @@ impl Snapshot {
     #[must_use]
     pub fn entry(&self, uid: Uid) -> Option<Entry> {
         let position = self.position(uid).ok()?;
-        self.messages.get(position).copied()
+        self.messages.get(position)
     }
 
     /// The bit of a keyword; keywords differ in case only for those who look (RFC 9051, 2.3.2).

@@ -333,7 +333,7 @@ impl Index {
     }
 
     /// All messages, and their facts as far as they were read.
-    pub(super) fn known_facts(&self) -> impl Iterator<Item = (&Entry, &Fact)> {
+    pub(super) fn known_facts(&self) -> impl Iterator<Item = (Entry, &Fact)> {
         self.messages.iter().zip(self.facts.iter())
     }
 

@@ -62,6 +62,26 @@ impl Source {
         Ok(self.buffer.get(self.begin - count..self.begin))
     }
 
+    /// The next octets, to be kept; they are passed over. `None` if there are fewer.
+    pub(super) fn take_all(&mut self, count: usize) -> io::Result<Option<Vec<u8>>> {
+        if count as u64 > self.end.saturating_sub(self.offset) {
+            return Ok(None);
+        }
+        let mut taken = vec![0; count];
+        let at_hand = self.buffer.get(self.begin..self.filled).unwrap_or_default();
+        let here = at_hand.len().min(count);
+        let (begun, rest) = taken.split_at_mut(here);
+        begun.copy_from_slice(at_hand.get(..here).unwrap_or_default());
+        match self.file.read_exact_at(rest, self.offset + here as u64) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        self.begin += here;
+        self.offset += count as u64;
+        Ok(Some(taken))
+    }
+
     /// Passes over octets that were looked at.
     pub(super) fn pass(&mut self, count: usize) {
         self.begin += count;

@@ -9,7 +9,7 @@ const NEW: &str = "posthorn.keywords";
 /// UIDs with system flags and the names of their keywords, in order.
 fn flags(store: &Store) -> Vec<(Uid, u8, Vec<String>)> {
     let snapshot = store.sync().unwrap();
-    let message = |entry: &mail_proto::mailbox::Entry| {
+    let message = |entry: mail_proto::mailbox::Entry| {
         let bits = entry.flags.keywords;
         let named = snapshot.keywords.iter().enumerate();
         let named = named.filter(|(bit, _)| bits & 1 << bit != 0).map(|(_, name)| name.clone());

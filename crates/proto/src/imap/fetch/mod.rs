@@ -103,7 +103,7 @@ pub fn respond<S: Source>(
             return Ok(());
         }
         let entry = usize::try_from(position).ok().and_then(|at| entries.get(at));
-        let Some(&entry) = entry else {
+        let Some(entry) = entry else {
             fetch.progress.message += 1;
             continue;
         };

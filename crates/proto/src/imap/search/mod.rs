@@ -73,7 +73,7 @@ pub fn advance<S: Source>(search: &mut Search, source: &mut S, reading: &mut Rea
             break;
         }
         reading.turn_to(entry.uid);
-        let at = (search.next, *entry);
+        let at = (search.next, entry);
         let mut matching = Matching::new(at, &snapshot, search.recent_from, source, reading);
         match matching.holds(&search.key) {
             Ok(true) => search.found.push(search.next),

@@ -10,6 +10,8 @@
 mod read;
 mod write;
 
+use mail_proto::mailbox::{Form, Piece};
+
 pub(super) use read::{Snapshot, Trouble, log_damage, read};
 pub(super) use write::write;
 
@@ -71,6 +73,10 @@ impl Lengths {
 const PLAIN: u8 = 0;
 const KEYWORDS: u8 = 1;
 
-fn block_length(messages: usize, keywords: bool) -> usize {
-    3 + messages * (5 + 8 * usize::from(keywords)) + SUM
+/// Octets of a block of messages before its columns.
+const PIECE_HEADER: usize = 3;
+
+/// Octets of a block of messages.
+fn block_length(messages: usize, form: Form) -> usize {
+    PIECE_HEADER + Piece::size(messages, form) + SUM
 }

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
+use mail_proto::mailbox::{Form, Messages, Piece, Uid};
 
 use super::{
-    BLOCK, FILE, HEADER, Identity, KEYWORDS, Lengths, MAGIC, PLAIN, ROW, SUM, block_length,
+    BLOCK, FILE, HEADER, Identity, KEYWORDS, Lengths, MAGIC, PIECE_HEADER, PLAIN, ROW, SUM,
+    block_length,
 };
 use crate::disk::{Dir, DiskError};
 use crate::maildir::StoreError;
@@ -99,11 +100,14 @@ fn section(source: &mut Source, id: u64, length: u64) -> Result<&[u8], Trouble> 
 fn block(source: &mut Source, id: u64, length: usize) -> Result<&[u8], Trouble> {
     let offset = source.offset();
     let octets = source.take(length)?.ok_or(Damaged)?;
+    Ok(checked(octets, id, offset)?)
+}
+
+/// What stands before the checksum of a block at an offset.
+fn checked(octets: &[u8], id: u64, offset: u64) -> Result<&[u8], Damaged> {
     let (octets, sum) = octets.split_last_chunk::<SUM>().ok_or(Damaged)?;
-    if checksum(id, offset, octets) != u32::from_le_bytes(*sum) {
-        return Err(Trouble::Damaged);
-    }
-    Ok(octets)
+    let is_whole = checksum(id, offset, octets) == u32::from_le_bytes(*sum);
+    if is_whole { Ok(octets) } else { Err(Damaged) }
 }
 
 fn read_head(octets: &[u8]) -> Result<(log::Position, Head), Damaged> {
@@ -132,63 +136,47 @@ fn read_head(octets: &[u8]) -> Result<(log::Position, Head), Damaged> {
     if rises && fits { Ok((position, head)) } else { Err(Damaged) }
 }
 
-/// UIDs and flags: blocks of how many, whether keywords follow, UIDs, system flags, keywords.
+/// UIDs and flags: blocks of how many, whether keywords follow, UIDs, system flags, keywords. They
+/// are used where they lie in what was read.
 fn read_messages(
     source: &mut Source,
     id: u64,
     lengths: Lengths,
     uid_next: Uid,
 ) -> Result<Messages, Trouble> {
-    let end = source.offset().checked_add(lengths.hot).ok_or(Damaged)?;
-    let mut pieces: Vec<Arc<[Entry]>> = Vec::new();
-    let (mut last, mut count) = (0, 0);
-    while source.offset() < end {
-        let head = source.peek(3)?.and_then(|octets| octets.first_chunk()).ok_or(Damaged)?;
-        let [low, high, form] = *head;
-        let messages = usize::from(u16::from_le_bytes([low, high]));
-        if messages > BLOCK {
-            return Err(Trouble::Damaged);
-        }
-        let octets = block(source, id, block_length(messages, form == KEYWORDS))?;
-        let piece = read_piece(octets, messages, form)?;
-        let rises = piece.is_sorted_by(|one, next| one.uid < next.uid);
-        let first = piece.first().ok_or(Damaged)?.uid;
-        if !rises || first <= last {
+    let length = usize::try_from(lengths.hot).map_err(|_| Damaged)?;
+    let offset = source.offset();
+    let octets = Arc::new(source.take_all(length)?.ok_or(Damaged)?);
+    let (mut pieces, mut at, mut last) = (Vec::new(), 0, 0);
+    while at < length {
+        let (count, form) = read_form(octets.get(at..).unwrap_or_default())?;
+        let end = at + block_length(count, form);
+        checked(octets.get(at..end).ok_or(Damaged)?, id, offset + at as u64)?;
+        let piece = Piece::within(&octets, at + PIECE_HEADER, count, form).ok_or(Damaged)?;
+        if piece.first().is_none_or(|first| first.uid <= last) {
             return Err(Trouble::Damaged);
         }
         last = piece.last().map_or(last, |entry| entry.uid);
-        count += messages as u64;
         pieces.push(piece);
+        at = end;
     }
-    let whole = source.offset() == end && count == lengths.messages;
-    if !whole || last >= uid_next.max(1) {
+    let messages: Messages = pieces.into_iter().collect();
+    if messages.len() as u64 != lengths.messages || last >= uid_next.max(1) {
         return Err(Trouble::Damaged);
     }
-    Ok(pieces.into_iter().collect())
+    Ok(messages)
 }
 
-fn read_piece(octets: &[u8], messages: usize, form: u8) -> Result<Arc<[Entry]>, Damaged> {
+/// How a block of messages begins.
+fn read_form(octets: &[u8]) -> Result<(usize, Form), Damaged> {
     let mut input = Input::new(octets);
-    input.take(3)?;
-    let (uids, _) = input.take(messages * 4)?.as_chunks::<4>();
-    let system = input.take(messages)?.iter();
-    let entry = |uid: &[u8; 4], system: u8, keywords: u64| Entry {
-        uid: Uid::from_le_bytes(*uid),
-        flags: Flags { system, keywords },
+    let count = input.array().map(u16::from_le_bytes)?;
+    let form = match input.octet()? {
+        PLAIN => Form::Plain,
+        KEYWORDS => Form::Keywords,
+        _ => return Err(Damaged),
     };
-    let both = uids.iter().zip(system);
-    match form {
-        PLAIN => Ok(both.map(|(uid, system)| entry(uid, *system, 0)).collect()),
-        KEYWORDS => {
-            let (keywords, _) = input.take(messages * 8)?.as_chunks::<8>();
-            let all = both.zip(keywords);
-            let entry = |((uid, system), keywords): ((_, &u8), &[u8; 8])| {
-                entry(uid, *system, u64::from_le_bytes(*keywords))
-            };
-            Ok(all.map(entry).collect())
-        }
-        _ => Err(Damaged),
-    }
+    Ok((count.into(), form))
 }
 
 impl Snapshot {

@@ -1,6 +1,6 @@
 //! How a snapshot is written.
 
-use mail_proto::mailbox::{Entry, Messages};
+use mail_proto::mailbox::{Form, Messages, Piece};
 
 use super::{BLOCK, FILE, Identity, KEYWORDS, Lengths, MAGIC, PLAIN, ROW, SUM, block_length};
 use crate::disk::{Dir, DiskError, NewFile};
@@ -28,7 +28,7 @@ pub(in crate::maildir::index) fn write(
     let [head, _, vanished, tails] = sections.each_ref().map(|section| length(section));
     let messages = index.messages.len() as u64;
     let hot = index.messages.pieces().iter();
-    let hot = hot.map(|piece| block_length(piece.len(), has_keywords(piece)) as u64).sum();
+    let hot = hot.map(|piece| block_length(piece.len(), piece.form()) as u64).sum();
     let facts = messages * ROW as u64 + messages.div_ceil(BLOCK as u64) * SUM as u64;
     let lengths = Lengths { messages, head, hot, vanished, tails, facts };
     let [head, _, vanished, tails] = &sections;
@@ -58,10 +58,6 @@ fn put_tails(facts: &fact::Facts) -> Vec<u8> {
         }
     }
     out
-}
-
-fn has_keywords(piece: &[Entry]) -> bool {
-    piece.iter().any(|entry| entry.flags.keywords != 0)
 }
 
 /// A snapshot that is being written.
@@ -120,16 +116,14 @@ impl Out<'_> {
     }
 }
 
-fn put_piece(block: &mut Vec<u8>, piece: &[Entry]) {
-    let keywords = has_keywords(piece);
+fn put_piece(block: &mut Vec<u8>, piece: &Piece) {
     let count = u16::try_from(piece.len()).unwrap_or(u16::MAX);
     block.extend(count.to_le_bytes());
-    block.push(if keywords { KEYWORDS } else { PLAIN });
-    piece.iter().for_each(|entry| block.extend(entry.uid.to_le_bytes()));
-    block.extend(piece.iter().map(|entry| entry.flags.system));
-    if keywords {
-        piece.iter().for_each(|entry| block.extend({ entry.flags.keywords }.to_le_bytes()));
-    }
+    block.push(match piece.form() {
+        Form::Plain => PLAIN,
+        Form::Keywords => KEYWORDS,
+    });
+    block.extend_from_slice(piece.octets());
 }
 
 fn put_row(block: &mut Vec<u8>, fact: &Fact) {

@@ -27,7 +27,7 @@ fn opens(dir: &Dir, was: &[State]) -> Option<usize> {
     let mut index = Index::open(dir).unwrap()?;
     let known = was.iter().position(|state| state.head.modseq == index.head.modseq).unwrap();
     assert_eq!(index.head, was[known].head);
-    assert!(index.messages.iter().eq(&was[known].messages));
+    assert!(index.messages.iter().eq(was[known].messages.iter().copied()));
     assert_eq!(*index.vanished(), was[known].vanished);
     match State::of(&mut index, dir) {
         Ok(state) => assert_eq!(state, was[known]),

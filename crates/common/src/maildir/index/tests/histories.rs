@@ -119,7 +119,7 @@ proptest! {
                     prop_assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Same);
                     let expected = mailbox.plain.state();
                     prop_assert_eq!(&other.head, &expected.head);
-                    prop_assert!(other.messages.iter().eq(&expected.messages));
+                    prop_assert!(other.messages.iter().eq(expected.messages.iter().copied()));
                     prop_assert_eq!(other.vanished(), &expected.vanished);
                     if facts {
                         prop_assert_eq!(State::of(&mut other, &mailbox.dir).unwrap(), expected);

@@ -43,7 +43,7 @@ impl State {
         let facts = facts.iter().map(|fact| Row::of(fact, index.tail(fact))).collect();
         Ok(Self {
             head: index.head.clone(),
-            messages: index.messages.iter().copied().collect(),
+            messages: index.messages.iter().collect(),
             facts,
             vanished: index.vanished().clone(),
         })

@@ -1,0 +1,222 @@
+//! A piece of a mailbox's messages, in columns.
+//!
+//! First the UIDs, four octets each, little-endian and rising; then an octet for each one's system
+//! flags; then, where any of them has one, eight octets for each one's keywords. That is five
+//! octets a message for most, and just how the index keeps them on the disk: what is read from
+//! there is checked and then used where it lies. So pieces may lie in octets that they share with
+//! others; one that changes becomes a copy with octets of its own.
+
+use std::sync::Arc;
+
+use super::{Entry, Flags, Uid};
+
+/// Messages in order of UID: at least one, at most [`Piece::FULL`]. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The columns are a part of these.
+    octets: Arc<Vec<u8>>,
+    start: usize,
+    count: usize,
+    form: Form,
+}
+
+/// Which columns there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// UIDs and system flags: no message has a keyword.
+    Plain,
+    /// Keywords besides.
+    Keywords,
+}
+
+/// The columns of a piece, at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Columns<'a> {
+    uids: &'a [[u8; 4]],
+    system: &'a [u8],
+    keywords: &'a [[u8; 8]],
+}
+
+/// A piece that grows.
+#[derive(Debug, Default)]
+pub(super) struct Growing {
+    uids: Vec<u8>,
+    system: Vec<u8>,
+    /// Empty, as long as no message has any.
+    keywords: Vec<u8>,
+}
+
+impl Piece {
+    /// Messages of a full one.
+    pub const FULL: usize = 1024;
+
+    /// The piece of so many messages that begins at `start`; `None` if those octets are none.
+    #[must_use]
+    pub fn within(octets: &Arc<Vec<u8>>, start: usize, count: usize, form: Form) -> Option<Self> {
+        let piece = Self { octets: Arc::clone(octets), start, count, form };
+        let columns = piece.columns();
+        let whole = (1..=Self::FULL).contains(&count) && columns.uids.len() == count;
+        (whole && columns.rise()).then_some(piece)
+    }
+
+    /// How many octets so many messages take.
+    #[must_use]
+    pub fn size(count: usize, form: Form) -> usize {
+        match form {
+            Form::Plain => 5 * count,
+            Form::Keywords => 13 * count,
+        }
+    }
+
+    /// How many messages: never 0.
+    #[allow(clippy::len_without_is_empty, reason = "none is empty")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Which columns it has.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The columns, one behind the other.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        let rest = self.octets.get(self.start..).unwrap_or_default();
+        rest.get(..Self::size(self.count, self.form)).unwrap_or_default()
+    }
+
+    /// The first message.
+    #[must_use]
+    pub fn first(&self) -> Option<Entry> {
+        self.columns().get(0)
+    }
+
+    /// The last message.
+    #[must_use]
+    pub fn last(&self) -> Option<Entry> {
+        self.columns().get(self.count - 1)
+    }
+
+    /// Whether both are one piece and not only alike.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.octets, &other.octets) && self.start == other.start
+    }
+
+    /// All, in order of UID.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Entry> + Clone + use<'_> {
+        let columns = self.columns();
+        (0..self.count).filter_map(move |at| columns.get(at))
+    }
+
+    pub(super) fn columns(&self) -> Columns<'_> {
+        let (uids, rest) = self.octets().split_at_checked(4 * self.count).unwrap_or_default();
+        let (system, keywords) = rest.split_at_checked(self.count).unwrap_or_default();
+        Columns { uids: uids.as_chunks().0, system, keywords: keywords.as_chunks().0 }
+    }
+
+    /// Gives the message at a position other flags.
+    pub(super) fn set_flags(&mut self, at: usize, flags: Flags) {
+        let Some(old) = self.columns().get(at).map(|entry| entry.flags) else { return };
+        if old.keywords == flags.keywords {
+            self.set_system(at, flags.system);
+            return;
+        }
+        let mut growing = Growing::default();
+        for (position, entry) in self.iter().enumerate() {
+            growing.push(if position == at { Entry { flags, ..entry } } else { entry });
+        }
+        if let Some(piece) = growing.take() {
+            *self = piece;
+        }
+    }
+
+    fn set_system(&mut self, at: usize, system: u8) {
+        if Arc::get_mut(&mut self.octets).is_none() {
+            (self.octets, self.start) = (Arc::new(self.octets().to_vec()), 0);
+        }
+        let place = self.start + 4 * self.count + at;
+        let octets = Arc::get_mut(&mut self.octets);
+        if let Some(octet) = octets.and_then(|octets| octets.get_mut(place)) {
+            *octet = system;
+        }
+    }
+}
+
+impl Columns<'_> {
+    pub(super) fn get(&self, at: usize) -> Option<Entry> {
+        let (uid, system) = (self.uids.get(at)?, *self.system.get(at)?);
+        let keywords = self.keywords.get(at).map_or(0, |octets| u64::from_le_bytes(*octets));
+        Some(Entry { uid: Uid::from_le_bytes(*uid), flags: Flags { system, keywords } })
+    }
+
+    /// Where a UID stands, or would.
+    pub(super) fn position(&self, uid: Uid) -> Result<usize, usize> {
+        self.uids.binary_search_by_key(&uid, |octets| Uid::from_le_bytes(*octets))
+    }
+
+    /// The first that lacks a system flag.
+    pub(super) fn first_without(&self, flag: u8) -> Option<usize> {
+        self.system.iter().position(|system| system & flag == 0)
+    }
+
+    /// How many have the system flag of a bit. Of at most a piece: this is done for all messages
+    /// whenever a mailbox is opened.
+    pub(super) fn with_bit(&self, bit: usize) -> u16 {
+        let counted = self.system.iter().map(|system| u16::from(system >> bit & 1));
+        counted.fold(0, u16::wrapping_add)
+    }
+
+    /// Whether the UIDs rise. Without a way out before the end, for there is none as a rule.
+    fn rise(&self) -> bool {
+        let next = self.uids.iter().skip(1);
+        let rise = |(one, next): (&[u8; 4], &[u8; 4])| {
+            Uid::from_le_bytes(*one) < Uid::from_le_bytes(*next)
+        };
+        self.uids.iter().zip(next).map(rise).fold(true, |all, one| all & one)
+    }
+}
+
+impl Growing {
+    /// Goes on where a piece ends.
+    pub(super) fn from(piece: &Piece) -> Self {
+        let columns = piece.columns();
+        Self {
+            uids: columns.uids.as_flattened().to_vec(),
+            system: columns.system.to_vec(),
+            keywords: columns.keywords.as_flattened().to_vec(),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.system.len() >= Piece::FULL
+    }
+
+    /// One more, whose UID is above the others.
+    pub(super) fn push(&mut self, entry: Entry) {
+        let before = self.system.len();
+        self.uids.extend_from_slice(&entry.uid.to_le_bytes());
+        self.system.push(entry.flags.system);
+        if entry.flags.keywords != 0 || !self.keywords.is_empty() {
+            self.keywords.resize(8 * before, 0);
+            self.keywords.extend_from_slice(&{ entry.flags.keywords }.to_le_bytes());
+        }
+    }
+
+    /// What has grown, if it is anything; then the next one can grow.
+    pub(super) fn take(&mut self) -> Option<Piece> {
+        let count = self.system.len();
+        if count == 0 {
+            return None;
+        }
+        let form = if self.keywords.is_empty() { Form::Plain } else { Form::Keywords };
+        let octets = [&*self.uids, &self.system, &self.keywords].concat();
+        self.uids.clear();
+        self.system.clear();
+        self.keywords.clear();
+        Some(Piece { octets: Arc::new(octets), start: 0, count, form })
+    }
+}
