@@ -124,6 +124,7 @@ fn listing(letter: &mut Letter) -> Vec<u8> {
         uid_next: 2,
         modseq: 1,
         keywords: [].into(),
+        keywords_full: false,
         messages: [Entry { uid: 1, flags }].into_iter().collect(),
     };
     let mut fetch = Fetch {

@@ -258,8 +258,7 @@ impl<'mailbox> Held<'mailbox> {
 
     /// Keywords that messages have, or are about to get.
     pub(super) fn used_keywords(&mut self) -> u64 {
-        let messages = self.index().messages.iter();
-        messages.fold(0, |used, entry| used | entry.flags.keywords) | self.promised
+        self.index().messages.keywords(u64::MAX) | self.promised
     }
 
     /// We wrote Dovecot's files, under their lock: they are as we know them.

@@ -235,6 +235,7 @@ impl Known {
             uid_next: head.uid_next,
             modseq: head.modseq,
             keywords,
+            keywords_full: has_no_room(index),
             messages: index.messages.clone(),
         });
     }
@@ -278,6 +279,14 @@ impl Looks {
     pub(super) fn were_recent(self) -> bool {
         self.new.was_recent() || self.cur.was_recent()
     }
+}
+
+/// Whether no keyword can be added: all have names, and those without letters, which may be given
+/// anew, are on messages.
+fn has_no_room(index: &Index) -> bool {
+    let named = index.head.keywords.iter().filter(|name| !name.is_empty());
+    let others = !tail::LETTERS;
+    named.count() == u64::BITS as usize && index.messages.keywords(others) == others
 }
 
 /// Whether no message changed: transactions may be about other things.

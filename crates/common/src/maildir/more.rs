@@ -72,7 +72,7 @@ impl Held<'_> {
 
     /// Writes down which of the changed messages have which keywords without letters.
     pub(super) fn keep_more(&mut self, changes: &[Change], lasts: Lasts) -> Result<(), StoreError> {
-        let messages = self.index().messages.clone();
+        let messages = &self.index().messages;
         let had = |uid: Uid| {
             let entry = messages.position(uid).ok().and_then(|at| messages.get(at));
             entry.map_or(0, |entry| entry.flags.keywords & !tail::LETTERS)

@@ -34,7 +34,7 @@ pub(super) fn unfinished(request: &Request, why: Failure) -> Answer {
         Request::Status(_) => Answer::Status(Err(why)),
         Request::Select { .. } => Answer::Selected(Err(why)),
         Request::Unselect => Answer::Unselected,
-        Request::Sync | Request::StoreFlags { .. } => Answer::Synced(Err(why)),
+        Request::Sync | Request::Listen | Request::StoreFlags { .. } => Answer::Synced(Err(why)),
         // What the output buffer held is lost: the client would miss replies.
         Request::Fetch(_) => Answer::FetchBroken,
         Request::Search(_) => Answer::Searched(Err(why)),

@@ -15,8 +15,8 @@ use super::work::tell;
 #[derive(Debug)]
 pub(super) struct Selection {
     store: Store,
-    /// From the first look that may be followed by listening, until the session changes something:
-    /// the system's word on each of our own changes would cost as much as the change.
+    /// From the first IDLE until the session changes something: the system's word on each of our
+    /// own changes would cost as much as the change.
     watch: Option<Watch>,
     messages: Messages,
     reading: Reading,
@@ -40,7 +40,7 @@ impl Selection {
             watch: None,
             reading: Reading::default(),
         };
-        Ok((selection, Selected { snapshot, recent_from, new_keywords: !read_only }))
+        Ok((selection, Selected { snapshot, recent_from }))
     }
 
     /// What tells of changes since the last look.
@@ -51,7 +51,8 @@ impl Selection {
     /// Answers a question about this mailbox.
     pub(super) fn answer(&mut self, request: Request, directory: &Directory) -> Answer {
         match request {
-            Request::Sync => Answer::Synced(tell(self.look())),
+            Request::Sync => Answer::Synced(tell(self.store.sync())),
+            Request::Listen => Answer::Synced(tell(self.listen())),
             Request::Fetch(fetch) => self.fetch(fetch),
             Request::Search(search) => self.search(search),
             request => self.change(request, directory),
@@ -74,8 +75,8 @@ impl Selection {
     }
 
     /// How the mailbox looks now. It is watched from before the look, so that no change falls
-    /// between the two: IDLE looks first and then listens.
-    fn look(&mut self) -> Result<Arc<Snapshot>, StoreError> {
+    /// between the two.
+    fn listen(&mut self) -> Result<Arc<Snapshot>, StoreError> {
         self.watch.get_or_insert_with(|| self.store.watch());
         self.store.sync()
     }

@@ -97,6 +97,8 @@ pub enum Request {
     Unselect,
     /// How does the selected mailbox look now?
     Sync,
+    /// The same of a client that idles: what changes from here on is to be told as news.
+    Listen,
     /// FETCH of the selected mailbox, as far as one question goes.
     Fetch(Box<Fetch>),
     /// SEARCH of the selected mailbox, as far as one question goes.
@@ -207,7 +209,7 @@ pub enum Answer {
     Selected(Result<Selected, Failure>),
     /// To [`Request::Unselect`].
     Unselected,
-    /// To [`Request::Sync`] and [`Request::StoreFlags`].
+    /// To [`Request::Sync`], [`Request::Listen`] and [`Request::StoreFlags`].
     Synced(Result<Arc<Snapshot>, Failure>),
     /// To [`Request::Fetch`].
     Fetched(Result<Box<Fetch>, Failure>),
@@ -239,8 +241,6 @@ pub struct Selected {
     pub snapshot: Arc<Snapshot>,
     /// UIDs from here on are `\Recent` in this session.
     pub recent_from: Uid,
-    /// Whether the client may make new keywords (`\*`).
-    pub new_keywords: bool,
 }
 
 /// What STATUS tells (RFC 3501, 6.3.10).

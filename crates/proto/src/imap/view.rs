@@ -20,8 +20,6 @@ pub(super) struct View {
     pub(super) mailbox: String,
     /// Whether it was EXAMINEd.
     pub(super) read_only: bool,
-    /// Whether the client may make new keywords.
-    pub(super) new_keywords: bool,
     /// UIDs from here on are `\Recent` in this session.
     pub(super) recent_from: Uid,
     /// The client's list.
@@ -106,7 +104,8 @@ impl View {
         if self.shown.messages.len() > known {
             self.count(out);
         }
-        if now.keywords != before.keywords {
+        let permitted = (&now.keywords, now.keywords_full);
+        if permitted != (&before.keywords, before.keywords_full) {
             self.write_flags(out);
         }
         self.tell_flags(&before, &changes, telling, out);
@@ -156,7 +155,7 @@ impl View {
         }
         out.extend_from_slice(b")\r\n* OK [PERMANENTFLAGS (");
         self.flag_names(out);
-        if self.new_keywords {
+        if !self.shown.keywords_full {
             out.extend_from_slice(b" \\*");
         }
         out.extend_from_slice(b")] Flags permitted.\r\n");
@@ -312,8 +311,8 @@ mod tests {
             uid_validity: 1,
             uid_next: messages.last().map_or(1, |last| last.0 + 1),
             modseq: 0,
-            keywords: Arc::default(),
             messages: messages.iter().map(entry).collect(),
+            ..Snapshot::default()
         })
     }
 
@@ -321,7 +320,6 @@ mod tests {
         View {
             mailbox: "INBOX".into(),
             read_only: false,
-            new_keywords: true,
             recent_from: 90,
             shown: snapshot(messages),
         }
@@ -395,6 +393,18 @@ mod tests {
             * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft Work \\*)] \
             Flags permitted.|* 1 FETCH (FLAGS (Work))|";
         assert_eq!(told(&mut view(&[(10, 0)]), &Arc::new(now), Telling::ALL), expected);
+    }
+
+    #[test]
+    fn that_there_is_no_room_for_keywords_is_told_once() {
+        let mut now = Snapshot::clone(&snapshot(&[(10, 0)]));
+        now.keywords_full = true;
+        let (now, mut view) = (Arc::new(now), view(&[(10, 0)]));
+        let expected = "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)|\
+            * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)] \
+            Flags permitted.|";
+        assert_eq!(told(&mut view, &now, Telling::ALL), expected);
+        assert_eq!(told(&mut view, &now, Telling::ALL), "");
     }
 
     #[test]

@@ -65,6 +65,19 @@ impl Messages {
         self.counts.iter().map(|counts| counts.of(flag)).sum()
     }
 
+    /// Which of these keywords messages have. Where they have all, not all are looked at.
+    #[must_use]
+    pub fn keywords(&self, wanted: u64) -> u64 {
+        let mut found = 0;
+        for piece in &self.pieces {
+            found |= piece.columns().keywords() & wanted;
+            if found == wanted {
+                break;
+            }
+        }
+        found
+    }
+
     /// The position of the first that does not have a system flag.
     #[must_use]
     pub fn first_without(&self, flag: u8) -> Option<usize> {
@@ -328,6 +341,10 @@ mod tests {
                     let expected = plain.get(position as usize).copied();
                     prop_assert_eq!(messages.get(position as usize), expected);
                     prop_assert_eq!(reader.get(position as usize), expected);
+                }
+                let keywords = plain.iter().fold(0, |all, entry| all | entry.flags.keywords);
+                for wanted in [0, 1, 6, u64::MAX] {
+                    prop_assert_eq!(messages.keywords(wanted), keywords & wanted);
                 }
                 for (flag, _) in Flags::NAMES {
                     let have = plain.iter().filter(|entry| entry.flags.has(flag)).count();

@@ -73,6 +73,8 @@ pub struct Snapshot {
     pub modseq: u64,
     /// The names of the keyword bits.
     pub keywords: Arc<[String]>,
+    /// Whether there is no room for another keyword.
+    pub keywords_full: bool,
     /// In order of UID.
     pub messages: Messages,
 }

@@ -163,6 +163,11 @@ impl Columns<'_> {
         self.system.iter().position(|system| system & flag == 0)
     }
 
+    /// The keywords that any of them has.
+    pub(super) fn keywords(&self) -> u64 {
+        self.keywords.iter().fold(0, |all, octets| all | u64::from_le_bytes(*octets))
+    }
+
     /// How many have the system flag of a bit. Of at most a piece: this is done for all messages
     /// whenever a mailbox is opened.
     pub(super) fn with_bit(&self, bit: usize) -> u16 {

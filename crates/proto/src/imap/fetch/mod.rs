@@ -97,6 +97,7 @@ pub fn respond<S: Source>(
 ) -> Result<(), ReadError<S::Error>> {
     let (positions, snapshot) = (fetch.positions.clone(), fetch.snapshot.clone());
     let items = fetch.items.clone();
+    let reads = items.iter().any(|item| !matches!(item, Item::Uid | Item::Flags));
     let mut entries = snapshot.messages.reader();
     while let Some(&position) = positions.get(fetch.progress.message) {
         if fetch.out.len() >= ANSWER {
@@ -107,7 +108,9 @@ pub fn respond<S: Source>(
             fetch.progress.message += 1;
             continue;
         };
-        reading.turn_to(entry.uid);
+        if reads {
+            reading.turn_to(entry.uid);
+        }
         if one_message(fetch, &items, (position, entry), source, reading)? == Flow::Paused {
             return Ok(());
         }

@@ -109,6 +109,7 @@ fn question(uids: &[Uid], items: &[Item]) -> Fetch {
             uid_validity: 1,
             uid_next: 100,
             modseq: 0,
+            keywords_full: false,
             keywords: ["Work".to_owned()].into(),
             messages,
         }),

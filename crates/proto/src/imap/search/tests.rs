@@ -81,6 +81,7 @@ fn found(key: Key) -> (Vec<u32>, usize) {
         uid_validity: 1,
         uid_next: 4,
         modseq: 0,
+        keywords_full: false,
         keywords: ["Work".to_owned()].into(),
         messages: [entry(1, Flags::SEEN, 0), entry(2, 0, 1), entry(3, Flags::DELETED, 0)]
             .into_iter()

@@ -10,7 +10,7 @@ impl Server {
     pub(super) fn idle(&mut self, tag: String, out: &mut Vec<u8>) -> Turn {
         out.extend_from_slice(b"+ idling\r\n");
         if self.view.is_some() {
-            return self.ask(Waiting::Idle { tag }, Request::Sync);
+            return self.ask(Waiting::Idle { tag }, Request::Listen);
         }
         self.phase = Phase::Idling { tag };
         Turn::Again

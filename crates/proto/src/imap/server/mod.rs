@@ -205,7 +205,7 @@ impl Server {
     fn answered(&mut self, answer: Answer, out: &mut Vec<u8>) -> Turn {
         match std::mem::replace(&mut self.phase, Phase::Commands) {
             Phase::Waiting(waiting) => self.resume(*waiting, answer, out),
-            Phase::Idling { tag } => self.ask(Waiting::Idle { tag }, Request::Sync),
+            Phase::Idling { tag } => self.ask(Waiting::Idle { tag }, Request::Listen),
             phase => {
                 self.phase = phase;
                 Turn::Again

@@ -21,14 +21,14 @@ impl Server {
         selected: Result<Selected, Failure>,
         out: &mut Vec<u8>,
     ) -> Turn {
-        let Selected { snapshot, recent_from, new_keywords } = match selected {
+        let Selected { snapshot, recent_from } = match selected {
             Ok(selected) => selected,
             Err(failure) => {
                 reply::tagged(out, tag, reply::failure(failure));
                 return Turn::Again;
             }
         };
-        let view = View { mailbox, read_only, new_keywords, recent_from, shown: snapshot };
+        let view = View { mailbox, read_only, recent_from, shown: snapshot };
         view.write_flags(out);
         view.count(out);
         if let Some(first) = view.shown.messages.first_without(Flags::SEEN) {
