@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -12,7 +12,6 @@ use std::process::{Child, Stdio};
 use rustix::fs::{Gid, Uid, chown};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::client::Client;
 use crate::patience;
 use crate::reference::Unpacked;
 use crate::site::Site;
@@ -37,10 +36,47 @@ impl Dovecot {
     /// If it does not come up, with its log.
     #[must_use]
     pub fn start(unpacked: &Unpacked, site: &Site, settings: &str) -> Self {
-        Self::try_start(unpacked, site, settings).unwrap_or_else(|error| {
-            let log = fs::read_to_string(site.path("log/dovecot.log")).unwrap_or_default();
-            panic!("Dovecot: {error}\n{log}")
-        })
+        let root = site.path("");
+        // Its processes, which are not root, must reach what is below.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
+            .and_then(|()| give(&site.path("mail")))
+            .and_then(|()| Self::below(unpacked, &root, settings))
+            .unwrap_or_else(|error| {
+                let log = fs::read_to_string(log(&root)).unwrap_or_default();
+                panic!("Dovecot: {error}\n{log}")
+            })
+    }
+
+    /// The same over any directory that has a `passwd`, a directory `log` and a directory `mail`,
+    /// which is its own already; `{site}` in the settings is that directory.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn below(unpacked: &Unpacked, root: &Path, settings: &str) -> io::Result<Self> {
+        let (imap, lmtp) = (free()?, free()?);
+        fs::create_dir_all(root.join("dovecot"))?;
+        let text = [SETTINGS, settings].concat();
+        let text = text
+            .replace("{site}", root.to_string_lossy().trim_end_matches('/'))
+            .replace("{mail}", &MAIL.to_string())
+            .replace("{imap}", &imap.port().to_string())
+            .replace("{lmtp}", &lmtp.port().to_string());
+        fs::write(root.join("dovecot.conf"), text)?;
+        let child = unpacked
+            .command("/usr/sbin/dovecot")
+            .args(["-F", "-c"])
+            .arg(root.join("dovecot.conf"))
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(File::create(root.join("log/dovecot.out"))?)
+            .stderr(File::create(root.join("log/dovecot.err"))?)
+            .spawn()?;
+        let dovecot = Self { child, imap, lmtp, log: log(root) };
+        for address in [imap, lmtp] {
+            patience::until(|| TcpStream::connect(address).ok())
+                .ok_or_else(|| io::Error::other(format!("{address} is dead")))?;
+        }
+        Ok(dovecot)
     }
 
     /// Where it speaks IMAP, in clear.
@@ -59,37 +95,6 @@ impl Dovecot {
     #[must_use]
     pub fn process(&self) -> u32 {
         self.child.id()
-    }
-
-    fn try_start(unpacked: &Unpacked, site: &Site, settings: &str) -> io::Result<Self> {
-        // Its processes, which are not root, must reach what is below.
-        fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755))?;
-        give(&site.path("mail"))?;
-        let (imap, lmtp) = (free()?, free()?);
-        fs::create_dir_all(site.path("dovecot"))?;
-        let directory = site.path("").to_string_lossy().trim_end_matches('/').to_owned();
-        let text = [SETTINGS, settings].concat();
-        let text = text
-            .replace("{site}", &directory)
-            .replace("{mail}", &MAIL.to_string())
-            .replace("{imap}", &imap.port().to_string())
-            .replace("{lmtp}", &lmtp.port().to_string());
-        fs::write(site.path("dovecot.conf"), text)?;
-        let child = unpacked
-            .command("/usr/sbin/dovecot")
-            .args(["-F", "-c"])
-            .arg(site.path("dovecot.conf"))
-            .env("TZ", "UTC")
-            .stdin(Stdio::null())
-            .stdout(File::create(site.path("log/dovecot.out"))?)
-            .stderr(File::create(site.path("log/dovecot.err"))?)
-            .spawn()?;
-        let dovecot = Self { child, imap, lmtp, log: site.path("log/dovecot.log") };
-        for address in [imap, lmtp] {
-            patience::until(|| Client::tcp(address, site).ok())
-                .ok_or_else(|| io::Error::other(format!("{address} is dead")))?;
-        }
-        Ok(dovecot)
     }
 }
 
@@ -121,6 +126,10 @@ pub fn give(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn log(root: &Path) -> PathBuf {
+    root.join("log/dovecot.log")
 }
 
 fn free() -> io::Result<SocketAddr> {

@@ -23,6 +23,8 @@ pub(crate) enum Part {
     Fetch,
     /// Changes of flags, and expunges
     Flags,
+    /// From a delivery to the news of it in IDLE
+    News,
 }
 
 /// A mailbox that is filled before.
@@ -44,8 +46,8 @@ const EMPTY: &str = "empty";
 const STARTS: usize = 3;
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Lmtp, Self::Append, Self::Open, Self::Memory, Self::Fetch, Self::Flags];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Lmtp, Self::Append, Self::Open, Self::Memory, Self::Fetch, Self::Flags, Self::News];
 
     /// Runs it on both sides.
     pub(crate) fn run(self, ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
@@ -56,6 +58,7 @@ impl Part {
             Self::Flags => flags(ours, theirs),
             Self::Lmtp => deliveries(ours, theirs),
             Self::Append => append(ours, theirs),
+            Self::News => news(ours, theirs),
         }
     }
 }
@@ -287,6 +290,26 @@ fn append(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
     Ok(vec![
         line("APPEND, 8 connections to one mailbox", 0, Target::Times(4.0)),
         line("APPEND, 8 connections to 8 mailboxes", 1, Target::Times(2.0)),
+    ])
+}
+
+fn news(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    let found = on_both(ours, theirs, |side| {
+        side.start()?;
+        let figures = side.idle("told", 200)?;
+        side.stop()?;
+        Ok(figures)
+    })?;
+    let slowest = |figures: &Figures| Cost { cpu: None, speed: Speed::Time(figures.of("p99_ms")) };
+    let line = |name: &str, cost: fn(&Figures) -> Cost| Line {
+        name: name.to_owned(),
+        ours: cost(&found[0]),
+        theirs: Some(cost(&found[1])),
+        target: Target::Reach(Speed::Time(10.0)),
+    };
+    Ok(vec![
+        line("from a delivery's 250 to the news in IDLE; CPU of both", timed),
+        line("the same, the slowest of a hundred", slowest),
     ])
 }
 

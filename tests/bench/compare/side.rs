@@ -2,20 +2,23 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use mail_tests::dovecot::{Dovecot, MAIL};
 use mail_tests::patience;
 use mail_tests::reference::Unpacked;
 use mail_tests::suite::binary;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::dovecot::TUNED;
 use crate::figures::Figures;
 use crate::image::Image;
-use crate::{dovecot, ours};
+use crate::ours;
 
 /// The domain of all users.
 pub(crate) const DOMAIN: &str = "example.test";
@@ -24,10 +27,7 @@ pub(crate) const DOMAIN: &str = "example.test";
 const CROWD: usize = 100;
 
 /// Those with mailboxes of their own size.
-const ALONE: [&str; 5] = ["tens", "hundreds", "million", "empty", "appended"];
-
-/// Whose the mailboxes are: Debian's user and group `mail`.
-pub(crate) const MAIL: u32 = 8;
+const ALONE: [&str; 6] = ["tens", "hundreds", "million", "empty", "appended", "told"];
 
 /// Who serves.
 #[derive(Debug)]
@@ -36,18 +36,27 @@ pub(crate) enum Software {
     Dovecot(Unpacked),
 }
 
-/// Where a server lives, and where it listens: IMAP at this port, LMTP at `run/lmtp`.
+/// Where a server lives, and where it listens: LMTP at `run/lmtp`, IMAP, if it is ours, at this
+/// port.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) root: PathBuf,
     pub(crate) imap: u16,
 }
 
+/// The processes of a server.
+#[derive(Debug)]
+enum Running {
+    Nothing,
+    Daemons(Vec<Child>),
+    Dovecot(Dovecot),
+}
+
 /// A server that is up, or down.
 #[derive(Debug)]
 pub(crate) struct Side {
     /// Before the image, on which its files are open.
-    running: Vec<Child>,
+    running: Running,
     software: Software,
     place: Place,
     image: Image,
@@ -69,7 +78,7 @@ impl Side {
         fs::write(place.root.join("passwd"), lines(&all, "{PLAIN}"))?;
         fs::write(place.root.join("all"), lines(&all, ""))?;
         fs::write(place.root.join("crowd"), lines(&crowd, ""))?;
-        Ok(Self { running: Vec::new(), software, place, image })
+        Ok(Self { running: Running::Nothing, software, place, image })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -87,12 +96,14 @@ impl Side {
     /// Starts it and waits until it serves.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         self.running = match &self.software {
-            Software::Posthorn => ours::start(&self.place)?,
-            Software::Dovecot(unpacked) => dovecot::start(unpacked, &self.place)?,
+            Software::Posthorn => Running::Daemons(ours::start(&self.place)?),
+            Software::Dovecot(unpacked) => {
+                Running::Dovecot(Dovecot::below(unpacked, self.root(), TUNED)?)
+            }
         };
-        let (port, socket) = (self.place.imap, self.lmtp());
+        let (imap, socket) = (self.imap_address(), self.lmtp());
         let up = || {
-            let imap = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            let imap = TcpStream::connect(imap);
             (imap.is_ok() && UnixStream::connect(&socket).is_ok()).then_some(())
         };
         patience::until(up).ok_or_else(|| io::Error::other(format!("{} is dead", self.name())))
@@ -100,11 +111,17 @@ impl Side {
 
     /// Ends it and waits until it has.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
-        for child in &self.running {
-            kill_process(Pid::from_child(child), Signal::TERM)?;
-        }
-        for mut child in self.running.drain(..) {
-            child.wait()?;
+        match mem::replace(&mut self.running, Running::Nothing) {
+            Running::Daemons(mut daemons) => {
+                for child in &daemons {
+                    kill_process(Pid::from_child(child), Signal::TERM)?;
+                }
+                for child in &mut daemons {
+                    child.wait()?;
+                }
+            }
+            Running::Dovecot(dovecot) => drop(dovecot),
+            Running::Nothing => {}
         }
         // A socket that nobody listens at must not be taken for the next one.
         let _ = fs::remove_file(self.lmtp());
@@ -146,12 +163,18 @@ impl Side {
 
     /// A load on IMAP, of this user alone or of the crowd.
     pub(crate) fn imap(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
-        self.load("imap", &format!("127.0.0.1:{}", self.place.imap), user, words)
+        self.load("imap", &self.imap_address().to_string(), user, words)
     }
 
     /// A load on LMTP, to this user alone or to the crowd.
     pub(crate) fn deliver(&self, user: Option<&str>, words: &[&str]) -> io::Result<Figures> {
         self.load("lmtp", &self.lmtp().display().to_string(), user, words)
+    }
+
+    /// Deliveries to this user, of which an idle client hears.
+    pub(crate) fn idle(&self, user: &str, times: u32) -> io::Result<Figures> {
+        let lmtp = self.lmtp().display().to_string();
+        self.imap(Some(user), &["idle", "--lmtp", &lmtp, "--times", &times.to_string()])
     }
 
     /// Durable creates on its file system, at that many threads.
@@ -171,14 +194,29 @@ impl Side {
         let mut load = Command::new(binary("load"));
         let users = if user.is_some() { "all" } else { "crowd" };
         load.args([protocol, "--to", to, "--users"]).arg(self.root().join(users));
-        for child in &self.running {
-            load.args(["--pid", &child.id().to_string()]);
+        for process in self.processes() {
+            load.args(["--pid", &process.to_string()]);
         }
         if let Some(user) = user {
             load.args(["--user", &format!("{user}@{DOMAIN}")]);
         }
         eprint!("{}: ", self.name());
         parse(&output(load.args(words))?)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        match &self.running {
+            Running::Nothing => Vec::new(),
+            Running::Daemons(daemons) => daemons.iter().map(Child::id).collect(),
+            Running::Dovecot(dovecot) => vec![dovecot.process()],
+        }
+    }
+
+    fn imap_address(&self) -> SocketAddr {
+        match &self.running {
+            Running::Dovecot(dovecot) => dovecot.imap(),
+            Running::Nothing | Running::Daemons(_) => (Ipv4Addr::LOCALHOST, self.place.imap).into(),
+        }
     }
 
     fn lmtp(&self) -> PathBuf {
