@@ -17,13 +17,15 @@ pub(crate) struct Ledger {
     shown: HashMap<(String, u32, u32), String>,
     validities: BTreeMap<String, BTreeSet<u32>>,
     wrongs: Vec<String>,
-    lines: usize,
+    operations: usize,
+    /// Of those, how many found the mailbox locked until patience was at its end.
+    refused: usize,
 }
 
 impl Ledger {
-    /// Takes a line of a worker: `in LETTER`, `out LETTER`, `uid MAILBOX VALIDITY UID LETTER`.
+    /// Takes a line of a worker: `in LETTER`, `out LETTER`, `uid MAILBOX VALIDITY UID LETTER`, and
+    /// in the end `did OPERATIONS REFUSED`.
     pub(crate) fn note(&mut self, line: &str) {
-        self.lines += 1;
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
             ["in", letter] => {
@@ -33,6 +35,7 @@ impl Ledger {
                 self.removed.insert((*letter).to_owned());
             }
             ["uid", mailbox, validity, uid, letter] => self.uid(mailbox, validity, uid, letter),
+            ["did", operations, refused] => self.did(operations, refused),
             _ => self.wrongs.push(format!("not understood: {line}")),
         }
     }
@@ -57,12 +60,27 @@ impl Ledger {
     /// In figures.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} letters promised, {} removed, {} UIDs shown, {} lines",
+            "{} operations, {} of them refused, {} letters promised, {} removed, {} UIDs shown",
+            self.operations,
+            self.refused,
             self.promised.len(),
             self.removed.len(),
             self.shown.len(),
-            self.lines
         )
+    }
+
+    /// On a busy machine a mailbox may be locked for long, but not always.
+    fn did(&mut self, operations: &str, refused: &str) {
+        let (Ok(operations), Ok(refused)) = (operations.parse::<usize>(), refused.parse::<usize>())
+        else {
+            return self.wrongs.push(format!("no numbers: {operations} {refused}"));
+        };
+        self.operations += operations;
+        self.refused += refused;
+        if refused > operations / 2 {
+            let what = format!("{refused} of {operations} operations found the mailbox locked");
+            self.wrongs.push(what);
+        }
     }
 
     fn uid(&mut self, mailbox: &str, validity: &str, uid: &str, letter: &str) {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mail_tests::progress::Progress;
 use mail_tests::site::Site;
 
 use super::ledger::Ledger;
@@ -15,8 +16,11 @@ use super::ledger::Ledger;
 const MUTT: &str = "push \"T~A<enter>;w!<sync-mailbox><quit>\"";
 const MUTTRC: &str = "set quit=yes delete=yes move=no mbox_type=Maildir wait_key=no\n";
 
-/// Meddles until the end; returns how often mutt came to its end.
-pub(crate) fn run(site: &Site, ledger: &Mutex<Ledger>, end: Instant) -> usize {
+/// Meddles for so long; returns how often mutt came to its end.
+pub(crate) fn run(site: &Site, ledger: &Mutex<Ledger>, span: Duration) -> usize {
+    let begun = Instant::now();
+    let end = begun + span;
+    let mut progress = Progress::new("seconds", span.as_secs() as usize);
     fs::write(site.path("muttrc"), MUTTRC).expect("the site has room");
     thread::scope(|scope| {
         let mutts = scope.spawn(|| {
@@ -30,6 +34,7 @@ pub(crate) fn run(site: &Site, ledger: &Mutex<Ledger>, end: Instant) -> usize {
         while Instant::now() < end {
             turn += 1;
             meddle(site, ledger, turn);
+            progress.reach(begun.elapsed().as_secs() as usize);
             // People and their scripts are slower than we.
             thread::sleep(Duration::from_millis(20));
         }

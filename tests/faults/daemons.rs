@@ -17,6 +17,7 @@ use mail_tests::chat::without_trace;
 use mail_tests::client::Client;
 use mail_tests::mail::{Imap, Pop3, Smtp};
 use mail_tests::patience;
+use mail_tests::progress::Progress;
 use mail_tests::proxy::{Fault, Proxy};
 use mail_tests::site::Site;
 use mail_tests::suite::Suite;
@@ -142,6 +143,7 @@ fn kill_while_letters_are_under_way(daemon: &str) -> usize {
             .map(|_| scope.spawn(|| send_all(|| Client::plain(mx, &tls), &next, letters, &ledger)))
             .collect();
         scope.spawn(|| read_on(|| Client::plain(imap, &tls), || Client::plain(pop3, &tls), &done));
+        let mut progress = Progress::new("letters", letters);
         // A kill whenever another tenth of the letters was answered.
         for tenth in 1..=KILLS {
             let so_far = || ledger.lock().unwrap_or_else(PoisonError::into_inner).len();
@@ -149,6 +151,7 @@ fn kill_while_letters_are_under_way(daemon: &str) -> usize {
                 .unwrap_or_else(|| panic!("only {} letters went\n{}", so_far(), suite.logs()));
             suite.kill(daemon);
             suite.restart(daemon);
+            progress.reach(so_far());
         }
         for sender in senders {
             sender.join().expect("does not panic");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mail_proto::mailbox::Flags;
+use mail_tests::progress::Progress;
 use mail_tests::rig::ledger::{Harm, Ledger};
 use mail_tests::rig::operation::{Letter, Line, Marks, Operation, Said};
 use mail_tests::rig::strace::{self, Run, Spot, Trouble};
@@ -152,11 +153,13 @@ fn sweep(before: &[Operation], known: &[&str], operation: &Operation) {
     assert!(!spots.is_empty(), "{operation:?} makes no system calls");
     let mut broken = Vec::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut progress = Progress::new("troubles of this operation", spots.len());
     for spot in &spots {
         *counts.entry(format!("{:?}", spot.trouble)).or_default() += 1;
         let found = sweep.trouble(spot);
         let at = format!("{:?} at {} {}", spot.trouble, spot.call, spot.number);
         broken.extend(found.into_iter().map(|what| format!("{at}: {what}")));
+        progress.step();
     }
     println!("figure: {operation:?}: {counts:?}, {} promises broken", broken.len());
     assert!(broken.is_empty(), "{operation:?}\n{}", broken.join("\n"));

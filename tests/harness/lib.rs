@@ -9,6 +9,7 @@
 //! - [`dovecot`]: Dovecot alone, over the mailboxes of a site
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
+//! - [`progress`]: how far a long run is
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
 //! - [`rig`]: histories of mailboxes, and what must be left of them when something goes wrong
@@ -22,6 +23,7 @@ pub mod client;
 pub mod dovecot;
 pub mod mail;
 pub mod patience;
+pub mod progress;
 pub mod proxy;
 pub mod pure;
 pub mod reference;

@@ -14,6 +14,7 @@ mod servers;
 mod view;
 
 use history::History;
+use mail_tests::progress::Progress;
 use mail_tests::reference::Unpacked;
 use servers::{Servers, Side};
 use view::View;
@@ -33,6 +34,7 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
     let names: Vec<&str> = users.iter().map(|history| history.user.as_str()).collect();
     let mut servers = Servers::new(&names);
     let mut views: Vec<View> = Vec::new();
+    let mut progress = Progress::new("turns of users", users.len() * TURNS);
     for turn in 0..TURNS {
         let side = if turn % 2 == 0 { Side::Dovecot } else { Side::Posthorn };
         servers.change_to(side, &unpacked);
@@ -55,6 +57,7 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
             for _ in 0..STEPS {
                 history.step(&mut client, &maildir);
             }
+            progress.step();
         }
         views = users.iter().map(|history| View::of(&mut servers.login(&history.user))).collect();
     }

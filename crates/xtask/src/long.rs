@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::bench;
-use crate::step::{Failure, cargo, output, workspace};
+use crate::step::{Failure, cargo, watch, workspace};
 
 /// The long runs that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,7 +22,7 @@ pub(crate) enum Name {
     Interop,
     /// Trouble at every system call of every operation
     Sweep,
-    /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags
+    /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news
     Bench,
 }
 
@@ -84,11 +84,15 @@ fn test(name: &str) -> Command {
     test
 }
 
-/// The lines of a test that begin with `figure: `, as a list.
+/// The lines of a test that begin with `figure: `, as a list. All that it says is shown.
 fn figures(test: &mut Command) -> Result<String, Failure> {
-    let text = output(test, "run it alone and look at what it shows")?;
-    let figures = text.lines().filter_map(|line| line.strip_prefix("figure: "));
-    let list: String = figures.map(|figure| format!("- {figure}\n")).collect();
+    let mut list = String::new();
+    watch(test, "run it alone and look at what it shows", |line| {
+        println!("{line}");
+        if let Some(figure) = line.strip_prefix("figure: ") {
+            list += &format!("- {figure}\n");
+        }
+    })?;
     if list.is_empty() {
         return Err(Failure::new("the run printed no figures", "see what the test prints"));
     }

@@ -1,6 +1,7 @@
 //! Running commands, and failing with a word on what to do next.
 
 use std::fmt;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,6 +61,23 @@ pub(crate) fn output(command: &mut Command, next: &str) -> Result<String, Failur
         return Err(Failure::new(show(command, &output.status), next));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a command and hands on each line that it writes to its output, as it comes.
+pub(crate) fn watch(
+    command: &mut Command,
+    next: &str,
+    mut take: impl FnMut(&str),
+) -> Result<(), Failure> {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| Failure::new(show(command, &error), next))?;
+    let output = child.stdout.take().expect("it is piped");
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.map_err(|error| Failure::new(show(command, &error), next))?;
+        take(&String::from_utf8_lossy(&line));
+    }
+    let status = child.wait().map_err(|error| Failure::new(show(command, &error), next))?;
+    if status.success() { Ok(()) } else { Err(Failure::new(show(command, &status), next)) }
 }
 
 fn show(command: &Command, why: &dyn fmt::Display) -> String {

@@ -171,8 +171,9 @@ pub fn examine(directory: &Path, boots: Boots) {
     let mailboxes = Mailboxes::below(&files.mounted);
     let mut view = mailboxes.view();
     let again = view_again(&files.mounted);
-    if !view.may_become(&again) {
-        view.troubles.push(format!("another process sees something else: {again:?}"));
+    if again != view {
+        let difference = view.difference(&again).join("; ");
+        view.troubles.push(format!("another process sees something else: {difference}"));
     }
     if let Err(error) = mailboxes.try_out(FRESH) {
         view.troubles.push(format!("INBOX cannot be used: {error}"));

@@ -6,8 +6,9 @@
 //! looked at by a process that thinks that the machine was started anew.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,6 +19,7 @@ use super::machine::{self, Boots, Files};
 use super::operation::{Line, Operation};
 use super::view::View;
 use super::write_log::WriteLog;
+use crate::progress::Progress;
 
 /// A history, and the writes that came of it.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ struct Cut {
 /// Disks that are looked at at the same time.
 const ABREAST: usize = 2;
 
+const UNSHARE: &str = "unshare is in Debian's package util-linux";
+
 impl Recording {
     /// Records a history on a disk of so many MiB; `history` is the program that does it.
     ///
@@ -64,7 +68,7 @@ impl Recording {
         let files = Files::of(directory.path());
         machine::format(&base, mebibytes);
         copy(&base, &files.image);
-        let (asked, told) = (directory.path().join("asked"), directory.path().join("told"));
+        let asked = directory.path().join("asked");
         let mut text = Vec::new();
         for operation in operations {
             serde_json::to_writer(&mut text, operation).expect("has no maps with odd keys");
@@ -74,12 +78,17 @@ impl Recording {
         let mut record = machine::apart(history);
         record.arg("record").arg(directory.path()).arg(boots.word());
         record.stdin(File::open(&asked).expect("was just written"));
-        record.stdout(File::create(&told).expect("the directory is writable"));
-        let status = record.status().expect("unshare is in Debian's package util-linux");
+        let mut recording = record.stdout(Stdio::piped()).spawn().expect(UNSHARE);
+        let said = BufReader::new(recording.stdout.take().expect("it is piped"));
+        let mut progress = Progress::new("operations recorded", operations.len());
+        let mut lines: Vec<Line> = Vec::new();
+        for line in said.lines() {
+            let line = line.expect("is text");
+            lines.push(serde_json::from_str(&line).expect("is a line"));
+            progress.reach(lines.len() / 2);
+        }
+        let status = recording.wait().expect("it is our child");
         assert!(status.success(), "{record:?}: {status}; it needs root, FUSE and loop devices");
-        let told = std::fs::read_to_string(&told).expect("is text");
-        let lines: Vec<Line> =
-            told.lines().map(|line| serde_json::from_str(line).expect("is a line")).collect();
         assert_eq!(lines.len(), operations.len() * 2, "each operation begins and ends");
         let log = WriteLog::read(&files.log);
         Self { directory, history: history.to_owned(), boots, lines, log }
@@ -123,7 +132,9 @@ impl Recording {
         let mut dice = Dice::new(flushes.len() as u64);
         let mut ledger = Ledger::new(Harm::PowerCut);
         let (mut applied, mut told) = (0, 0);
-        for (number, flush) in flushes.iter().enumerate().step_by(step) {
+        let chosen = flushes.iter().enumerate().step_by(step);
+        let mut progress = Progress::new("power cuts", chosen.len());
+        for (number, flush) in chosen {
             self.log.apply(applied..flush + 1, &image, || true);
             applied = flush + 1;
             let what = format!("power cut at flush {number}");
@@ -144,6 +155,7 @@ impl Recording {
                     return;
                 }
             }
+            progress.step();
         }
     }
 
@@ -161,9 +173,8 @@ impl Recording {
 
     fn look_at(&self, cut: &Cut) -> Vec<String> {
         let mut examine = machine::started_anew(&self.history);
-        let output =
-            examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
-        let output = output.expect("unshare is in Debian's package util-linux");
+        let output = examine.arg("examine").arg(cut.directory.path()).output();
+        let output = output.expect(UNSHARE);
         if !output.status.success() {
             return vec![format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))];
         }

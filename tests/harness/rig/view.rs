@@ -47,17 +47,41 @@ pub struct Found {
 }
 
 impl View {
-    /// Whether another process may see this afterwards: the same, but what only rises may have
-    /// risen.
+    /// What another look shows otherwise, for people.
     #[must_use]
-    pub fn may_become(&self, other: &Self) -> bool {
-        let mut same = self.clone();
-        for (name, shown) in &mut same.mailboxes {
-            let Some(other) = other.mailboxes.get(name) else { return false };
-            shown.uid_next = other.uid_next.max(shown.uid_next);
-            shown.modseq = other.modseq.max(shown.modseq);
+    pub fn difference(&self, again: &Self) -> Vec<String> {
+        let mut all = Vec::new();
+        let names: BTreeSet<&String> =
+            self.mailboxes.keys().chain(again.mailboxes.keys()).collect();
+        for name in names {
+            match (self.mailboxes.get(name), again.mailboxes.get(name)) {
+                (Some(before), Some(now)) => all.extend(before.difference(name, now)),
+                (Some(_), None) => all.push(format!("{name} is gone")),
+                (None, _) => all.push(format!("{name} is new")),
+            }
         }
-        same == *other
+        for name in self.subscribed.symmetric_difference(&again.subscribed) {
+            all.push(format!("{name} is subscribed or not"));
+        }
+        all.extend(again.troubles.iter().filter(|what| !self.troubles.contains(what)).cloned());
+        all
+    }
+}
+
+impl Shown {
+    fn difference(&self, name: &str, again: &Self) -> Vec<String> {
+        let mut all = Vec::new();
+        if (self.uid_validity, self.uid_next) != (again.uid_validity, again.uid_next) {
+            all.push(format!(
+                "{name}: UIDVALIDITY and UIDNEXT {} {}, then {} {}",
+                self.uid_validity, self.uid_next, again.uid_validity, again.uid_next
+            ));
+        }
+        let gone = self.messages.iter().filter(|found| !again.messages.contains(found));
+        all.extend(gone.map(|found| format!("{name}: first {found:?}")));
+        let new = again.messages.iter().filter(|found| !self.messages.contains(found));
+        all.extend(new.map(|found| format!("{name}: then {found:?}")));
+        all
     }
 }
 
