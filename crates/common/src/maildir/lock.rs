@@ -25,6 +25,10 @@ use super::{StoreError, scan, uidlist};
 const LOCK: &str = "posthorn.lock";
 /// For how long another process may keep us waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts, of which one costs some microseconds.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Others seldom keep us waiting for so long.
+const LONG: Duration = Duration::from_secs(1);
 
 /// The second lock, held, and perhaps the third.
 #[derive(Debug)]
@@ -64,17 +68,19 @@ pub(super) fn is_before(one: &Path, other: &Path) -> bool {
 }
 
 /// Takes a lock of the kernel; waits for another for at most [`PATIENCE`].
+///
+/// It is asked for again and again, and goes to who asks at the right moment. So who has waited
+/// long asks more often: else, where many come one after the other, some would never get it.
 pub(super) fn kernel(dir: &Dir, name: &str) -> Result<File, StoreError> {
-    let give_up = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_millis(1);
+    let begun = Instant::now();
     loop {
         if let Some(lock) = dir.lock(name)? {
             return Ok(lock);
         }
-        if Instant::now() >= give_up {
+        let waited = begun.elapsed();
+        if waited >= PATIENCE {
             return Err(StoreError::Locked(dir.path().join(name)));
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
+        std::thread::sleep(if waited < LONG { PAUSE } else { PAUSE / 5 });
     }
 }
