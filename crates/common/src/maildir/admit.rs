@@ -35,7 +35,6 @@ impl Newcomer {
 impl Held<'_> {
     /// Gives UIDs to files that are in their places, and makes both last. `before` is how the
     /// directories looked before the files came; [`write`](Self::write) was called before that.
-    ///
     pub(super) fn admit(
         &mut self,
         newcomers: &[Newcomer],
@@ -50,7 +49,12 @@ impl Held<'_> {
         for (uid, newcomer) in uids.iter().zip(newcomers) {
             lines.push(*uid, name::base(&newcomer.file.name));
         }
-        let admitted = self.keep(&lines, newcomers);
+        let admitted =
+            self.keep(&lines, newcomers).and_then(|lines| match self.folders.are_in_place()? {
+                true => Ok(lines),
+                // DELETE takes no lock of a mailbox, and may have been first.
+                false => Err(StoreError::Replaced),
+            });
         let lines = admitted.inspect_err(|_| self.known.files = Files::InDoubt)?;
         self.wrote_files()?;
         let changes = uids.iter().zip(newcomers).zip(lines);

@@ -156,7 +156,7 @@ impl Appending {
         held: &mut Held<'_>,
         summaries: &mut Vec<(u64, Vec<u8>)>,
     ) -> Result<Newcomer, StoreError> {
-        if !held.folders.are_those(&self.folders)? {
+        if !self.folders.are_in_place()? {
             // The mailbox was renamed meanwhile, and another has its name.
             return Err(StoreError::Replaced);
         }

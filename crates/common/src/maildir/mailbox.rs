@@ -6,7 +6,6 @@
 //! are not, the lock among our processes is taken, and what changed is read and listed.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -149,21 +148,13 @@ impl Mailbox {
     /// As [`hold`](Self::hold), where the mailbox is open already, if it still is this one.
     pub(super) fn hold_open(&self, folders: &Folders) -> Result<Held<'_>, StoreError> {
         let known = self.known();
-        let folders = match self.is_open_as(folders)? {
+        let apart = self.places.apart().next().is_some();
+        let folders = match !apart && folders.are_in_place()? {
             true => folders.clone(),
+            // Those that are apart have paths of their own.
             false => self.folders()?,
         };
         Held::take(self, known, folders)
-    }
-
-    /// Whether its directories are those that are open: where all are below one, that takes one
-    /// look.
-    fn is_open_as(&self, folders: &Folders) -> Result<bool, StoreError> {
-        let Places { mail, control, index } = &self.places;
-        let Ok(found) = std::fs::metadata(mail.join("cur")) else { return Ok(false) };
-        let open = folders.cur.stat_self()?;
-        let is_one = (found.dev(), found.ino()) == (open.device, open.inode);
-        Ok(is_one && mail == control && mail == index)
     }
 
     /// As [`hold`](Self::hold), for a change to messages of that UIDVALIDITY.

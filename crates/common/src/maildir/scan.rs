@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
@@ -171,10 +171,15 @@ impl Folders {
         Ok(false)
     }
 
-    /// Whether both are the same mailbox.
-    pub(super) fn are_those(&self, others: &Self) -> Result<bool, StoreError> {
-        let (one, other) = (self.cur.stat_self()?, others.cur.stat_self()?);
-        Ok((one.device, one.inode) == (other.device, other.inode))
+    /// Whether the mailbox has the path still under which it was opened: it may have been deleted
+    /// or renamed since, and another may be there.
+    pub(super) fn are_in_place(&self) -> Result<bool, StoreError> {
+        let open = self.cur.stat_self()?;
+        match std::fs::metadata(self.cur.path()) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::System { path: self.cur.path().to_owned(), error }),
+        }
     }
 
     /// Whether these are two names of one file.

@@ -6,6 +6,7 @@ mod inboxes;
 mod index;
 mod layout;
 mod moves;
+mod removed;
 mod store;
 mod summaries;
 mod takeover;
