@@ -8,7 +8,7 @@
 //! is made, and goes first when one is removed; what is killed in between leaves control files of
 //! no mailbox, which are removed when one of that name is made.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
@@ -71,7 +71,7 @@ impl<'user> Tree<'user> {
         match self.naming.layout() {
             Layout::Fs => walk(&self.mail, "", DEEPEST, &mut found)?,
             Layout::MaildirPlusPlus => {
-                for name in directories(&self.mail)? {
+                for name in shown(&self.mail, directories(&self.mail)?) {
                     if name.starts_with('.') && self.is_mailbox(&name)? {
                         found.push(Found { directory: name, role: Role::Mailbox });
                     }
@@ -147,13 +147,14 @@ impl<'user> Tree<'user> {
     /// What programs that died left of mailboxes that they made or removed. The caller holds the
     /// lock of those who do.
     pub(super) fn leftovers(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = match self.mail.subdir("tmp") {
+        let names = match self.mail.subdir("tmp") {
             Ok(tmp) => directories(&tmp)?,
             Err(error) if error.is_missing() => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        names.retain(|name| UNFINISHED.iter().any(|unfinished| name.starts_with(unfinished)));
-        Ok(names)
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        let is_unfinished = |name: &String| UNFINISHED.iter().any(|start| name.starts_with(start));
+        Ok(names.filter(is_unfinished).collect())
     }
 
     /// Removes one of them.
@@ -247,7 +248,7 @@ fn descend(root: &Dir, path: &str) -> Result<Dir, DiskError> {
 }
 
 fn walk(dir: &Dir, path: &str, depth: usize, found: &mut Vec<Found>) -> Result<(), StoreError> {
-    for name in below(dir)? {
+    for name in shown(dir, below(dir)?) {
         let inside = match dir.subdir(&name) {
             Ok(inside) => inside,
             Err(error) if is_none(&error) => continue,
@@ -266,29 +267,34 @@ fn walk(dir: &Dir, path: &str, depth: usize, found: &mut Vec<Found>) -> Result<(
 }
 
 /// In LAYOUT=fs, the directories in a mailbox's that are not its own.
-fn below(dir: &Dir) -> Result<Vec<String>, StoreError> {
+fn below(dir: &Dir) -> Result<Vec<OsString>, StoreError> {
     let mut names = directories(dir)?;
-    names.retain(|name| !INSIDE.contains(&name.as_str()));
+    names.retain(|name| !INSIDE.iter().any(|inside| name == inside));
     Ok(names)
 }
 
-/// The names of directories, and of what may be one.
-fn directories(dir: &Dir) -> Result<Vec<String>, StoreError> {
+/// The names of directories, and of what may be one; also such as are not shown, for nobody may
+/// remove them unseen.
+fn directories(dir: &Dir) -> Result<Vec<OsString>, StoreError> {
     let mut names = Vec::new();
     for entry in dir.entries()? {
         let entry = entry?;
-        if !matches!(entry.kind, None | Some(Kind::Directory)) {
-            continue;
-        }
-        match entry.name.into_string() {
-            Ok(name) => names.push(name),
-            Err(name) => {
-                let path = dir.path().join(name);
-                tracing::warn!(path = %path.display(), "a directory's name is not UTF-8; not shown");
-            }
+        if matches!(entry.kind, None | Some(Kind::Directory)) {
+            names.push(entry.name);
         }
     }
     Ok(names)
+}
+
+/// Those that are UTF-8.
+fn shown(dir: &Dir, names: Vec<OsString>) -> impl Iterator<Item = String> {
+    names.into_iter().filter_map(|name| {
+        let not_shown = |name: OsString| {
+            let path = dir.path().join(name);
+            tracing::warn!(path = %path.display(), "a directory's name is not UTF-8; not shown");
+        };
+        name.into_string().map_err(not_shown).ok()
+    })
 }
 
 fn has_messages(inside: &Dir) -> Result<bool, StoreError> {
@@ -308,7 +314,7 @@ fn empty(inside: &Dir, tmp: &Dir, temporary: &str) -> Result<(), StoreError> {
     let others = below(inside)?;
     for entry in inside.entries()? {
         let name = entry?.name;
-        if !others.iter().any(|other| OsStr::new(other) == name) {
+        if !others.contains(&name) {
             inside.rename_new(&name, &gone, &name)?;
         }
     }

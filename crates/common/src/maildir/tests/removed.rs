@@ -1,10 +1,14 @@
 //! What goes when a mailbox is removed, and what must not go with it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use super::super::admit::Newcomer;
 use super::super::index::Tail;
 use super::super::known::Looks;
 use super::super::{StoreError, copy};
 use super::*;
+use crate::config::Layout;
 
 /// Files in the directories of messages.
 fn files(path: &Path) -> usize {
@@ -45,4 +49,39 @@ fn nobody_is_told_that_mail_came_into_a_mailbox_that_is_being_deleted() {
         fs::remove_dir_all(gone).unwrap();
     }
     assert_eq!(uids(&inbox), [1]);
+}
+
+#[test]
+fn mailboxes_below_stay_though_their_names_are_not_utf8() {
+    let table: [(Layout, &[u8], &[&str]); 4] = [
+        (Layout::Fs, b"Work/B\xfccher", &[]),
+        (Layout::Fs, b"Work/B\xfccher", &["Work/Other"]),
+        (Layout::MaildirPlusPlus, b".Work.B\xfccher", &[]),
+        (Layout::MaildirPlusPlus, b".Work.B\xfccher", &["Work/Other"]),
+    ];
+    for (layout, below, others) in table {
+        let mut ann = Ann::new();
+        ann.mail.layout = layout;
+        let directory = ann.open();
+        directory.create("Work").unwrap();
+        for other in others {
+            directory.create(other).unwrap();
+        }
+        let below = ann.home().join(OsStr::from_bytes(below));
+        for name in ["cur", "new", "tmp"] {
+            fs::create_dir_all(below.join(name)).unwrap();
+        }
+        fs::write(below.join("cur/1.a.b:2,S"), "text\n").unwrap();
+        let work = directory.mailbox("Work").unwrap();
+        append(&work, "a", 0, &[]);
+        directory.delete("Work").unwrap();
+        assert_eq!(files(&below), 1, "{layout:?}, {others:?}");
+        assert!(matches!(directory.mailbox("Work"), Err(StoreError::NoSuchMailbox(_))));
+        for other in others {
+            directory.mailbox(other).unwrap().sync().unwrap();
+        }
+        // What only leads there is no mailbox, and stays as well.
+        assert!(directory.delete("Work").is_err());
+        assert_eq!(files(&below), 1, "{layout:?}, {others:?}");
+    }
 }
