@@ -55,7 +55,7 @@ impl Held<'_> {
     /// but for flags.
     pub(super) fn in_both(&mut self, target: &Folders) -> Result<Both, StoreError> {
         let mut both = Both { messages: Vec::new(), target: target.clone() };
-        if self.folders.are_those(target)? {
+        if self.folders.cur.stat_self()?.is_file_of(&target.cur.stat_self()?) {
             return Ok(both);
         }
         let there = target.list(Looks::BOTH)?;
