@@ -66,7 +66,14 @@ impl Client {
     /// # Errors
     /// Of the connection.
     pub fn unix(path: &Path, site: &Site) -> io::Result<Self> {
-        let stream = UnixStream::connect(path)?;
+        Self::over(UnixStream::connect(path)?, site)
+    }
+
+    /// Over one end of a pair of sockets.
+    ///
+    /// # Errors
+    /// Of the connection.
+    pub fn over(stream: UnixStream, site: &Site) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { carrier: Carrier::Unix(stream), tls: site.client_tls(), unread: Vec::new() })

@@ -6,6 +6,7 @@
 //! - [`site`]: a site in a temporary directory
 //! - [`suite`]: the real daemons, started as systemd starts them
 //! - [`client`]: a blunt client that speaks in lines
+//! - [`courier`]: Courier, over the mailboxes of a user
 //! - [`dovecot`]: Dovecot alone, over the mailboxes of a site
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
@@ -20,6 +21,7 @@
 
 pub mod chat;
 pub mod client;
+pub mod courier;
 pub mod dovecot;
 pub mod mail;
 pub mod patience;

@@ -6,6 +6,7 @@
 //! beside the messages and apart. What we see of them must be what it sees. Then we make, rename,
 //! remove and subscribe, and it must see what we see.
 
+mod courier;
 mod foreign;
 mod form;
 #[path = "../interop/imap.rs"]

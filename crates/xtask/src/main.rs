@@ -36,7 +36,7 @@ enum Task {
     Chats,
     /// Fetch the real letters that the tests send
     Letters,
-    /// Fetch Postfix and Dovecot, to which the tests play the chats
+    /// Fetch Postfix, Dovecot and Courier, with which the tests compare us
     Peers,
     /// Run a long test and write its figures into docs/long-runs.md
     Long {

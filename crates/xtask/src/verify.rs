@@ -12,7 +12,7 @@ pub(crate) fn verify() -> Result<(), Failure> {
     let begun = Instant::now();
     step("packages that the tests need", packages::install)?;
     step("real letters", letters::fetch)?;
-    step("Postfix and Dovecot", peers::fetch)?;
+    step("servers to compare with", peers::fetch)?;
     step("build", || {
         let mut build = cargo(&["build", "--ignore-rust-version", "--workspace", "--bins"]);
         run(&mut build, "mend what the compiler names above")
