@@ -3,7 +3,7 @@
 //! The age that counts is that of the last change to anything of the file (ctime): nobody can set
 //! it, and a message that is being written for 36 hours is none.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use crate::disk::{Dir, Kind, Stat};
 use crate::time;
@@ -18,45 +18,19 @@ const DEEPEST: usize = 8;
 /// Removes old files from `tmp`, and unfinished new versions of other files. Never fails: it is
 /// tried again another time.
 pub(super) fn remove(folders: &Folders) {
-    let all = |_: &str| true;
-    let unfinished = |name: &str| name.ends_with(Dir::TEMPORARY);
-    for done in [
-        remove_old(&folders.tmp, all),
-        remove_old(&folders.control, unfinished),
-        remove_old(&folders.index, unfinished),
-    ] {
-        if let Err(error) = done {
-            tracing::warn!(%error, "cannot remove what was left behind");
-        }
-    }
+    remove_at(folders, time::now_seconds());
 }
 
 /// How many old files there are.
 pub(super) fn old(folders: &Folders) -> Result<usize, StoreError> {
-    let mut count = 0;
-    for (dir, unfinished) in
-        [(&folders.tmp, false), (&folders.control, true), (&folders.index, true)]
-    {
-        for entry in dir.entries()? {
-            let name = entry?.name;
-            let ours = name.to_str().is_some_and(|name| name.ends_with(Dir::TEMPORARY));
-            if (ours || !unfinished) && dir.stat(&name).is_ok_and(|stat| is_old(&stat)) {
-                count += 1;
-            }
-        }
-    }
-    Ok(count)
+    let now = time::now_seconds();
+    Spot::of(folders).try_fold(0, |count, spot| Ok(count + spot.old(now)?.len()))
 }
 
 /// Removes unfinished new versions of files, however young: nobody writes them now.
 pub(super) fn remove_unfinished(dir: &Dir) -> Result<(), StoreError> {
-    for entry in dir.entries()? {
-        let name = entry?.name;
-        if name.to_str().is_some_and(|name| name.ends_with(Dir::TEMPORARY)) {
-            dir.unlink(&name)?;
-        }
-    }
-    Ok(())
+    let spot = Spot { dir, what: What::Unfinished };
+    spot.remove(spot.found(|_| true)?)
 }
 
 /// Removes a directory with all that is in it.
@@ -64,18 +38,79 @@ pub(super) fn remove_tree(dir: &Dir, name: &OsStr) -> Result<(), StoreError> {
     remove_down_to(dir, name, DEEPEST)
 }
 
-fn remove_old(dir: &Dir, which: impl Fn(&str) -> bool) -> Result<(), StoreError> {
-    for entry in dir.entries()? {
-        let entry = entry?;
-        if !entry.name.to_str().is_some_and(&which) {
-            continue;
-        }
-        match dir.stat(&entry.name) {
-            Ok(stat) if is_old(&stat) => remove_down_to(dir, &entry.name, DEEPEST)?,
-            _ => {}
+/// A directory that has leftovers.
+#[derive(Debug, Clone, Copy)]
+struct Spot<'folders> {
+    dir: &'folders Dir,
+    what: What,
+}
+
+/// What may be a leftover there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// All, directories with what is in them: it is a `tmp`.
+    All,
+    /// Unfinished new versions of files. A directory of such a name is somebody's mailbox.
+    Unfinished,
+}
+
+fn remove_at(folders: &Folders, now: i64) {
+    for spot in Spot::of(folders) {
+        if let Err(error) = spot.old(now).and_then(|old| spot.remove(old)) {
+            tracing::warn!(%error, "cannot remove what was left behind");
         }
     }
-    Ok(())
+}
+
+impl<'folders> Spot<'folders> {
+    /// Those of a mailbox, each once.
+    fn of(folders: &'folders Folders) -> impl Iterator<Item = Self> {
+        let Folders { tmp, control, index, .. } = folders;
+        let apart = (index.path() != control.path()).then_some(index);
+        let unfinished = [Some(control), apart].into_iter().flatten();
+        let unfinished = unfinished.map(|dir| Self { dir, what: What::Unfinished });
+        std::iter::once(Self { dir: tmp, what: What::All }).chain(unfinished)
+    }
+
+    /// What nobody changed for so long that nobody will.
+    fn old(self, now: i64) -> Result<Vec<OsString>, StoreError> {
+        self.found(|stat| now.saturating_sub(stat.changed.seconds) > OLD)
+    }
+
+    fn found(self, which: impl Fn(&Stat) -> bool) -> Result<Vec<OsString>, StoreError> {
+        let mut found = Vec::new();
+        for entry in self.dir.entries()? {
+            let name = entry?.name;
+            if self.what.may_be(&name)
+                && let Ok(stat) = self.dir.stat(&name)
+                && self.what.is(&stat)
+                && which(&stat)
+            {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
+    fn remove(self, found: Vec<OsString>) -> Result<(), StoreError> {
+        for name in found {
+            match self.what {
+                What::All => remove_tree(self.dir, &name)?,
+                What::Unfinished => self.dir.unlink(&name)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl What {
+    fn may_be(self, name: &OsStr) -> bool {
+        self == Self::All || name.to_str().is_some_and(|name| name.ends_with(Dir::TEMPORARY))
+    }
+
+    fn is(self, stat: &Stat) -> bool {
+        self == Self::All || stat.kind == Kind::File
+    }
 }
 
 fn remove_down_to(dir: &Dir, name: &OsStr, depth: usize) -> Result<(), StoreError> {
@@ -92,6 +127,40 @@ fn remove_down_to(dir: &Dir, name: &OsStr, depth: usize) -> Result<(), StoreErro
     Ok(dir.remove_dir(name)?)
 }
 
-fn is_old(stat: &Stat) -> bool {
-    time::now_seconds() - stat.changed.seconds > OLD
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::places::Places;
+    use super::*;
+
+    #[test]
+    fn what_is_old_is_removed_and_no_mailbox() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["cur", "new", "tmp/posthorn.delete.x/cur", ".x.posthorn-tmp/cur"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        let files = ["tmp/1.a.b", "tmp/posthorn.delete.x/cur/2.a.b", "a.1-1.posthorn-tmp"];
+        let others = ["dovecot-uidlist", ".x.posthorn-tmp/cur/3.a.b"];
+        for name in files.iter().chain(&others) {
+            fs::write(path(name), "").unwrap();
+        }
+        let folders = Folders::open(&Places::together(directory.path())).unwrap();
+        let left = |now| Spot::of(&folders).map(|spot| spot.old(now).unwrap().len()).sum::<usize>();
+        let now = time::now_seconds();
+        for (now, expected) in [(now - 5000, 0), (now + OLD - 5000, 0), (now + OLD + 1, 3)] {
+            assert_eq!(left(now), expected, "{now}");
+        }
+        remove_at(&folders, now);
+        assert!(files.iter().all(|name| path(name).exists()), "they are young");
+        remove_at(&folders, now + OLD + 1);
+        assert!(!files.iter().any(|name| path(name).exists()));
+        assert_eq!(fs::read_dir(path("tmp")).unwrap().count(), 0);
+        fs::write(path("b.1-1.posthorn-tmp"), "").unwrap();
+        remove_unfinished(&folders.control).unwrap();
+        assert!(!path("b.1-1.posthorn-tmp").exists());
+        assert!(others.iter().all(|name| path(name).exists()), "it is a mailbox");
+    }
 }

@@ -85,3 +85,19 @@ fn mailboxes_below_stay_though_their_names_are_not_utf8() {
         assert_eq!(files(&below), 1, "{layout:?}, {others:?}");
     }
 }
+
+#[test]
+fn a_mailbox_that_is_called_like_an_unfinished_file_stays() {
+    for (layout, name) in
+        [(Layout::Fs, "x.posthorn-tmp"), (Layout::MaildirPlusPlus, "x/posthorn-tmp")]
+    {
+        let mut ann = Ann::new();
+        ann.mail.layout = layout;
+        let directory = ann.open();
+        directory.create(name).unwrap();
+        append(&directory.mailbox(name).unwrap(), "a", 0, &[]);
+        ann.inbox().settle().unwrap();
+        directory.settle().unwrap();
+        assert_eq!(uids(&directory.mailbox(name).unwrap()), [1], "{name}");
+    }
+}
