@@ -43,6 +43,7 @@ impl Held<'_> {
         if newcomers.is_empty() {
             return Ok(Vec::new());
         }
+        self.uid_validity().ok_or(StoreError::Replaced)?;
         let first = self.index().head.uid_next;
         let uids: Vec<Uid> = (first..).take(newcomers.len()).collect();
         let mut lines = NewLines::default();

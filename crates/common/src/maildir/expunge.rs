@@ -54,7 +54,7 @@ impl Held<'_> {
         which: Which<'_>,
         removed: &mut Vec<Uid>,
     ) -> Result<Vec<Stayed>, StoreError> {
-        let before = Looks::at(&self.folders)?;
+        let (before, meant) = (Looks::at(&self.folders)?, self.uid_validity());
         let mut removing = Removing {
             names: self.names()?,
             file: Located::default(),
@@ -70,7 +70,8 @@ impl Held<'_> {
         // What is gone may come back with the next power cut, or not: who looks next reads all.
         synced.inspect_err(|_| self.known.files = Files::InDoubt)?;
         removing.tally.tell();
-        if !removing.changes.is_empty() {
+        // Those of another UIDVALIDITY were read from the files since.
+        if !removing.changes.is_empty() && self.uid_validity() == meant {
             self.record(removing.changes, before);
         }
         done?;

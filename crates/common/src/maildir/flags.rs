@@ -81,11 +81,10 @@ pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
     let mut held = mailbox.hold()?;
     let first = held.index().head.recent_from;
     let mut marking = Marking::begin(&held)?;
-    let in_new = held.index().head.in_new.clone();
+    let (in_new, next) = (held.index().head.in_new.clone(), held.index().head.uid_next);
     let done = in_new
         .iter()
         .try_for_each(|uid| marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old))));
-    let next = held.index().head.uid_next;
     marking.changes.push(Change::Recent(next));
     let ended = marking.end(&mut held);
     done.and(ended)?;
@@ -104,6 +103,7 @@ fn nothing_to_claim(mailbox: &Mailbox) -> Result<Option<Uid>, StoreError> {
 /// Names that are being changed, and what changed so far.
 #[derive(Debug)]
 pub(super) struct Marking {
+    meant: Option<u32>,
     before: Looks,
     names: Names,
     from: Located,
@@ -114,6 +114,7 @@ pub(super) struct Marking {
 impl Marking {
     pub(super) fn begin(held: &Held<'_>) -> Result<Self, StoreError> {
         Ok(Self {
+            meant: held.uid_validity(),
             before: Looks::at(&held.folders)?,
             names: held.names()?,
             from: Located::default(),
@@ -157,9 +158,9 @@ impl Marking {
         }
     }
 
-    /// Makes all of it known.
+    /// Makes all of it known. Under another UIDVALIDITY the files were read since.
     pub(super) fn end(self, held: &mut Held<'_>) -> Result<(), StoreError> {
-        if self.changes.is_empty() {
+        if self.changes.is_empty() || held.uid_validity() != self.meant {
             return Ok(());
         }
         let kept = held.keep_more(&self.changes, Lasts::Soon);

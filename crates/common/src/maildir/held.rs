@@ -71,6 +71,12 @@ impl<'mailbox> Held<'mailbox> {
         self.known.index.as_mut().expect(LOOKED)
     }
 
+    /// The UIDVALIDITY that UIDs are of now: to bring what is known up to date may bring another
+    /// one. `None`: that failed, and nothing is known any more.
+    pub(super) fn uid_validity(&self) -> Option<u32> {
+        self.known.index.as_ref().map(|index| index.head.uid_validity)
+    }
+
     /// Brings what is known up to date.
     pub(super) fn refresh(&mut self) -> Result<(), StoreError> {
         loop {
@@ -117,7 +123,8 @@ impl<'mailbox> Held<'mailbox> {
         Names::open(&self.folders.control)
     }
 
-    /// The file of a message, into `file`. Whether it is still there.
+    /// The file of a message, into `file`. Whether it is still there. An error if UIDs turn out to
+    /// be those of other messages now.
     pub(super) fn locate(
         &mut self,
         names: &mut Names,
@@ -129,8 +136,12 @@ impl<'mailbox> Held<'mailbox> {
             return Ok(Some(live));
         }
         // Its time stamps say that the list is as it was, but it is not.
+        let meant = self.uid_validity();
         self.known.files = Files::InDoubt;
         self.refresh()?;
+        if self.uid_validity() != meant {
+            return Err(StoreError::Replaced);
+        }
         *names = self.names()?;
         let Some(live) = self.live(uid)? else { return Ok(None) };
         match Known::locate(names, &live, file)? {
@@ -190,6 +201,7 @@ impl<'mailbox> Held<'mailbox> {
         keywords: &'k [String],
         room: Room,
     ) -> Result<(u64, Vec<&'k str>), StoreError> {
+        self.uid_validity().ok_or(StoreError::Replaced)?;
         let (bits, unknown) = keywords::bits(&self.index().head.keywords, keywords);
         self.promised |= bits;
         if unknown.is_empty() {

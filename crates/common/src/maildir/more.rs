@@ -154,6 +154,7 @@ impl Held<'_> {
             });
             match marked {
                 Ok(()) => named.push(uid),
+                Err(error) if self.uid_validity() != Some(validity) => return Err(error),
                 Err(error) if is_denied(&error) => break,
                 Err(error) => tracing::debug!(uid, %error, "flags cannot be taken over yet"),
             }

@@ -30,6 +30,8 @@ pub(super) struct Move<'mailbox> {
     both: Both<'mailbox>,
     /// Under which UIDVALIDITY the originals have their UIDs.
     meant: Pin,
+    /// Under which one the copies have theirs.
+    uid_validity: u32,
     /// In order of UID.
     copied: Vec<Copied>,
 }
@@ -60,7 +62,8 @@ impl<'mailbox> Move<'mailbox> {
         let meant = Pin(Some(both.source.snapshot().uid_validity));
         let originals = copy::originals(&mut both.source, uids)?;
         let copied = copy::copy_into(both.target(), originals)?;
-        Ok(Self { both, meant, copied })
+        let uid_validity = both.target().index().head.uid_validity;
+        Ok(Self { both, meant, uid_validity, copied })
     }
 
     /// Removes the originals. On an error, what was not moved is in the source alone, as far as
@@ -74,7 +77,7 @@ impl<'mailbox> Move<'mailbox> {
         self.take_back(&rest);
         left?;
         let snapshot = self.both.source.snapshot();
-        Ok(Moved { uid_validity: self.both.target().snapshot().uid_validity, messages, snapshot })
+        Ok(Moved { uid_validity: self.uid_validity, messages, snapshot })
     }
 
     /// Removes the originals, and says which.
@@ -99,6 +102,9 @@ impl<'mailbox> Move<'mailbox> {
         let used = flags.fold(0, |used, flags| used | flags.keywords);
         let held = self.both.target();
         let translation = Translation::new(&keywords, used, held)?;
+        if held.uid_validity() != Some(self.uid_validity) {
+            return Err(StoreError::Replaced);
+        }
         let mut marking = Marking::begin(held)?;
         let mut now = Vec::with_capacity(stayed.len());
         let done = stayed.into_iter().try_for_each(|stayed| {
@@ -128,7 +134,12 @@ impl<'mailbox> Move<'mailbox> {
             return;
         }
         let copies: Vec<Uid> = rest.iter().map(|one| one.copy).collect();
-        let undone = self.both.target().expunge(Which::These(&copies), &mut Vec::new());
+        let target = self.both.target();
+        let undone = match target.uid_validity() == Some(self.uid_validity) {
+            true => target.expunge(Which::These(&copies), &mut Vec::new()).map(|_| ()),
+            // Other messages have these UIDs.
+            false => Err(StoreError::Replaced),
+        };
         if let Err(error) = undone {
             tracing::error!(%error, "messages that were to be moved are in both mailboxes");
         }
