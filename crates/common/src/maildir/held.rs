@@ -95,9 +95,11 @@ impl<'mailbox> Held<'mailbox> {
         self.refresh()
     }
 
-    /// Takes Dovecot's lock, for those who are about to write its files and need so many UIDs.
+    /// Takes Dovecot's lock, for those who are about to write its files and need so many UIDs. Who
+    /// had taken it before may not have looked at these since.
     pub(super) fn write(&mut self, messages: usize) -> Result<(), StoreError> {
-        if self.lock.dotlock()? && self.files_changed()? {
+        self.lock.dotlock()?;
+        if self.files_changed()? {
             self.refresh()?;
         }
         if !uidlist::has_room(self.index().head.uid_next, messages) {

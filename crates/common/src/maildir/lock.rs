@@ -49,16 +49,13 @@ impl Lock {
         Ok(Self { control: folders.control.clone(), dotlock: None, _kernel: kernel })
     }
 
-    /// Takes Dovecot's lock too, until this is dropped. Whether it was taken only now: then what
-    /// was read before may be old.
-    pub(super) fn dotlock(&mut self) -> Result<bool, StoreError> {
+    /// Takes Dovecot's lock too, until this is dropped. What was read before may be old.
+    pub(super) fn dotlock(&mut self) -> Result<(), StoreError> {
         match &mut self.dotlock {
-            Some(dotlock) => dotlock.keep_alive().map(|()| false),
-            None => {
-                self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, PATIENCE)?);
-                Ok(true)
-            }
+            Some(dotlock) => dotlock.keep_alive()?,
+            None => self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, PATIENCE)?),
         }
+        Ok(())
     }
 }
 

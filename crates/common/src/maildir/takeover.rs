@@ -54,7 +54,8 @@ impl Held<'_> {
         let Some(known) = import::known(&self.folders.index, &mail, list.uid_validity) else {
             return Ok(Lists::Same);
         };
-        if self.lock.dotlock()? && seen.now.keywords != keywords::stat(&control)? {
+        self.lock.dotlock()?;
+        if seen.now.keywords != keywords::stat(&control)? {
             return Ok(Lists::Changed);
         }
         let mut takeover = Takeover::begin(&control, known, list.uid_validity, used(seen, joined))?;

@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use mail_proto::mailbox::Flags;
+
+use super::super::admit::Newcomer;
 use super::super::held::{Held, Lists};
-use super::super::index::Marks;
-use super::super::known;
+use super::super::index::{Marks, Tail};
+use super::super::known::{self, Looks};
 use super::*;
 
 /// How the files look, but for the list, which is as it was known.
@@ -69,4 +72,21 @@ fn a_line_that_comes_when_ours_are_to_be_written() {
 
 fn uids_of(held: &Held<'_>) -> Vec<Uid> {
     held.snapshot().messages.iter().map(|entry| entry.uid).collect()
+}
+
+#[test]
+fn uids_that_dovecot_gave_before_we_had_its_lock_are_not_given_again() {
+    let (ann, inbox) = mailbox(1);
+    let mut held = inbox.mailbox.hold().unwrap();
+    ann.put("cur/2.a:2,S", "text");
+    ann.put("dovecot-uidlist", "3 V7 N3 Gx\n1 :1.a\n2 :2.a\n");
+    held.lock.dotlock().unwrap();
+    held.write(1).unwrap();
+    let before = Looks::at(&held.folders).unwrap();
+    ann.put("new/3.a", "text");
+    let newcomer = Newcomer::new("3.a", Flags::default(), Tail::Plain);
+    assert_eq!(held.admit(&[newcomer], before).unwrap(), [3]);
+    drop(held);
+    assert_eq!(uids(&inbox), [1, 2, 3]);
+    assert_eq!(uids(&ann.stranger()), [1, 2, 3]);
 }
