@@ -73,6 +73,10 @@ const GRAIN: Duration = Duration::from_millis(100);
 /// The same where time stamps seem to be whole seconds (small inodes, old NFS).
 const COARSE_GRAIN: Duration = Duration::from_secs(2);
 
+/// A time stamp may be ahead of us by so much, for it is of a file server's clock. One that is
+/// further ahead is of a clock that was set back: the next change has another.
+const AHEAD: Duration = Duration::from_secs(60 * 60);
+
 /// So often a mailbox is opened anew that others replace meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -304,9 +308,10 @@ fn is_recent(stat: &Stat) -> bool {
         stat.modified.nanoseconds,
     );
     let grain = if stat.modified.nanoseconds == 0 { COARSE_GRAIN } else { GRAIN };
-    // A time in the future is of a clock that was set back: the next change has another.
-    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since);
-    age.is_ok_and(|age| age < grain)
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since) {
+        Ok(age) => age < grain,
+        Err(ahead) => ahead.duration() < AHEAD,
+    }
 }
 
 /// The name of a message; what else lies about is passed over.
@@ -388,13 +393,20 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_prove_nothing_for_two_of_them() {
+    fn a_time_stamp_proves_nothing_while_the_next_change_may_have_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let mut stat = Dir::open(directory.path()).unwrap().stat_self().unwrap();
         let now = time::now_seconds();
-        for (seconds, nanoseconds, recent) in
-            [(now, 0, true), (now - 3, 0, false), (now - 1, 1, false)]
-        {
+        for (seconds, nanoseconds, recent) in [
+            // Whole seconds.
+            (now, 0, true),
+            (now - 3, 0, false),
+            (now - 1, 1, false),
+            // Of clocks that are ahead.
+            (now + 5, 1, true),
+            (now + 3500, 0, true),
+            (now + 3700, 1, false),
+        ] {
             stat.modified = Stamp { seconds, nanoseconds };
             assert_eq!(is_recent(&stat), recent, "{seconds}.{nanoseconds} at {now}");
         }
