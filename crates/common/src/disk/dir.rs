@@ -56,6 +56,13 @@ impl Dir {
         Self::open(path)
     }
 
+    /// One in which all can be done, but nothing can be made to last.
+    #[cfg(test)]
+    pub(crate) fn without_sync(path: &Path) -> Self {
+        let fd = rustix::fs::open(path, OPEN | OFlags::PATH, Mode::empty()).expect("it is there");
+        Self { fd: Arc::new(fd), path: path.into() }
+    }
+
     /// Where it was when it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -182,7 +189,8 @@ impl Dir {
 
     /// What is in it, in no order.
     pub fn entries(&self) -> Result<Entries> {
-        let inner = rustix::fs::Dir::read_from(self).map_err(|error| self.own_error(error))?;
+        let fd = rustix::fs::openat(self, c".", OPEN, Mode::empty());
+        let inner = fd.and_then(rustix::fs::Dir::new).map_err(|error| self.own_error(error))?;
         Ok(Entries::new(inner, Arc::clone(&self.path)))
     }
 

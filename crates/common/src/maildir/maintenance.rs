@@ -42,6 +42,9 @@ pub enum Finding {
     /// Keywords that have no place in the names of files, with how many messages have each:
     /// another server will not know them.
     KeywordWithoutLetter(String, usize),
+    /// Of so many messages, flags that another server had wait: the names of their files cannot be
+    /// changed.
+    FlagsWait(usize),
     /// So many files have the identity of another file.
     Duplicates(usize),
     /// So many files and directories that programs left unfinished.
@@ -74,7 +77,7 @@ impl Finding {
             Self::NewUidValidity(_) => Some("clients fetch all messages again"),
             Self::Duplicates(_) => Some("two messages get two identities, two names become one"),
             Self::Leftovers(_) => Some("removed"),
-            Self::OtherSize(_) | Self::KeywordWithoutLetter(..) => None,
+            Self::OtherSize(_) | Self::KeywordWithoutLetter(..) | Self::FlagsWait(_) => None,
         }
     }
 }
@@ -96,6 +99,9 @@ impl fmt::Display for Finding {
             }
             Self::KeywordWithoutLetter(keyword, count) => {
                 write!(f, "keyword {keyword} of {count} messages has no letter")
+            }
+            Self::FlagsWait(count) => {
+                write!(f, "flags of {count} messages wait: the names of their files cannot change")
             }
             Self::Duplicates(count) => write!(f, "{count} files have the identity of another"),
             Self::Leftovers(count) => write!(f, "{count} leftovers of programs that died"),
@@ -122,6 +128,8 @@ impl Store {
         held.look_again()?;
         let mut findings = before.findings(&held.snapshot());
         held.check_sizes(&mut findings)?;
+        let waiting = held.waiting()?;
+        findings.extend((waiting > 0).then_some(Finding::FlagsWait(waiting)));
         Ok(findings)
     }
 
@@ -135,8 +143,8 @@ impl Store {
         Ok(before.findings(&held.snapshot()))
     }
 
-    /// Leaves everything as Dovecot expects it, and no file of ours. No session of ours may have
-    /// the mailbox open: it would make them again.
+    /// Leaves everything as Dovecot expects it, and no file of ours but one that has the only copy
+    /// of flags that wait. No session of ours may have the mailbox open: it would make them again.
     pub fn settle(&self) -> Result<Settled, StoreError> {
         let mut findings = self.check()?;
         let mut held = self.mailbox.hold()?;
@@ -145,9 +153,11 @@ impl Store {
         findings.extend(without_letters(&snapshot));
         held.write_for_others()?;
         leftovers::remove(&held.folders);
+        let more = (held.waiting()? == 0).then_some(more_keywords::FILE);
         held.known.forget();
         let folders = held.into_folders();
-        for file in ["posthorn.index", "posthorn.log", "posthorn.cache", more_keywords::FILE] {
+        let files = ["posthorn.index", "posthorn.log", "posthorn.cache"];
+        for file in files.into_iter().chain(more) {
             remove(&folders.index, file)?;
             remove(&folders.control, file)?;
         }

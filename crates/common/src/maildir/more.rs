@@ -89,10 +89,8 @@ impl Held<'_> {
         if changed.is_empty() && named.is_empty() {
             return Ok(());
         }
-        self.change_more(|more, control| {
-            more.set(control, &changed, lasts)?;
-            more.end_waiting(control, &named)
-        })
+        self.change_more(|more, control| more.set(control, &changed, lasts))?;
+        self.end_waiting(&named)
     }
 
     /// What the file says that the index does not know; `changes` are those that are known to come.
@@ -159,11 +157,28 @@ impl Held<'_> {
                 Err(error) => tracing::debug!(uid, %error, "flags cannot be taken over yet"),
             }
         }
-        let ended = self.change_more(|more, control| more.end_waiting(control, &named));
-        if let Err(error) = ended {
+        if let Err(error) = self.end_waiting(&named) {
             self.warn(&error, "cannot write down that flags are taken over");
         }
         marking.end(self)
+    }
+
+    /// How many names of files are yet to say what they are to.
+    pub(super) fn waiting(&mut self) -> Result<usize, StoreError> {
+        let validity = self.index().head.uid_validity;
+        Ok(self.more(validity)?.waiting().len())
+    }
+
+    /// Writes down that names of files do not wait any more. They last before.
+    fn end_waiting(&mut self, named: &[Uid]) -> Result<(), StoreError> {
+        if named.is_empty() {
+            return Ok(());
+        }
+        let cur = self.folders.cur.clone();
+        self.change_more(|more, control| {
+            cur.sync()?;
+            more.end_waiting(control, named)
+        })
     }
 
     /// Those of changed messages whose names waited: the change is newer, and counts.

@@ -64,6 +64,8 @@ impl Held<'_> {
                 return Ok(Lists::Changed);
             }
         }
+        // Once it is written down that all is done, nobody looks for what the names were to say.
+        self.folders.cur.sync()?;
         takeover.more.save(&control)?;
         let path = self.mailbox.path().display();
         tracing::info!(mailbox = %path, "flags and keywords of another server are taken over");

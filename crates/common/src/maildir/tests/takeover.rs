@@ -2,7 +2,10 @@
 
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
+use super::super::Finding;
+use super::super::held::Held;
 use super::*;
+use crate::disk::Dir;
 
 const NEW: &str = "posthorn.keywords";
 
@@ -164,6 +167,55 @@ fn names_that_cannot_be_changed_are_changed_later() {
     assert_eq!(ann.read(NEW), "1 V77\n");
     change(&store, 3, Change::Remove, &["Home"]);
     assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])], "once");
+}
+
+#[test]
+fn who_settles_keeps_what_waits() {
+    let ann = Ann::new();
+    drop(ann.open());
+    let base = format!("1231.M1P1.{}", "x".repeat(241));
+    ann.put(&format!("cur/{base}:2,"), "hi\n");
+    let validity = ann.inbox().sync().unwrap().uid_validity;
+    ann.put(NEW, &format!("1 V{validity}\nN 1 ab\n"));
+    let waits = Finding::FlagsWait(1);
+    assert!(ann.stranger().check().unwrap().contains(&waits));
+    assert!(ann.stranger().settle().unwrap().findings.contains(&waits));
+    assert_eq!(ann.read(NEW), format!("1 V{validity}\nN 1 ab\n"));
+    assert!(!ann.home().join("posthorn.index").exists());
+    ann.put(NEW, &format!("1 V{validity}\nN 1 a\n"));
+    assert!(!ann.stranger().settle().unwrap().findings.contains(&waits));
+    assert_eq!(ann.names("cur"), [format!("{base}:2,a")]);
+    assert!(!ann.home().join(NEW).exists());
+}
+
+/// Holds INBOX, whose `cur` cannot be synced. Whether that succeeds.
+fn holds_without_sync(ann: &Ann) -> bool {
+    let inbox = ann.stranger();
+    let mut folders = inbox.mailbox.folders().unwrap();
+    folders.cur = Dir::without_sync(&ann.home().join("cur"));
+    Held::take(&inbox.mailbox, inbox.mailbox.known(), folders).is_ok()
+}
+
+#[test]
+fn names_last_before_it_is_written_down_that_they_are_changed() {
+    let ann = Ann::new();
+    drop(ann.open());
+    ann.put("cur/1231.M1P1.host:2,", "hi\n");
+    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
+    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+    ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
+    assert!(!holds_without_sync(&ann));
+    assert_eq!(ann.names("cur"), ["1231.M1P1.host:2,a"]);
+    assert!(!ann.home().join(NEW).exists());
+    assert_eq!(flags(&ann.stranger()), [(3, 0, vec!["Home".to_owned()])]);
+    let waits = "1 V77\nN 3 Sa\n";
+    ann.put(NEW, waits);
+    assert!(holds_without_sync(&ann));
+    assert_eq!(ann.names("cur"), ["1231.M1P1.host:2,Sa"]);
+    assert_eq!(ann.read(NEW), waits);
+    assert!(ann.stranger().expunge(&[]).is_ok());
+    assert_eq!(ann.read(NEW), "1 V77\n");
 }
 
 #[test]
