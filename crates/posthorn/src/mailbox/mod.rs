@@ -22,7 +22,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use mail_common::auth::AuthError;
 use mail_common::config::{Mistakes, SITE_FILE};
 use mail_common::disk::DiskError;
@@ -46,6 +46,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show all mailboxes of a user
     List {
+        /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
         /// One JSON object a line
@@ -54,6 +55,7 @@ enum Command {
     },
     /// Show what there is to know of mailboxes
     Status {
+        /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
         /// Only this one
@@ -69,18 +71,22 @@ enum Command {
     },
     /// Make the indexes of mailboxes anew
     Rebuild {
+        /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
         /// Only these
+        #[arg(value_name = "MAILBOX")]
         mailboxes: Vec<String>,
     },
     /// Leave mailboxes as Dovecot expects them; stop the daemons first
     Settle(Whose),
     /// Write messages, with flags and dates, into a new directory
     Export {
+        /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
         /// Only these
+        #[arg(value_name = "MAILBOX")]
         mailboxes: Vec<String>,
         /// The directory; it must be empty, or not be there yet
         #[arg(long, value_name = "DIR")]
@@ -89,6 +95,7 @@ enum Command {
     /// Bring in messages from an export, a Maildir or an mbox file; what is here is not brought
     /// again
     Import {
+        /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
         /// An export's directory, a Maildir with those below it, or an mbox file
@@ -101,10 +108,13 @@ enum Command {
 
 /// One user and some mailboxes, or everybody.
 #[derive(Args)]
+#[command(group(ArgGroup::new("whose").required(true).args(["user", "all_users"])))]
 struct Whose {
-    #[arg(value_name = "USER", required_unless_present = "all_users")]
+    /// The user's address
+    #[arg(value_name = "USER")]
     user: Option<Address>,
     /// Only these
+    #[arg(value_name = "MAILBOX")]
     mailboxes: Vec<String>,
     /// All mailboxes of all users
     #[arg(long, conflicts_with_all = ["user", "mailboxes"])]
@@ -221,5 +231,22 @@ fn complain(text: &dyn fmt::Display) {
 
 /// A count with what it counts.
 fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    let end = match count {
+        1 => "",
+        _ if what.ends_with('x') => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_aloud() {
+        assert_eq!(plural(1, "mailbox"), "1 mailbox");
+        assert_eq!(plural(6, "mailbox"), "6 mailboxes");
+        assert_eq!(plural(0, "message"), "0 messages");
+    }
 }

@@ -42,6 +42,12 @@ pub(super) struct Mailboxes<'site> {
 
 impl People {
     pub(super) fn of(config: PathBuf) -> Result<Self, Failure> {
+        if !config.exists() {
+            return Err(Failure::Configuration(format!(
+                "{}: no such file. --config names the site's configuration",
+                config.display()
+            )));
+        }
         let site = load(&Source { file: config.clone(), flags: Vec::new() })?;
         log::start("posthorn", Level::Warn);
         maildir::join(&site.run.directory);

@@ -120,6 +120,11 @@ async fn whole_way(
 ) -> Result<(), TrialError> {
     children.start(site).await?;
     letter::first(site).await?;
+    if once {
+        report::ready(site);
+        return Ok(());
+    }
+    report::invitation(site);
     report::ready(site);
-    if once { Ok(()) } else { children.keep_running(site).await }
+    children.keep_running(site).await
 }

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::TrialSite;
-use super::ports::{ALL, IMAPS, SUBMISSION};
+use super::ports::{ALL, IMAPS, SUBMISSION, Service};
 
 pub(super) fn beginning(site: &TrialSite) {
     println!("Posthorn, a whole mail system in {}\n", site.directory().display());
@@ -39,8 +39,8 @@ pub(super) fn killed(daemon: &str) {
     println!("{daemon} did not stop and was killed");
 }
 
-/// The line that programs wait for, and what a person does next.
-pub(super) fn ready(site: &TrialSite) {
+/// What a person does next.
+pub(super) fn invitation(site: &TrialSite) {
     let at = |service| site.ports().of(service);
     println!(
         "
@@ -49,16 +49,19 @@ Point a mail client at it
   outgoing   SMTP on localhost, port {}, STARTTLS, normal password
   trust      {} (the trial's own certificate authority)
   logs       {}
-Stop with Ctrl-C; started again, it goes on with the same mail.
-",
+Stop with Ctrl-C; started again, it goes on with the same mail.",
         at(IMAPS),
         at(SUBMISSION),
         site.authority().display(),
         site.logs().display(),
     );
-    let addresses: Vec<_> =
-        ALL.iter().map(|&service| format!("{}=127.0.0.1:{}", service.name, at(service))).collect();
-    println!("ready: {}", addresses.join(" "));
+}
+
+/// The line that programs wait for.
+pub(super) fn ready(site: &TrialSite) {
+    let address =
+        |service: Service| format!("{}=127.0.0.1:{}", service.name, site.ports().of(service));
+    println!("\nready: {}", ALL.map(address).join(" "));
 }
 
 fn milliseconds(span: Duration) -> String {
