@@ -6,21 +6,21 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
-use crate::bench;
-use crate::step::{Failure, cargo, watch, workspace};
+use crate::step::{self, Failure, cargo, watch, workspace};
+use crate::{bench, packages, peers};
 
 /// The long runs that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     /// kill -9 of each daemon in turn while 5,000 letters are under way
     Faults,
-    /// The power goes, again and again, in a history of 10,000 letters
+    /// The power goes a thousand times in a history of 10,000 letters: half an hour
     Power,
-    /// Ten processes and other programs on the same mailboxes for ten minutes
+    /// Ten processes and other programs on the same mailboxes: ten minutes
     Crowd,
-    /// Many Maildirs go from Dovecot to us and back
+    /// 500 users' Maildirs go from Dovecot to us and back: ten minutes
     Interop,
-    /// Trouble at every system call of every operation
+    /// Trouble at every system call of every operation, one operation after the other
     Sweep,
     /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news
     Bench,
@@ -30,10 +30,11 @@ pub(crate) enum Name {
 /// `docs/long-runs.md`.
 pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
     let run = Run::now(name, parts);
+    prepare(name)?;
     let figures = match name {
         Name::Faults => figures(test("faults").env("POSTHORN_TEST_LETTERS", "5000"))?,
         Name::Power => figures(
-            test("power").env("POSTHORN_TEST_LETTERS", "10000").env("POSTHORN_TEST_CUTS", "3000"),
+            test("power").env("POSTHORN_TEST_LETTERS", "10000").env("POSTHORN_TEST_CUTS", "1000"),
         )?,
         Name::Crowd => figures(test("crowd").env("POSTHORN_TEST_SECONDS", "600"))?,
         Name::Interop => figures(test("interop").env("POSTHORN_TEST_HISTORIES", "500"))?,
@@ -42,6 +43,17 @@ pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
     };
     println!("{figures}");
     run.keep(&figures)
+}
+
+/// Sees to the programs that the tests start; the comparison builds its own.
+fn prepare(name: Name) -> Result<(), Failure> {
+    if name == Name::Bench {
+        return Ok(());
+    }
+    packages::install()?;
+    peers::fetch()?;
+    let mut build = cargo(&["build", "--ignore-rust-version", "--workspace", "--bins"]);
+    step::run(&mut build, "mend what the compiler names above")
 }
 
 /// What a run is remembered by.
