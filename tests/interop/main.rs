@@ -34,7 +34,7 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
     let names: Vec<&str> = users.iter().map(|history| history.user.as_str()).collect();
     let mut servers = Servers::new(&names);
     let mut views: Vec<View> = Vec::new();
-    let mut progress = Progress::new("turns of users", users.len() * TURNS);
+    let mut progress = Progress::new("visits", users.len() * TURNS * 2);
     for turn in 0..TURNS {
         let side = if turn % 2 == 0 { Side::Dovecot } else { Side::Posthorn };
         servers.change_to(side, &unpacked);
@@ -59,7 +59,13 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
             }
             progress.step();
         }
-        views = users.iter().map(|history| View::of(&mut servers.login(&history.user))).collect();
+        views = users
+            .iter()
+            .map(|history| {
+                progress.step();
+                View::of(&mut servers.login(&history.user))
+            })
+            .collect();
     }
     let messages: usize = views.iter().map(View::messages).sum();
     assert!(messages > users.len(), "histories leave messages: {messages}");
