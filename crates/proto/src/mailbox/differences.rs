@@ -53,22 +53,22 @@ impl Iterator for Differences<'_> {
 
     fn next(&mut self) -> Option<Difference> {
         loop {
-            self.pass_shared();
+            while self.pass_shared() || self.pass_alike() {}
             let (old, new) = (self.old.entry(), self.new.entry());
             match order(old, new)? {
                 Ordering::Less => {
                     let at = self.old.position;
-                    self.old.step();
+                    self.old.step(1);
                     return Some(Difference::Gone(at));
                 }
                 Ordering::Greater => {
-                    self.new.step();
+                    self.new.step(1);
                     return new.map(Difference::New);
                 }
                 Ordering::Equal => {
                     let at = self.old.position;
-                    self.old.step();
-                    self.new.step();
+                    self.old.step(1);
+                    self.new.step(1);
                     if old != new {
                         return new.map(|now| Difference::Flags { at, now });
                     }
@@ -79,18 +79,26 @@ impl Iterator for Differences<'_> {
 }
 
 impl Differences<'_> {
-    fn pass_shared(&mut self) {
+    /// Goes over pieces that are shared. Whether there were any.
+    fn pass_shared(&mut self) -> bool {
         if (self.old.at, self.new.at) != (0, 0) {
-            return;
+            return false;
         }
         let both = self.old.pieces.iter().zip(self.new.pieces);
         let shared = both.take_while(|(old, new)| old.is(new));
         let (pieces, messages) =
             shared.fold((0, 0), |(pieces, messages), (one, _)| (pieces + 1, messages + one.len()));
-        if pieces > 0 {
-            self.old.pass(pieces, messages);
-            self.new.pass(pieces, messages);
-        }
+        self.old.pass(pieces, messages);
+        self.new.pass(pieces, messages);
+        pieces > 0
+    }
+
+    /// Goes over messages that are the same in pieces that are not. Whether there were any.
+    fn pass_alike(&mut self) -> bool {
+        let alike = self.old.columns.alike(self.old.at, self.new.columns, self.new.at);
+        self.old.step(alike);
+        self.new.step(alike);
+        alike > 0
     }
 }
 
@@ -115,9 +123,10 @@ impl<'a> Walk<'a> {
         self.columns.get(self.at)
     }
 
-    fn step(&mut self) {
-        self.at += 1;
-        self.position += 1;
+    /// Goes over messages of the piece at hand.
+    fn step(&mut self, messages: usize) {
+        self.at += messages;
+        self.position += messages;
         if self.pieces.first().is_some_and(|piece| self.at >= piece.len()) {
             self.pass(1, 0);
         }

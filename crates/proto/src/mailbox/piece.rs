@@ -158,6 +158,16 @@ impl Columns<'_> {
         self.uids.binary_search_by_key(&uid, |octets| Uid::from_le_bytes(*octets))
     }
 
+    /// How many messages from a position on are those of another piece from one there on. It may
+    /// stop too soon where there are keywords.
+    pub(super) fn alike(&self, at: usize, other: Self, there: usize) -> usize {
+        if self.keywords.len() + other.keywords.len() > 0 {
+            return 0;
+        }
+        let uids = common(from(self.uids, at), from(other.uids, there));
+        uids.min(common(from(self.system, at), from(other.system, there)))
+    }
+
     /// The first that lacks a system flag.
     pub(super) fn first_without(&self, flag: u8) -> Option<usize> {
         self.system.iter().position(|system| system & flag == 0)
@@ -184,6 +194,21 @@ impl Columns<'_> {
         self.uids.iter().zip(next).map(rise).fold(true, |all, one| all & one)
     }
 }
+
+fn from<T>(column: &[T], at: usize) -> &[T] {
+    column.get(at..).unwrap_or_default()
+}
+
+/// How many are the same in both from the beginning on.
+fn common<T: PartialEq>(one: &[T], other: &[T]) -> usize {
+    let (parts, others) = (one.chunks_exact(STRIDE), other.chunks_exact(STRIDE));
+    let whole = STRIDE * parts.zip(others).take_while(|(one, other)| one == other).count();
+    let rest = from(one, whole).iter().zip(from(other, whole));
+    whole + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// So many are compared at once.
+const STRIDE: usize = 64;
 
 impl Growing {
     /// Goes on where a piece ends.
@@ -223,5 +248,93 @@ impl Growing {
         self.system.clear();
         self.keywords.clear();
         Some(Piece { octets: Arc::new(octets), start: 0, count, form })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn grown(entries: &[Entry]) -> Option<Piece> {
+        let mut growing = Growing::default();
+        entries.iter().for_each(|entry| growing.push(*entry));
+        growing.take()
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let one = (1u32..100, 0u8..32, prop_oneof![4 => Just(0), 1 => any::<u64>()]);
+        prop::collection::vec(one, 1..200).prop_map(|steps| {
+            let mut last = 0;
+            let entry = |(step, system, keywords)| {
+                last += step;
+                Entry { uid: last, flags: Flags { system, keywords } }
+            };
+            steps.into_iter().map(entry).collect()
+        })
+    }
+
+    #[test]
+    fn five_octets_are_enough_without_keywords() {
+        let plain = |uid| Entry { uid, flags: Flags { system: 31, keywords: 0 } };
+        let mut all: Vec<Entry> = (1..=100).map(plain).collect();
+        assert_eq!(grown(&all).map(|piece| piece.octets().len()), Some(500));
+        all.push(Entry { uid: 200, flags: Flags { system: 0, keywords: 1 } });
+        assert_eq!(grown(&all).map(|piece| piece.octets().len()), Some(1313));
+    }
+
+    #[test]
+    fn octets_that_are_no_piece_make_none() {
+        let octets = |uids: &[Uid]| {
+            let mut octets: Vec<u8> = uids.iter().flat_map(|uid| uid.to_le_bytes()).collect();
+            octets.resize(5 * uids.len(), 0);
+            Arc::new(octets)
+        };
+        let many: Vec<Uid> = (1..=1025).collect();
+        let (good, full) = (octets(&[1, 2, 300]), octets(&many));
+        let table = [
+            (&good, 0, 3, Form::Plain, true),
+            (&full, 0, 1025, Form::Plain, false),
+            (&good, 0, 0, Form::Plain, false),
+            (&good, 0, 3, Form::Keywords, false),
+            (&good, 1, 3, Form::Plain, false),
+            (&good, 16, 1, Form::Plain, false),
+            (&good, usize::MAX, 1, Form::Plain, false),
+            (&octets(&[1, 1]), 0, 2, Form::Plain, false),
+            (&octets(&[2, 1]), 0, 2, Form::Plain, false),
+        ];
+        for (octets, start, count, form, expected) in table {
+            let piece = Piece::within(octets, start, count, form);
+            assert_eq!(piece.is_some(), expected, "{start} {count} {form:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn columns_are_entries(
+            entries in entries(), at in 0usize..200, system in 0u8..32, keywords in 0u64..3,
+        ) {
+            let Some(mut piece) = grown(&entries) else { return Ok(()) };
+            prop_assert!(piece.iter().eq(entries.iter().copied()));
+            // The same, where it lies among other octets.
+            let around = Arc::new([b"before", piece.octets(), b"behind"].concat());
+            let within = Piece::within(&around, 6, piece.len(), piece.form());
+            let Some(mut within) = within else { return Err(TestCaseError::fail("it is none")) };
+            prop_assert!(within.iter().eq(entries.iter().copied()) && !within.is(&piece));
+            let alike = piece.columns().alike(0, within.columns(), 0);
+            prop_assert!(piece.form() == Form::Keywords || alike == entries.len());
+            // A change of one, which leaves other clones as they are.
+            let (before, mut plain) = (within.clone(), entries.clone());
+            let flags = Flags { system, keywords };
+            if let Some(entry) = plain.get_mut(at) {
+                entry.flags = flags;
+            }
+            for changed in [&mut piece, &mut within] {
+                changed.set_flags(at, flags);
+                prop_assert!(changed.iter().eq(plain.iter().copied()));
+            }
+            prop_assert!(before.iter().eq(entries.iter().copied()));
+        }
     }
 }
