@@ -3,13 +3,17 @@
 //! Fixed, because what waits for a disk gains nothing from more threads than the disk takes, and
 //! because a flood of work then waits in line instead of eating the machine. The line needs no
 //! limit of its own: each piece of work has a session that waits for it, and sessions are counted.
+//!
+//! Of the threads that have nothing to do, the one that worked last is woken: its stack and its
+//! part of the memory are still in the processor's cache, and where there is little work the other
+//! threads never get any memory of their own.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 use tokio::sync::oneshot;
 use tracing::{Span, error};
@@ -29,13 +33,14 @@ struct Entrance {
 #[derive(Debug, Default)]
 struct Line {
     waiting: Mutex<Waiting>,
-    more: Condvar,
     panics: AtomicU64,
 }
 
 #[derive(Default)]
 struct Waiting {
     work: VecDeque<Box<dyn FnOnce() + Send>>,
+    /// Threads that sleep; the last one fell asleep last.
+    idle: Vec<Thread>,
     closed: bool,
 }
 
@@ -85,8 +90,14 @@ impl Pool {
 
 impl Line {
     fn push(&self, work: Box<dyn FnOnce() + Send>) {
-        self.lock().work.push_back(work);
-        self.more.notify_one();
+        let idle = {
+            let mut waiting = self.lock();
+            waiting.work.push_back(work);
+            waiting.idle.pop()
+        };
+        if let Some(thread) = idle {
+            thread.unpark();
+        }
     }
 
     /// What each thread does.
@@ -100,15 +111,20 @@ impl Line {
     }
 
     fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
-        let mut waiting = self.lock();
+        let own = thread::current();
         loop {
+            let mut waiting = self.lock();
+            // It may have woken without a word.
+            waiting.idle.retain(|thread| thread.id() != own.id());
             if let Some(work) = waiting.work.pop_front() {
                 return Some(work);
             }
             if waiting.closed {
                 return None;
             }
-            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle.push(own.clone());
+            drop(waiting);
+            thread::park();
         }
     }
 
@@ -119,8 +135,9 @@ impl Line {
 
 impl Drop for Entrance {
     fn drop(&mut self) {
-        self.line.lock().closed = true;
-        self.line.more.notify_all();
+        let mut waiting = self.line.lock();
+        waiting.closed = true;
+        waiting.idle.drain(..).for_each(|thread| thread.unpark());
     }
 }
 
@@ -180,6 +197,21 @@ mod tests {
         for one in all {
             assert_eq!(one.await.unwrap(), Some(()));
         }
+    }
+
+    #[tokio::test]
+    async fn who_worked_last_works_next() {
+        let pool = pool(3);
+        let name = || thread::current().name().map(str::to_owned);
+        let all_are_idle = || pool.entrance.line.lock().idle.len() == 3;
+        let mut workers = Vec::new();
+        for _ in 0..5 {
+            while !all_are_idle() {
+                tokio::task::yield_now().await;
+            }
+            workers.push(pool.run(name).await.unwrap());
+        }
+        assert!(workers.iter().all(|name| *name == workers[0]), "{workers:?}");
     }
 
     #[tokio::test]
