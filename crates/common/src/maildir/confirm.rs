@@ -91,6 +91,7 @@ impl Queue {
         let mut mailboxes = self.mailboxes();
         if let Some(waiting) = mailboxes.get_mut(mailbox.places()) {
             waiting.wanted = true;
+            waiting.due = waiting.due.max(Instant::now() + QUIET);
             return;
         }
         if mailboxes.len() >= MOST {
