@@ -7,8 +7,6 @@
 //! delivery. The same is done after a minute, for the sake of what only opening does.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +15,10 @@ use crate::config::Mail;
 
 use super::append::{Appending, Delivery};
 use super::directory::Directory;
+use super::mailbox::Open;
 use super::naming::INBOX;
 use super::places::Places;
-use super::scan::Folders;
+use super::scan::Place;
 use super::store::{NewMessage, Store};
 use super::{DeliveryId, StoreError, name};
 
@@ -34,10 +33,7 @@ pub struct Inboxes {
 #[derive(Debug)]
 pub struct Inbox {
     store: Store,
-    folders: Folders,
-    /// The path of `new`, and device and inode of what is open.
-    new: PathBuf,
-    identity: (u64, u64),
+    open: Arc<Open>,
     opened: Instant,
 }
 
@@ -86,15 +82,13 @@ impl Inbox {
         // Before the directories: what is opened late is old the sooner.
         let opened = Instant::now();
         let store = find()?;
-        let folders = store.mailbox.folders()?;
-        let new = folders.new.stat_self()?;
-        let (new, identity) = (store.mailbox.path().join("new"), (new.device, new.inode));
-        Ok(Self { store, folders, new, identity, opened })
+        let open = store.mailbox.open()?;
+        Ok(Self { store, open, opened })
     }
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        let folders = self.folders.clone();
+        let folders = self.open.folders.clone();
         match folders.tmp.create_new(name::unique()) {
             // Somebody removed the directory.
             Err(error) if error.is_missing() => self.store.append(message),
@@ -128,7 +122,6 @@ impl Inbox {
 
     /// Whether the directory that mail is put into has its path still.
     fn is_in_place(&self) -> bool {
-        let found = std::fs::metadata(&self.new);
-        found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+        self.open.is_at(self.store.mailbox.path(), Place::New)
     }
 }

@@ -6,6 +6,7 @@
 //! are not, the lock among our processes is taken, and what changed is read and listed.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -20,7 +21,7 @@ use super::index::{Fact, FactsError};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
-use super::scan::{Folders, Located};
+use super::scan::{Folders, Located, Place};
 use super::{StoreError, confirm};
 
 /// A mailbox in this process.
@@ -32,9 +33,20 @@ pub(super) struct Mailbox {
     /// Where `dovecot-uidvalidity` of the user is.
     home: PathBuf,
     known: Mutex<Known>,
+    /// Its directories, as long as somebody keeps them open.
+    open: Mutex<Weak<Open>>,
     /// Those who add messages.
     pub(super) commits: Commits,
     cache: Cache,
+}
+
+/// The directories of a mailbox that are kept open for a while.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) folders: Folders,
+    /// Device and inode.
+    new: (u64, u64),
+    cur: (u64, u64),
 }
 
 /// Under which UIDVALIDITY the UIDs were given that somebody names. Under another one they are
@@ -49,6 +61,18 @@ impl Pin {
             Some(meant) if meant != now.uid_validity => Err(StoreError::Replaced),
             _ => Ok(()),
         }
+    }
+}
+
+impl Open {
+    /// Whether one of the two still is what has its path in the mailbox.
+    pub(super) fn is_at(&self, mail: &Path, place: Place) -> bool {
+        let (name, open) = match place {
+            Place::New => ("new", self.new),
+            Place::Cur => ("cur", self.cur),
+        };
+        let found = std::fs::metadata(mail.join(name));
+        found.is_ok_and(|found| (found.dev(), found.ino()) == open)
     }
 }
 
@@ -76,6 +100,7 @@ impl Mailbox {
             places: places.clone(),
             home: home.to_owned(),
             known: Mutex::default(),
+            open: Mutex::default(),
             commits: Commits::default(),
             cache: Cache::default(),
         })
@@ -120,6 +145,31 @@ impl Mailbox {
         Folders::open(&self.places).map_err(missing)
     }
 
+    /// Opens its directories, to keep them: until what is returned is dropped, others need not
+    /// open them again.
+    pub(super) fn open(&self) -> Result<Arc<Open>, StoreError> {
+        let folders = self.folders()?;
+        let (new, cur) = (folders.new.stat_self()?, folders.cur.stat_self()?);
+        let (new, cur) = ((new.device, new.inode), (cur.device, cur.inode));
+        let open = Arc::new(Open { folders, new, cur });
+        *self.kept() = Arc::downgrade(&open);
+        Ok(open)
+    }
+
+    /// Its directories: those that somebody keeps open, if they are still in place.
+    fn folders_at_hand(&self) -> Result<Folders, StoreError> {
+        let (mail, apart) = (self.path(), self.places.apart().next().is_some());
+        let kept = self.kept().upgrade().filter(|_| !apart);
+        match kept.filter(|open| open.is_at(mail, Place::New) && open.is_at(mail, Place::Cur)) {
+            Some(open) => Ok(open.folders.clone()),
+            None => self.folders(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Weak<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is known of its cache.
     pub(super) fn cache(&self) -> &Cache {
         &self.cache
@@ -128,7 +178,7 @@ impl Mailbox {
     /// How it looks now.
     pub(super) fn sync(&self) -> Result<Arc<Snapshot>, StoreError> {
         let mut known = self.known();
-        let folders = self.folders()?;
+        let folders = self.folders_at_hand()?;
         if known.catch_up(&folders)? {
             if known.asks() {
                 confirm::ask(self);
@@ -159,7 +209,8 @@ impl Mailbox {
 
     /// As [`hold`](Self::hold), for a change to messages of that UIDVALIDITY.
     pub(super) fn hold_of(&self, pin: Pin) -> Result<Held<'_>, StoreError> {
-        let held = self.hold()?;
+        let known = self.known();
+        let held = Held::take(self, known, self.folders_at_hand()?)?;
         pin.check(&held.snapshot())?;
         Ok(held)
     }

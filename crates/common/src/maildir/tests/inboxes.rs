@@ -47,6 +47,25 @@ fn mail_goes_where_the_path_leads_whatever_is_open() {
 }
 
 #[test]
+fn what_is_kept_open_is_only_asked_where_its_path_leads_there() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    assert_eq!(delivered(&inboxes, &ann), 1);
+    let store = ann.inbox();
+    let shown = |store: &Store| store.sync().unwrap().messages.len();
+    let (new, away) = (ann.home().join("new"), ann.directory.path().join("away"));
+    assert_eq!(shown(&store), 1);
+    // One of its directories alone, then all.
+    fs::rename(&new, &away).unwrap();
+    assert_eq!(shown(&store), 0);
+    fs::remove_dir(&new).unwrap();
+    fs::rename(&away, &new).unwrap();
+    assert_eq!(shown(&store), 1);
+    fs::rename(ann.home(), &away).unwrap();
+    assert!(matches!(store.sync(), Err(StoreError::NoSuchMailbox(_))));
+    assert_eq!(shown(&ann.inbox()), 0);
+}
+
+#[test]
 fn a_disk_that_is_gone_is_an_error() {
     let (mut ann, inboxes) = (Ann::new(), Inboxes::default());
     let disk = ann.directory.path().join("disk");
