@@ -71,12 +71,27 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
+        self.run_ahead(|| (work(), || {})).await
+    }
+
+    /// As [`run`](Self::run), for work of which a part need not be waited for: what it returns
+    /// behind its result is called once the result was handed over.
+    pub async fn run_ahead<T, Rest>(
+        &self,
+        work: impl FnOnce() -> (T, Rest) + Send + 'static,
+    ) -> Option<T>
+    where
+        T: Send + 'static,
+        Rest: FnOnce(),
+    {
         let (done, result) = oneshot::channel();
         let span = Span::current();
         self.entrance.line.push(Box::new(move || {
             let _entered = span.entered();
+            let (value, rest) = work();
             // Nobody may be waiting any more.
-            let _ = done.send(work());
+            let _ = done.send(value);
+            rest();
         }));
         result.await.ok()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
+use mail_common::maildir::Tidings;
 use mail_common::serve::Backend;
 use mail_proto::address::Address;
 use mail_proto::sasl::Verdict;
@@ -72,11 +73,14 @@ impl Deliveries {
         };
         let recipients = incoming.recipients();
         let parts = Arc::clone(&self.parts);
-        let work = move || match incoming.add(&block) {
-            Ok(()) => incoming.deliver(&parts.site),
-            Err(failure) => vec![Err(failure); recipients],
+        let work = move || {
+            let (outcomes, tidings) = match incoming.add(&block) {
+                Ok(()) => incoming.deliver(&parts.site),
+                Err(failure) => (vec![Err(failure); recipients], None),
+            };
+            (outcomes, || tidings.into_iter().for_each(Tidings::tell))
         };
-        let outcomes = self.parts.pool.run(work).await;
+        let outcomes = self.parts.pool.run_ahead(work).await;
         outcomes.unwrap_or_else(|| vec![Err(Failure::Unavailable); recipients])
     }
 }

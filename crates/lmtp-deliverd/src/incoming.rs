@@ -6,7 +6,7 @@ use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
-use mail_common::maildir::{Delivery, DeliveryId, Inbox, NewMessage, StoreError};
+use mail_common::maildir::{Delivery, DeliveryId, Inbox, NewMessage, StoreError, Tidings};
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
@@ -83,13 +83,24 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// The message is whole: delivers it. The failure of one recipient is none of another.
-    pub(crate) fn deliver(mut self, site: &Site) -> Vec<Result<Accepted, Failure>> {
+    /// The message is whole: delivers it. The failure of one recipient is none of another. Who
+    /// waits for the outcomes need not wait for the tidings to be told.
+    pub(crate) fn deliver(
+        mut self,
+        site: &Site,
+    ) -> (Vec<Result<Accepted, Failure>>, Option<Tidings>) {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
-            return self.users.iter().map(|_| Err(failure)).collect();
+            return (vec![Err(failure); self.users.len()], None);
         }
-        self.users.iter().enumerate().map(|(at, user)| self.outcome(at, user, site)).collect()
+        let mut last = None;
+        let outcome = |(at, user)| {
+            // Not all of them at the end: each holds a mailbox open.
+            last.take().into_iter().for_each(Tidings::tell);
+            self.outcome(at, user, site, &mut last)
+        };
+        let outcomes = self.users.iter().enumerate().map(outcome).collect();
+        (outcomes, last)
     }
 
     fn spool_passed(&mut self) -> Result<(), Failure> {
@@ -101,11 +112,18 @@ impl Incoming {
         })
     }
 
-    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Accepted, Failure> {
+    fn outcome(
+        &self,
+        at: usize,
+        user: &User,
+        site: &Site,
+        tidings: &mut Option<Tidings>,
+    ) -> Result<Accepted, Failure> {
         let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
         let (id, to) = (&self.id, &recipient.address);
         match self.deliver_to(to, user, site) {
-            Ok(delivery) => {
+            Ok((delivery, of_it)) => {
+                *tidings = of_it;
                 let status = match delivery {
                     Delivery::Made => "sent",
                     Delivery::Repeated => "sent (already delivered)",
@@ -127,7 +145,7 @@ impl Incoming {
         recipient: &Address,
         user: &User,
         site: &Site,
-    ) -> Result<Delivery, DeliveryError> {
+    ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         if self.header.was_delivered_to(recipient) {
             return Err(DeliveryError::Loop);
         }
@@ -136,14 +154,14 @@ impl Incoming {
             return self.write(&inbox, recipient, site, None);
         };
         let Some(attempt) = self.shared.attempts.begin(&id, user) else {
-            return Ok(Delivery::Repeated);
+            return Ok((Delivery::Repeated, None));
         };
-        let delivery = match attempt.standing() {
-            Standing::MaybeRepeat if inbox.holds_delivery(&id)? => Delivery::Repeated,
+        let delivered = match attempt.standing() {
+            Standing::MaybeRepeat if inbox.holds_delivery(&id)? => (Delivery::Repeated, None),
             _ => self.write(&inbox, recipient, site, Some(id))?,
         };
         attempt.delivered();
-        Ok(delivery)
+        Ok(delivered)
     }
 
     fn write(
@@ -152,7 +170,7 @@ impl Incoming {
         recipient: &Address,
         site: &Site,
         delivery_id: Option<DeliveryId>,
-    ) -> Result<Delivery, DeliveryError> {
+    ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         let trace = Trace {
             client: &self.client,
             sender: &self.envelope.sender,

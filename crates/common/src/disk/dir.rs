@@ -335,7 +335,7 @@ impl Dir {
         self.unlink(from)
     }
 
-    fn checked<'name>(&self, name: &'name OsStr) -> Result<&'name OsStr> {
+    pub(super) fn checked<'name>(&self, name: &'name OsStr) -> Result<&'name OsStr> {
         let bytes = name.as_bytes();
         let single = !matches!(bytes, b"" | b"." | b"..") && !bytes.contains(&b'/');
         if single && !bytes.contains(&0) {

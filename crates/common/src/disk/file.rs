@@ -34,13 +34,18 @@ enum State {
     Sound,
     /// A sync failed: what is on the disk nobody knows, and another sync would lie.
     Lost,
-    /// It has its final name; dropping it removes nothing.
+    /// It has its final name, or none; dropping it removes nothing.
     Named,
 }
 
 impl NewFile {
     pub(super) fn new(dir: Dir, name: &OsStr, file: File) -> Self {
         Self { dir, name: name.to_owned(), file, state: State::Sound }
+    }
+
+    /// One that has no name: this one is for messages.
+    pub(super) fn without_name(dir: Dir, name: &OsStr, file: File) -> Self {
+        Self { dir, name: name.to_owned(), file, state: State::Named }
     }
 
     /// Writes all of it.
@@ -82,6 +87,17 @@ impl NewFile {
         self.dir.rename_new(&self.name, dir, name)?;
         self.state = State::Named;
         Ok(())
+    }
+
+    /// As [`move_to`](Self::move_to), for one that has no name.
+    pub(super) fn link_to(
+        self,
+        dir: &Dir,
+        name: &OsStr,
+        link: impl FnOnce(&File, &Dir, &OsStr) -> rustix::io::Result<()>,
+    ) -> Result<()> {
+        let name = dir.checked(name)?;
+        link(&self.file, dir, name).map_err(|error| dir.error(name, error.into()))
     }
 
     /// Gives it a name that may be taken by another file, which is then gone.
@@ -138,6 +154,12 @@ impl AppendFile {
     pub fn stat(&self) -> Result<Stat> {
         let stat = rustix::fs::fstat(&self.file);
         Ok(stat.map_err(|error| self.dir.error(&self.name, error.into()))?.into())
+    }
+
+    /// Whether it is in a directory still: it was neither removed nor replaced.
+    pub fn has_a_name(&self) -> Result<bool> {
+        let stat = rustix::fs::fstat(&self.file);
+        Ok(stat.map_err(|error| self.dir.error(&self.name, error.into()))?.st_nlink > 0)
     }
 
     /// The file itself, for a child process to write to.

@@ -11,16 +11,18 @@
 //!
 //! What syncs by itself: making a directory (its parent), [`Dir::replace`] (file and directory).
 //! What does not, because callers do several and sync once with [`Dir::sync`]: rename, link,
-//! unlink, [`NewFile::move_to`].
+//! unlink, [`NewFile::move_to`], [`NamelessFile::move_to`].
 
 mod dir;
 mod entries;
 mod file;
+mod nameless;
 mod stat;
 
 pub use dir::Dir;
 pub use entries::{Entries, Entry};
 pub use file::{AppendFile, NewFile};
+pub use nameless::NamelessFile;
 pub use stat::{Kind, Stamp, Stat};
 
 use std::io;

@@ -1,6 +1,12 @@
 //! How a message comes in: written into `tmp`, synced, renamed into its place, the directory
 //! synced. Killed before the rename, there is a file in `tmp` that nobody shows and that the next
 //! session after 36 hours removes; after it, the message is there.
+//!
+//! What was delivered is never taken back, also when the sync of its directory fails. Another
+//! attempt at the same delivery, of this process or of another, may have found the file meanwhile,
+//! have synced it, and have said 250: to remove it then is to lose a letter. So the attempt is told
+//! of the error and the file stays; who repeats it finds the file, and it is tried again to make
+//! it last.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -9,11 +15,11 @@ use mail_proto::imap::fetch::Summing;
 use mail_proto::mailbox::Flags;
 
 use crate::charset::Encodings;
-use crate::disk::NewFile;
+use crate::disk::{self, Dir, NamelessFile};
 
 use super::StoreError;
 use super::admit::Newcomer;
-use super::cache;
+use super::cache::{self, Writer};
 use super::held::Held;
 use super::index::Tail;
 use super::keywords::Room;
@@ -21,17 +27,16 @@ use super::known::Looks;
 use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::name;
-use super::quota::Tally;
 use super::scan::{self, Folders};
 use super::store::{Located, NewMessage};
-use super::watch;
+use super::tidings::Tidings;
 
 /// A message being added. Dropped without a [`commit`](Self::commit) it leaves no trace.
 #[derive(Debug)]
 pub struct Appending {
     mailbox: Arc<Mailbox>,
     folders: Folders,
-    file: NewFile,
+    file: NamelessFile,
     lines: ToStored,
     /// Stored octets that wait to be written.
     waiting: Vec<u8>,
@@ -39,6 +44,8 @@ pub struct Appending {
     summing: Summing,
     /// What came of it.
     summary: Option<Vec<u8>>,
+    /// Where a delivery's summary goes.
+    cache: Arc<Writer>,
 }
 
 /// What became of a delivery. Either way it is done.
@@ -56,21 +63,23 @@ const PIECE: usize = 64 * 1024;
 impl Appending {
     pub(super) fn begin(mailbox: &Arc<Mailbox>, message: NewMessage) -> Result<Self, StoreError> {
         let folders = mailbox.folders()?;
-        let file = folders.tmp.create_new(name::unique())?;
-        Ok(Self::new(mailbox, folders, file, message))
+        let file = folders.tmp.create_nameless(name::unique())?;
+        let cache = Arc::new(Writer::of(&folders.index));
+        Ok(Self::new(mailbox, folders, file, message, cache))
     }
 
     /// As [`begin`](Self::begin), where mailbox and file are open.
     pub(super) fn new(
         mailbox: &Arc<Mailbox>,
         folders: Folders,
-        file: NewFile,
+        file: NamelessFile,
         message: NewMessage,
+        cache: Arc<Writer>,
     ) -> Self {
         let mailbox = Arc::clone(mailbox);
         let lines = ToStored::default();
         let (waiting, summing) = (Vec::new(), Summing::default());
-        Self { mailbox, folders, file, lines, waiting, message, summing, summary: None }
+        Self { mailbox, folders, file, lines, waiting, message, summing, summary: None, cache }
     }
 
     /// Takes wire bytes; CRLF is stored as LF.
@@ -93,8 +102,19 @@ impl Appending {
     /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.
     ///
     /// All attempts at one delivery want the same name, and a name that is taken is never
-    /// replaced: what has it is the message, whole, for it was synced before it got it.
-    pub fn deliver(mut self) -> Result<Delivery, StoreError> {
+    /// replaced: what has it is the message, whole, for it was synced before it got it. After an
+    /// error it may be there all the same.
+    pub fn deliver(self) -> Result<Delivery, StoreError> {
+        let (delivery, tidings) = self.put(Dir::sync)?;
+        tidings.into_iter().for_each(Tidings::tell);
+        Ok(delivery)
+    }
+
+    /// As [`deliver`](Self::deliver), with what is left to be told of a message that came.
+    pub(super) fn put(
+        mut self,
+        sync: impl FnOnce(&Dir) -> disk::Result<()>,
+    ) -> Result<(Delivery, Option<Tidings>), StoreError> {
         self.finish()?;
         let flags = match self.message.flags.keywords.as_slice() {
             [] => Flags { system: self.message.flags.system, keywords: 0 },
@@ -103,30 +123,21 @@ impl Appending {
         let id = self.message.delivery_id.take();
         let unique = id.as_ref().map_or_else(name::unique, name::of_delivery);
         let file = self.newcomer(&unique, flags).file;
-        let summary = self.summary.as_deref();
-        cache::add(&self.folders.index, summary.map(|summary| (cache_key(&file), summary)));
         let dir = self.folders.at(file.place).clone();
-        let mailbox = Arc::clone(&self.mailbox);
-        let put = self.file.move_to(&dir, &file.name).and_then(|()| {
-            dir.sync().inspect_err(|_| {
-                let _ = dir.unlink(&file.name);
-            })
-        });
-        match put {
-            Ok(()) => {
-                let mut tally = Tally::of(&mailbox, &self.folders);
-                tally.came(tally.size(&dir, &file.name));
-                tally.tell();
-                watch::tell(mailbox.path());
-                Ok(Delivery::Made)
-            }
+        match self.file.move_to(&dir, &file.name) {
+            Ok(()) => {}
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
-                dir.sync()?;
-                Ok(Delivery::Repeated)
+                sync(&dir)?;
+                return Ok((Delivery::Repeated, None));
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        sync(&dir)?;
+        let summary = self.summary.map(|summary| (cache_key(&file), summary));
+        let Self { mailbox, folders, cache, lines, .. } = self;
+        let octets = lines.stored;
+        Ok((Delivery::Made, Some(Tidings { mailbox, folders, cache, summary, octets })))
     }
 
     /// Makes the content last.

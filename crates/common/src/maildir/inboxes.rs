@@ -14,13 +14,16 @@ use crate::auth::User;
 use crate::config::Mail;
 
 use super::append::{Appending, Delivery};
+use super::cache::Writer;
 use super::directory::Directory;
 use super::mailbox::Open;
 use super::naming::INBOX;
 use super::places::Places;
 use super::scan::Place;
 use super::store::{NewMessage, Store};
+use super::tidings::Tidings;
 use super::{DeliveryId, StoreError, name};
+use crate::disk::Dir;
 
 /// INBOXes that are open. All of it blocks.
 #[derive(Debug, Default)]
@@ -33,7 +36,11 @@ pub struct Inboxes {
 #[derive(Debug)]
 pub struct Inbox {
     store: Store,
-    open: Arc<Open>,
+    folders: Folders,
+    cache: Arc<Writer>,
+    /// The path of `new`, and device and inode of what is open.
+    new: PathBuf,
+    identity: (u64, u64),
     opened: Instant,
 }
 
@@ -41,7 +48,7 @@ pub struct Inbox {
 const LASTS: Duration = Duration::from_secs(60);
 
 impl Inboxes {
-    /// So many are kept open, with four descriptors each.
+    /// So many are kept open, with five descriptors each.
     pub const KEPT: usize = 128;
 
     /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
@@ -82,25 +89,32 @@ impl Inbox {
         // Before the directories: what is opened late is old the sooner.
         let opened = Instant::now();
         let store = find()?;
-        let open = store.mailbox.open()?;
-        Ok(Self { store, open, opened })
+        let folders = store.mailbox.folders()?;
+        let new = folders.new.stat_self()?;
+        let (new, identity) = (store.mailbox.path().join("new"), (new.device, new.inode));
+        let cache = Arc::new(Writer::of(&folders.index));
+        Ok(Self { store, folders, cache, new, identity, opened })
     }
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        let folders = self.open.folders.clone();
-        match folders.tmp.create_new(name::unique()) {
+        let folders = self.folders.clone();
+        match folders.tmp.create_nameless(name::unique()) {
             // Somebody removed the directory.
             Err(error) if error.is_missing() => self.store.append(message),
-            file => Ok(Appending::new(&self.store.mailbox, folders, file?, message)),
+            file => {
+                let cache = Arc::clone(&self.cache);
+                Ok(Appending::new(&self.store.mailbox, folders, file?, message, cache))
+            }
         }
     }
 
-    /// As [`Appending::deliver`]. An error if the directory was moved away meanwhile: who restores
-    /// a backup removes what it replaced, and the message with it.
-    pub fn deliver(&self, message: Appending) -> Result<Delivery, StoreError> {
-        let delivery = message.deliver()?;
-        if self.is_in_place() { Ok(delivery) } else { Err(StoreError::Replaced) }
+    /// As [`Appending::deliver`], but what is to be told of a message that came is left to the
+    /// caller. An error if the directory was moved away meanwhile: who restores a backup removes
+    /// what it replaced, and the message with it.
+    pub fn deliver(&self, message: Appending) -> Result<(Delivery, Option<Tidings>), StoreError> {
+        let delivered = message.put(Dir::sync)?;
+        if self.is_in_place() { Ok(delivered) } else { Err(StoreError::Replaced) }
     }
 
     /// As [`Store::holds_delivery`].

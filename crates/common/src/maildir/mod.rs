@@ -48,6 +48,7 @@ mod store;
 mod subscriptions;
 mod tail;
 mod takeover;
+mod tidings;
 mod uid_validity;
 mod uidlist;
 mod watch;
@@ -60,6 +61,7 @@ pub use inboxes::{Inbox, Inboxes};
 pub use inspect::{IndexState, Inspection};
 pub use maintenance::{Finding, Settled};
 pub use store::{Located, Message, Moved, NewMessage, Store};
+pub use tidings::Tidings;
 pub use watch::{Watch, join};
 
 use std::io;

@@ -28,6 +28,7 @@ mod table;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod writer;
 
 use std::fs::File;
 use std::io;
@@ -40,6 +41,7 @@ use self::scan::Scan;
 use self::table::Place;
 
 pub use self::summaries::Summaries;
+pub(super) use self::writer::Writer;
 
 /// What a process knows of a mailbox's cache.
 #[derive(Debug, Default)]

@@ -1,0 +1,178 @@
+//! Files that have no name until they are whole.
+//!
+//! Linux makes a file in a directory without an entry there (`O_TMPFILE`), and gives it a name
+//! later, which must be free. Who dies before leaves nothing. And it is less work: no entry is
+//! made in one directory and taken out again, and a link does not wait for the lock that all
+//! renames between two directories of a file system share.
+//!
+//! Link count and entry are one transaction of the file system's journal, as the two entries of a
+//! rename are: content that was synced before is as safe here as there, and the name lasts with
+//! the sync of its directory.
+//!
+//! Not every file system has such files (NFS has none); there the file has a name in the first
+//! directory and is renamed.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Dir, DiskError, NewFile, Result};
+
+/// A file that was just created and has no name that counts. Dropped before
+/// [`move_to`](Self::move_to), it is gone.
+#[derive(Debug)]
+pub struct NamelessFile(Form);
+
+#[derive(Debug)]
+enum Form {
+    Nameless(NewFile),
+    Named(NewFile),
+}
+
+/// Whether this process can give names to such files.
+static POSSIBLE: AtomicBool = AtomicBool::new(true);
+
+impl Dir {
+    /// Creates a file without a name. Where that is not possible, it has this one meanwhile.
+    pub fn create_nameless(&self, name: impl AsRef<OsStr>) -> Result<NamelessFile> {
+        let name = name.as_ref();
+        if POSSIBLE.load(Ordering::Relaxed) {
+            let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+            match rustix::fs::openat(self, c".", flags, Mode::RUSR | Mode::WUSR) {
+                Ok(fd) => {
+                    let file = NewFile::without_name(self.clone(), name, fd.into());
+                    return Ok(NamelessFile(Form::Nameless(file)));
+                }
+                // What is said where it is unknown; or the directory was removed, which is said
+                // again below.
+                Err(
+                    Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::PERM,
+                ) => {}
+                Err(error) => return Err(DiskError::new(self.path().to_owned(), error.into())),
+            }
+        }
+        Ok(NamelessFile(Form::Named(self.create_new(name)?)))
+    }
+}
+
+impl NamelessFile {
+    /// As [`NewFile::write`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file().write(bytes)
+    }
+
+    /// As [`NewFile::set_modified`].
+    pub fn set_modified(&mut self, seconds: i64) -> Result<()> {
+        self.file().set_modified(seconds)
+    }
+
+    /// As [`NewFile::sync`].
+    pub fn sync(&mut self) -> Result<()> {
+        self.file().sync()
+    }
+
+    /// As [`NewFile::sync_with_times`].
+    pub fn sync_with_times(&mut self) -> Result<()> {
+        self.file().sync_with_times()
+    }
+
+    /// As [`NewFile::move_to`].
+    pub fn move_to(self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        match self.0 {
+            Form::Nameless(file) => file.link_to(dir, name.as_ref(), link),
+            Form::Named(file) => file.move_to(dir, name),
+        }
+    }
+
+    fn file(&mut self) -> &mut NewFile {
+        match &mut self.0 {
+            Form::Nameless(file) | Form::Named(file) => file,
+        }
+    }
+}
+
+/// Gives a file its first name.
+fn link(file: &File, dir: &Dir, name: &OsStr) -> rustix::io::Result<()> {
+    // Linux before 6.10 lets only root name a file by its descriptor: others go through `/proc`.
+    match rustix::fs::linkat(file, c"", dir, name, AtFlags::EMPTY_PATH) {
+        Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => {}
+        other => return other,
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let linked = rustix::fs::linkat(CWD, &path, dir, name, AtFlags::SYMLINK_FOLLOW);
+    if linked.is_err() && !Path::new(&path).exists() {
+        // There is no `/proc` here: from now on files have names.
+        POSSIBLE.store(false, Ordering::Relaxed);
+    }
+    linked
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temporary() -> (tempfile::TempDir, Dir, Dir) {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        for name in ["tmp", "new"] {
+            dir.create_dir(name).unwrap();
+        }
+        let (tmp, new) = (dir.subdir("tmp").unwrap(), dir.subdir("new").unwrap());
+        (directory, tmp, new)
+    }
+
+    /// Either form, for what both must do.
+    fn forms(tmp: &Dir) -> [NamelessFile; 2] {
+        let named = NamelessFile(Form::Named(tmp.create_new("named").unwrap()));
+        [tmp.create_nameless("nameless").unwrap(), named]
+    }
+
+    fn names(dir: &Dir) -> usize {
+        dir.entries().unwrap().count()
+    }
+
+    #[test]
+    fn it_comes_whole_and_replaces_nothing() {
+        let (_directory, tmp, new) = temporary();
+        for (number, mut file) in forms(&tmp).into_iter().enumerate() {
+            let name = number.to_string();
+            file.write(b"text").unwrap();
+            file.sync().unwrap();
+            assert_eq!(names(&new), number);
+            file.move_to(&new, &name).unwrap();
+            assert_eq!(new.read(&name, 10).unwrap(), b"text");
+            assert_eq!(names(&tmp), usize::from(number == 0), "only the other form's");
+        }
+        for mut file in forms(&tmp) {
+            file.write(b"other").unwrap();
+            let error = file.move_to(&new, "0").unwrap_err();
+            assert!(error.is_taken(), "{error}");
+        }
+        assert_eq!((new.read("0", 10).unwrap().as_slice(), names(&new)), (&b"text"[..], 2));
+        assert_eq!(names(&tmp), 0);
+    }
+
+    #[test]
+    fn dropped_it_leaves_nothing() {
+        let (_directory, tmp, _new) = temporary();
+        for mut file in forms(&tmp) {
+            file.write(b"text").unwrap();
+        }
+        assert_eq!(names(&tmp), 0);
+    }
+
+    #[test]
+    fn its_name_is_a_single_component() {
+        let (_directory, tmp, new) = temporary();
+        for file in forms(&tmp) {
+            assert!(file.move_to(&new, "../tmp/x").is_err());
+        }
+        assert_eq!(names(&tmp), 0);
+    }
+}
