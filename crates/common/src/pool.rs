@@ -183,6 +183,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_waits_for_the_rest() {
+        let pool = pool(1);
+        let (open, gate) = mpsc::channel::<()>();
+        let (told, rest) = mpsc::channel();
+        let work = move || {
+            let rest = move || {
+                gate.recv().unwrap();
+                told.send("done").unwrap();
+            };
+            ("ahead", rest)
+        };
+        assert_eq!(pool.run_ahead(work).await, Some("ahead"));
+        assert!(rest.try_recv().is_err());
+        open.send(()).unwrap();
+        assert_eq!(rest.recv(), Ok("done"));
+    }
+
+    #[tokio::test]
     async fn no_more_works_at_once_than_there_are_threads() {
         let pool = pool(2);
         let (sender, started) = mpsc::channel();

@@ -17,9 +17,9 @@
 //!
 //! An attempt can begin while another one at the same delivery is still at work: mtad may have
 //! died and be back before we notice. It waits for the other's end. That holds a thread, but only
-//! while another thread works on what is waited for. That both would want the same file name,
-//! which is never replaced, would not do: the first could fail to make its file last and remove
-//! it, after the second has seen it there and said 250.
+//! while another thread works on what is waited for. An attempt of another process does not wait:
+//! both want the same file name, which is never replaced and never taken back, so whoever comes
+//! second finds the message and makes it last.
 //!
 //! The mailbox is found by the file's name, of which the id is a part: in `new`, or in `cur` with
 //! whatever flags. It needs no record of ours, so there is none that could be lost or contradict

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
-use mail_common::maildir::Tidings;
 use mail_common::serve::Backend;
 use mail_proto::address::Address;
 use mail_proto::sasl::Verdict;
@@ -13,7 +12,7 @@ use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, R
 use tracing::warn;
 
 use crate::Shared;
-use crate::incoming::Incoming;
+use crate::incoming::{Delivered, Incoming};
 
 /// One session's view of the mailboxes.
 #[derive(Debug)]
@@ -74,11 +73,11 @@ impl Deliveries {
         let recipients = incoming.recipients();
         let parts = Arc::clone(&self.parts);
         let work = move || {
-            let (outcomes, tidings) = match incoming.add(&block) {
+            let (outcomes, last) = match incoming.add(&block) {
                 Ok(()) => incoming.deliver(&parts.site),
                 Err(failure) => (vec![Err(failure); recipients], None),
             };
-            (outcomes, || tidings.into_iter().for_each(Tidings::tell))
+            (outcomes, || last.into_iter().for_each(Delivered::tell))
         };
         let outcomes = self.parts.pool.run_ahead(work).await;
         outcomes.unwrap_or_else(|| vec![Err(Failure::Unavailable); recipients])

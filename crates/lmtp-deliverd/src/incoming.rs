@@ -37,6 +37,15 @@ pub(crate) struct Incoming {
     shared: Arc<Shared>,
 }
 
+/// A message that is in a mailbox and lasts, of which nobody was told yet.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    id: String,
+    to: Address,
+    delivery: Delivery,
+    tidings: Option<Tidings>,
+}
+
 /// Why a message did not get into a mailbox.
 #[derive(Debug, Error)]
 enum DeliveryError {
@@ -83,21 +92,24 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// The message is whole: delivers it. The failure of one recipient is none of another. Who
-    /// waits for the outcomes need not wait for the tidings to be told.
+    /// The message is whole: delivers it. The failure of one recipient is none of another. Whoever
+    /// waits for the outcomes need not wait until the last delivery is told of.
     pub(crate) fn deliver(
         mut self,
         site: &Site,
-    ) -> (Vec<Result<Accepted, Failure>>, Option<Tidings>) {
+    ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
             return (vec![Err(failure); self.users.len()], None);
         }
-        let mut last = None;
+        let mut last: Option<Delivered> = None;
         let outcome = |(at, user)| {
             // Not all of them at the end: each holds a mailbox open.
-            last.take().into_iter().for_each(Tidings::tell);
-            self.outcome(at, user, site, &mut last)
+            last.take().into_iter().for_each(Delivered::tell);
+            self.outcome(at, user, site).map(|delivered| {
+                last = Some(delivered);
+                Accepted::Delivered(self.id.clone())
+            })
         };
         let outcomes = self.users.iter().enumerate().map(outcome).collect();
         (outcomes, last)
@@ -112,24 +124,12 @@ impl Incoming {
         })
     }
 
-    fn outcome(
-        &self,
-        at: usize,
-        user: &User,
-        site: &Site,
-        tidings: &mut Option<Tidings>,
-    ) -> Result<Accepted, Failure> {
+    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Delivered, Failure> {
         let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
         let (id, to) = (&self.id, &recipient.address);
         match self.deliver_to(to, user, site) {
-            Ok((delivery, of_it)) => {
-                *tidings = of_it;
-                let status = match delivery {
-                    Delivery::Made => "sent",
-                    Delivery::Repeated => "sent (already delivered)",
-                };
-                info!(%id, %to, mailbox = MAILBOX, status, "delivered");
-                Ok(Accepted::Delivered(id.clone()))
+            Ok((delivery, tidings)) => {
+                Ok(Delivered { id: id.clone(), to: to.clone(), delivery, tidings })
             }
             Err(error) => {
                 let failure = error.failure();
@@ -183,6 +183,20 @@ impl Incoming {
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
         Ok(inbox.deliver(appending)?)
+    }
+}
+
+impl Delivered {
+    /// Tells the log, and others who look after the mailbox. A 250 is not kept waiting for it: a
+    /// log may be slow, and takes one line at a time.
+    pub(crate) fn tell(self) {
+        let Self { id, to, delivery, tidings } = self;
+        let status = match delivery {
+            Delivery::Made => "sent",
+            Delivery::Repeated => "sent (already delivered)",
+        };
+        info!(%id, %to, mailbox = MAILBOX, status, "delivered");
+        tidings.into_iter().for_each(Tidings::tell);
     }
 }
 

@@ -28,8 +28,8 @@ use attempts::Attempts;
 pub use backend::Deliveries;
 
 /// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
-/// of its journal.
-const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
+/// of its journal; and some are still telling of a delivery whose peer sends the next already.
+const THREADS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
 
 /// Octets of trace fields that a message of mtad's may have more than when mtad measured it: one
 /// that was taken there must not be refused here.

@@ -1,6 +1,7 @@
-//! How a message comes in: written into `tmp`, synced, renamed into its place, the directory
-//! synced. Killed before the rename, there is a file in `tmp` that nobody shows and that the next
-//! session after 36 hours removes; after it, the message is there.
+//! How a message comes in: written into a file that has no name, synced, given its name, the
+//! directory synced. Killed before it has its name, there is nothing; after it, the message is
+//! there. (Where files must have names, it is in `tmp` meanwhile. Nobody shows it there, and the
+//! next session after 36 hours removes what a dead process left.)
 //!
 //! What was delivered is never taken back, also when the sync of its directory fails. Another
 //! attempt at the same delivery, of this process or of another, may have found the file meanwhile,

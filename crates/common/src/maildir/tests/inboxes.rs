@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::StoreError;
 use super::super::inboxes::Inboxes;
+use super::super::{StoreError, Tidings};
 use super::*;
 
 /// Delivers, and returns how many messages wait in `new` at the path of the user's INBOX.
@@ -11,7 +11,8 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    inbox.deliver(message).unwrap();
+    let (_, tidings) = inbox.deliver(message).unwrap();
+    tidings.into_iter().for_each(Tidings::tell);
     ann.names("new").len()
 }
 
@@ -79,6 +80,21 @@ fn a_disk_that_is_gone_is_an_error() {
     fs::rename(ann.directory.path().join("unmounted"), &disk).unwrap();
     let again = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     assert!(Arc::ptr_eq(&opened, &again));
+}
+
+#[test]
+fn a_cache_that_was_written_anew_gets_the_next_summary() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    let cache = ann.home().join("posthorn.cache");
+    let octets = || fs::metadata(&cache).unwrap().len();
+    delivered(&inboxes, &ann);
+    let one = octets();
+    delivered(&inboxes, &ann);
+    assert_eq!(octets(), 2 * one, "the same message, in the file that is open");
+    fs::write(ann.home().join("other"), "").unwrap();
+    ann.rename("other", "posthorn.cache");
+    delivered(&inboxes, &ann);
+    assert_eq!(octets(), one);
 }
 
 #[test]
