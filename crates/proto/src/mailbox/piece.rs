@@ -4,7 +4,8 @@
 //! flags; then, where any of them has one, eight octets for each one's keywords. That is five
 //! octets a message for most, and just how the index keeps them on the disk: what is read from
 //! there is checked and then used where it lies. So pieces may lie in octets that they share with
-//! others; one that changes becomes a copy with octets of its own.
+//! others; one that changes becomes a copy with octets of its own. What was read stays until the
+//! last piece of it has changed: that is at worst five octets a message more.
 
 use std::sync::Arc;
 
