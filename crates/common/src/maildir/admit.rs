@@ -6,9 +6,9 @@ use super::held::Held;
 use super::index::{Change, Fact, Tail};
 use super::known::{Files, Looks};
 use super::more_keywords::Lasts;
+use super::new_lines::NewLines;
 use super::quota::Tally;
 use super::scan::{Located, Place};
-use super::uidlist::NewLines;
 use super::{StoreError, name, tail};
 
 /// A file in its place, whose content lasts.

@@ -40,6 +40,7 @@ mod moves;
 mod name;
 mod names;
 mod naming;
+mod new_lines;
 mod places;
 mod quota;
 mod scan;

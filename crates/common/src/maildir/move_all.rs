@@ -14,8 +14,9 @@ use super::keywords::Keywords;
 use super::known::Looks;
 use super::more_keywords::MoreKeywords;
 use super::names::Names;
+use super::new_lines::NewLines;
 use super::scan::{Folders, Located, Place};
-use super::uidlist::{self, Found, NewLines};
+use super::uidlist::{self, Found};
 use super::{StoreError, copy, name};
 
 /// Messages that are in another mailbox too.

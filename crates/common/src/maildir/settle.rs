@@ -12,8 +12,9 @@ use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
+use super::new_lines::NewLines;
 use super::scan::Place;
-use super::uidlist::{self, Form, Found, NewLines};
+use super::uidlist::{self, Form, Found};
 use super::{StoreError, making, more, name, tail};
 
 /// Below this many lines nobody minds lines of messages that are gone.

@@ -19,9 +19,8 @@ use std::os::unix::fs::FileExt;
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk::{AppendFile, Dir, Stat};
+use crate::disk::{Dir, Stat};
 
-use super::index::Lasting;
 use super::{StoreError, name};
 
 /// The file.
@@ -66,7 +65,7 @@ pub(super) struct Record {
 pub(super) struct Line<'text> {
     pub(super) uid: Uid,
     /// What stands between UID and name.
-    keys: &'text str,
+    pub(super) keys: &'text str,
     /// The name without flags.
     pub(super) base: &'text str,
 }
@@ -210,89 +209,10 @@ impl UidList {
 }
 
 impl Line<'_> {
-    fn write(&self, text: &mut String) {
+    pub(super) fn write(&self, text: &mut String) {
         let space = if self.keys.is_empty() { "" } else { " " };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}{space}{} :{}", self.uid, self.keys, self.base);
-    }
-}
-
-/// Lines for new messages, to be appended in one piece.
-#[derive(Debug, Default)]
-pub(super) struct NewLines {
-    text: String,
-    starts: Vec<usize>,
-}
-
-/// Lines at the end of the file, which may not last yet.
-#[derive(Debug)]
-pub(super) struct AddedLines {
-    file: AppendFile,
-    /// The file's length before.
-    length: u64,
-    /// Where each line begins.
-    starts: Vec<u32>,
-}
-
-impl NewLines {
-    /// Octets of all.
-    pub(super) fn length(&self) -> u64 {
-        self.text.len() as u64
-    }
-
-    /// Adds a line.
-    pub(super) fn push(&mut self, uid: Uid, base: &str) {
-        self.starts.push(self.text.len());
-        Line { uid, keys: "", base }.write(&mut self.text);
-    }
-
-    /// Appends them to the file, which is whole, and makes them last if that is wanted. Returns
-    /// where each begins.
-    pub(super) fn save(&self, dir: &Dir, lasting: Lasting) -> Result<Vec<u32>, StoreError> {
-        let added = self.add(dir)?;
-        match lasting {
-            Lasting::Yes => added.last(),
-            Lasting::No => Ok(added.starts),
-        }
-    }
-
-    /// Appends them to the file, which is whole.
-    pub(super) fn add(&self, dir: &Dir) -> Result<AddedLines, StoreError> {
-        let file = dir.append(FILE)?;
-        let length = file.length()?;
-        let end = usize::try_from(length).unwrap_or(usize::MAX);
-        let starts: Result<Vec<u32>, StoreError> =
-            self.starts.iter().map(|start| place(dir, end.saturating_add(*start))).collect();
-        let mut added = AddedLines { file, length, starts: starts? };
-        match added.file.write(self.text.as_bytes()) {
-            Ok(()) => Ok(added),
-            Err(error) => {
-                added.withdraw();
-                Err(error.into())
-            }
-        }
-    }
-}
-
-impl AddedLines {
-    /// Makes them last; they are gone if that fails. Returns where each begins.
-    pub(super) fn last(mut self) -> Result<Vec<u32>, StoreError> {
-        match self.file.sync() {
-            Ok(()) => Ok(self.starts),
-            Err(error) => {
-                self.withdraw();
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Takes them away again.
-    ///
-    /// Half a line would spoil the next one, and a whole one that is not on the disk would be
-    /// shown to clients. Where even this fails, the next reader sees a line without an end, or one
-    /// that a power cut may take back.
-    pub(super) fn withdraw(&mut self) {
-        let _ = self.file.cut(self.length);
     }
 }
 
@@ -380,7 +300,7 @@ pub(super) fn parse_line(line: &[u8], version: u32) -> Option<Line<'_>> {
 }
 
 /// An octet's place in the file.
-fn place(dir: &Dir, octets: usize) -> Result<u32, StoreError> {
+pub(super) fn place(dir: &Dir, octets: usize) -> Result<u32, StoreError> {
     u32::try_from(octets).map_err(|_| StoreError::Damaged {
         path: dir.path().join(FILE),
         what: "it is longer than 4 GiB".to_owned(),
@@ -423,6 +343,8 @@ fn guid() -> String {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
+    use super::super::index::Lasting;
+    use super::super::new_lines::NewLines;
     use super::*;
 
     /// UID, keys and name.
