@@ -102,7 +102,10 @@ impl Held<'_> {
 
     /// The UID list, if it is not the one that we know.
     fn changed_list(&mut self, now: &Marks) -> Result<Option<UidList>, StoreError> {
-        let same = |known: &index::Index| known.head.marks.list == now.list && now.list.is_some();
+        // After a power cut a list may look the same, and lines that were not synced are zeros.
+        let same = |known: &index::Index| {
+            known.is_of_this_boot() && known.head.marks.list == now.list && now.list.is_some()
+        };
         let in_doubt = self.known.files == Files::InDoubt;
         if !in_doubt && !self.begins() && self.known.index.as_ref().is_some_and(same) {
             return Ok(None);

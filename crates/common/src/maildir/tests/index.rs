@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 
 use super::super::index::{self, Index, Lasting};
 use super::super::known::Looks;
-use super::super::{Finding, StoreError, more_keywords};
+use super::super::{Finding, StoreError, more_keywords, uidlist};
 use super::*;
 use crate::disk::Dir;
 
@@ -291,6 +291,37 @@ fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
     index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
     deliver(&ann.stranger(), "d");
     assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
+}
+
+/// A power cut leaves zeros where lines of the UID list were that had not been synced, and the file
+/// as long as it was.
+#[test]
+fn after_another_boot_lines_that_are_zeros_are_written_again() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    deliver(&inbox, "b");
+    super::confirm::settle(&ann);
+    assert_eq!(uids(&inbox), [1, 2]);
+    drop(inbox);
+    let path = ann.home().join("dovecot-uidlist");
+    let mut list = fs::read(&path).unwrap();
+    let lost = ann.read("dovecot-uidlist").rfind("2 :").unwrap();
+    list[lost..].fill(0);
+    fs::write(&path, list).unwrap();
+    let dir = Dir::open(&ann.home()).unwrap();
+    let mut index = Index::open(&dir).unwrap().unwrap();
+    let reserved = index.head.reserved;
+    // For the index it is as it was.
+    let list = uidlist::stat(&dir).unwrap();
+    let marks = Box::new(index::Marks { list, ..index.head.marks });
+    let changes = vec![index::Change::Marks(marks), index::Change::Boot([1; 16])];
+    index.write(&dir, changes, Lasting::No).unwrap();
+    deliver(&ann.stranger(), "c");
+    assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
+    assert!(!ann.read("dovecot-uidlist").contains('\0'));
+    ann.forget_index();
+    assert_eq!(uids(&ann.stranger()), [1, 2, reserved], "the list has all of them");
 }
 
 /// The same for modseqs, with a clock that is behind all that clients saw.
