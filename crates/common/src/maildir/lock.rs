@@ -26,9 +26,7 @@ const LOCK: &str = "posthorn.lock";
 /// For how long another process may keep us waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts, of which one costs some microseconds.
-const PAUSE: Duration = Duration::from_millis(1);
-/// Others seldom keep us waiting for so long.
-const LONG: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The second lock, held, and perhaps the third.
 #[derive(Debug)]
@@ -66,18 +64,17 @@ pub(super) fn is_before(one: &Path, other: &Path) -> bool {
 
 /// Takes a lock of the kernel; waits for another for at most [`PATIENCE`].
 ///
-/// It is asked for again and again, and goes to who asks at the right moment. So who has waited
-/// long asks more often: else, where many come one after the other, some would never get it.
+/// It goes to who asks at the right moment, so all ask equally often: who asked less and less often
+/// would wait for all who come later.
 pub(super) fn kernel(dir: &Dir, name: &str) -> Result<File, StoreError> {
-    let begun = Instant::now();
+    let give_up = Instant::now() + PATIENCE;
     loop {
         if let Some(lock) = dir.lock(name)? {
             return Ok(lock);
         }
-        let waited = begun.elapsed();
-        if waited >= PATIENCE {
+        if Instant::now() >= give_up {
             return Err(StoreError::Locked(dir.path().join(name)));
         }
-        std::thread::sleep(if waited < LONG { PAUSE } else { PAUSE / 5 });
+        std::thread::sleep(PAUSE);
     }
 }
