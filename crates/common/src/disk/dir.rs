@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -273,6 +274,14 @@ impl Dir {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes into a file that [`lock`](Self::lock) returned who holds it; a power cut may take that
+    /// back.
+    pub fn sign(&self, name: impl AsRef<OsStr>, lock: &File, holder: &str) -> Result<()> {
+        let holder = holder.as_bytes();
+        let written = lock.write_all_at(holder, 0).and_then(|()| lock.set_len(holder.len() as u64));
+        written.map_err(|error| self.error(name.as_ref(), error))
     }
 
     fn replace_at(

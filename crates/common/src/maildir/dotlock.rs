@@ -1,5 +1,6 @@
 //! The locks that Dovecot knows: for `dovecot-uidlist` a file `dovecot-uidlist.lock`, which never
-//! replaces another and holds `pid:host`.
+//! replaces another and holds `pid:host`. Where that is possible it is a second name of the file of
+//! the kernel's lock ([`Sheet`]).
 //!
 //! It is stale when its process is dead on this machine, when it is older than the machine's
 //! start (a power cut may leave it without its content, or its number to another process), or when
@@ -8,15 +9,26 @@
 //! new lock: among our own processes the kernel's lock on `posthorn.lock`, taken first, rules it
 //! out.
 
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::disk::{Dir, Stat};
+use crate::disk::{Dir, DiskError, Stat};
 use crate::time;
 
 use super::StoreError;
 use super::name::unique;
+
+/// A file that whoever holds the kernel's lock on it lends to the lock that Dovecot knows: that is
+/// one more name of it, which costs a fraction of a file of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sheet<'lock> {
+    pub(super) dir: &'lock Dir,
+    pub(super) name: &'lock str,
+    pub(super) file: &'lock File,
+}
 
 const STALE: i64 = 120;
 const TOUCH: Duration = Duration::from_secs(10);
@@ -32,13 +44,18 @@ pub(super) struct Dotlock {
 
 impl Dotlock {
     /// Takes the lock of a file; waits for another for at most `patience`.
-    pub(super) fn take(dir: &Dir, file: &str, patience: Duration) -> Result<Self, StoreError> {
+    pub(super) fn take(
+        dir: &Dir,
+        file: &str,
+        sheet: Option<Sheet<'_>>,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         started();
         let give_up = Instant::now() + patience;
         let mut pause = Duration::from_millis(1);
         let name = format!("{file}.lock");
         loop {
-            match Self::try_take(dir, &name)? {
+            match Self::try_take(dir, &name, sheet)? {
                 Some(lock) => return Ok(lock),
                 None if remove_stale(dir, file, &name)? => continue,
                 None if Instant::now() >= give_up => {
@@ -59,20 +76,58 @@ impl Dotlock {
         Ok(())
     }
 
-    fn try_take(dir: &Dir, name: &str) -> Result<Option<Self>, StoreError> {
-        if dir.stat(name).is_ok() {
-            return Ok(None);
+    fn try_take(
+        dir: &Dir,
+        name: &str,
+        sheet: Option<Sheet<'_>>,
+    ) -> Result<Option<Self>, StoreError> {
+        match dir.stat(name) {
+            Err(_) => {}
+            // Whoever lent it held the kernel's lock, which is ours now: that process is dead.
+            Ok(there) if sheet.is_some_and(|sheet| sheet.is(&there)) => dir.unlink(name)?,
+            Ok(_) => return Ok(None),
+        }
+        match sheet.map(|sheet| sheet.lend(dir, name)) {
+            Some(Ok(inode)) => return Ok(Some(Self::held(dir, name, inode))),
+            Some(Err(error)) if error.is_taken() => return Ok(None),
+            // Not every file system has files with two names.
+            Some(Err(_)) | None => {}
         }
         // Never a lock without its holder: nobody could tell that it died.
         let unnamed = format!("{name}.{}{}", unique(), Dir::TEMPORARY);
         let mut file = dir.create_new(&unnamed)?;
-        file.write(format!("{}:{}", std::process::id(), machine()).as_bytes())?;
+        file.write(holder().as_bytes())?;
         let inode = dir.stat(&unnamed)?.inode;
         match file.move_to(dir, name) {
             Err(error) if error.is_taken() => return Ok(None),
             other => other?,
         }
-        Ok(Some(Self { dir: dir.clone(), name: name.to_owned(), inode, touched: Instant::now() }))
+        Ok(Some(Self::held(dir, name, inode)))
+    }
+
+    fn held(dir: &Dir, name: &str, inode: u64) -> Self {
+        Self { dir: dir.clone(), name: name.to_owned(), inode, touched: Instant::now() }
+    }
+}
+
+impl Sheet<'_> {
+    /// Gives it the name of a lock, which must be free; returns its number. Its time is now: others
+    /// think what is old stale.
+    fn lend(self, dir: &Dir, name: &str) -> Result<u64, DiskError> {
+        let holder = holder();
+        let mut said = [0; 512];
+        let count = self.file.read_at(&mut said, 0).unwrap_or_default();
+        if said.get(..count) != Some(holder.as_bytes()) {
+            self.dir.sign(self.name, self.file, &holder)?;
+        }
+        self.dir.touch(self.name)?;
+        self.dir.link(self.name, dir, name)?;
+        Ok(dir.stat(name)?.inode)
+    }
+
+    /// Whether that is its file.
+    fn is(self, stat: &Stat) -> bool {
+        self.file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (stat.device, stat.inode))
     }
 }
 
@@ -141,6 +196,11 @@ fn is_old(dir: &Dir, file: &str, lock: &Stat) -> bool {
 fn started() -> i64 {
     static STARTED: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
     *STARTED.get_or_init(time::now_seconds)
+}
+
+/// What is in a lock of ours.
+fn holder() -> String {
+    format!("{}:{}", std::process::id(), machine())
 }
 
 /// The machine's name as Dovecot writes it.

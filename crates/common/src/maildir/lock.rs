@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::Dir;
 
-use super::dotlock::Dotlock;
+use super::dotlock::{Dotlock, Sheet};
 use super::scan::Folders;
 use super::{StoreError, scan, uidlist};
 
@@ -33,7 +33,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Lock {
     control: Dir,
     dotlock: Option<Dotlock>,
-    _kernel: File,
+    kernel: File,
+    /// Where that is.
+    index: Dir,
 }
 
 impl Lock {
@@ -44,14 +46,22 @@ impl Lock {
         if !folders.are_of_one_mailbox()? {
             return Err(scan::replaced(folders.cur.path().to_owned()));
         }
-        Ok(Self { control: folders.control.clone(), dotlock: None, _kernel: kernel })
+        let (control, index) = (folders.control.clone(), folders.index.clone());
+        Ok(Self { control, dotlock: None, kernel, index })
     }
 
     /// Takes Dovecot's lock too, until this is dropped. What was read before may be old.
     pub(super) fn dotlock(&mut self) -> Result<(), StoreError> {
         match &mut self.dotlock {
-            Some(dotlock) => dotlock.keep_alive()?,
-            None => self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, PATIENCE)?),
+            Some(dotlock) => dotlock.keep_alive().map(|()| false),
+            None => {
+                let sheet = Sheet { dir: &self.index, name: LOCK, file: &self.kernel };
+                // Files that are apart may be on another file system.
+                let sheet = (self.index.path() == self.control.path()).then_some(sheet);
+                let dotlock = Dotlock::take(&self.control, uidlist::FILE, sheet, PATIENCE)?;
+                self.dotlock = Some(dotlock);
+                Ok(true)
+            }
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ pub(super) fn change(
     entries: &[String],
     subscribed: bool,
 ) -> Result<(), StoreError> {
-    let _lock = Dotlock::take(control, FILE, PATIENCE)?;
+    let _lock = Dotlock::take(control, FILE, None, PATIENCE)?;
     let old = Subscriptions::read(control, mail)?;
     let mut new = old.clone();
     for entry in entries {

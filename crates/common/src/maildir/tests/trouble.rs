@@ -163,6 +163,21 @@ fn locks_of_the_dead_do_not_hold() {
 }
 
 #[test]
+fn a_lock_that_one_of_us_left_does_not_hold() {
+    let ann = Ann::new();
+    let inbox = ann.inbox();
+    append(&inbox, "a", 0, &[]);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // Its number belongs to another process by now.
+    ann.put("posthorn.lock", &format!("1:{host}"));
+    let [file, lock] = ["posthorn.lock", "dovecot-uidlist.lock"].map(|name| ann.home().join(name));
+    fs::hard_link(file, &lock).unwrap();
+    append(&inbox, "b", 0, &[]);
+    assert!(!lock.exists());
+    assert_eq!(ann.read("posthorn.lock"), format!("{}:{host}", std::process::id()));
+}
+
+#[test]
 fn what_a_dead_program_left_does_no_harm() {
     let ann = Ann::new();
     ann.open();
