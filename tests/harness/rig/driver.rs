@@ -276,7 +276,7 @@ impl Driver {
             .collect();
         let known = self.known(to, uid_validity);
         known.letters.extend(new.iter().map(|(letter, uid)| (*uid, *letter)));
-        Answer { uid_validity: Some(uid_validity), uid_next: None, uids: new }
+        Answer { uid_validity: Some(uid_validity), uids: new, ..Answer::default() }
     }
 
     /// Shows all UIDs, but tells only of those that were not shown before.

@@ -173,7 +173,8 @@ impl Recording {
 
     fn look_at(&self, cut: &Cut) -> Vec<String> {
         let mut examine = machine::started_anew(&self.history);
-        let output = examine.arg("examine").arg(cut.directory.path()).output();
+        let output =
+            examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
         let output = output.expect(UNSHARE);
         if !output.status.success() {
             return vec![format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))];

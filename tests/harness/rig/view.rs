@@ -47,6 +47,19 @@ pub struct Found {
 }
 
 impl View {
+    /// Whether another process may see this afterwards: the same, but what only rises may have
+    /// risen.
+    #[must_use]
+    pub fn may_become(&self, other: &Self) -> bool {
+        let mut same = self.clone();
+        for (name, shown) in &mut same.mailboxes {
+            let Some(other) = other.mailboxes.get(name) else { return false };
+            shown.uid_next = other.uid_next.max(shown.uid_next);
+            shown.modseq = other.modseq.max(shown.modseq);
+        }
+        same == *other
+    }
+
     /// What another look shows otherwise, for people.
     #[must_use]
     pub fn difference(&self, again: &Self) -> Vec<String> {

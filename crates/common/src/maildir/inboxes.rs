@@ -36,11 +36,8 @@ pub struct Inboxes {
 #[derive(Debug)]
 pub struct Inbox {
     store: Store,
-    folders: Folders,
+    open: Arc<Open>,
     cache: Arc<Writer>,
-    /// The path of `new`, and device and inode of what is open.
-    new: PathBuf,
-    identity: (u64, u64),
     opened: Instant,
 }
 
@@ -89,16 +86,14 @@ impl Inbox {
         // Before the directories: what is opened late is old the sooner.
         let opened = Instant::now();
         let store = find()?;
-        let folders = store.mailbox.folders()?;
-        let new = folders.new.stat_self()?;
-        let (new, identity) = (store.mailbox.path().join("new"), (new.device, new.inode));
-        let cache = Arc::new(Writer::of(&folders.index));
-        Ok(Self { store, folders, cache, new, identity, opened })
+        let open = store.mailbox.open()?;
+        let cache = Arc::new(Writer::of(&open.folders.index));
+        Ok(Self { store, open, cache, opened })
     }
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        let folders = self.folders.clone();
+        let folders = self.open.folders.clone();
         match folders.tmp.create_nameless(name::unique()) {
             // Somebody removed the directory.
             Err(error) if error.is_missing() => self.store.append(message),

@@ -53,14 +53,12 @@ impl Lock {
     /// Takes Dovecot's lock too, until this is dropped. What was read before may be old.
     pub(super) fn dotlock(&mut self) -> Result<(), StoreError> {
         match &mut self.dotlock {
-            Some(dotlock) => dotlock.keep_alive().map(|()| false),
+            Some(dotlock) => dotlock.keep_alive()?,
             None => {
                 let sheet = Sheet { dir: &self.index, name: LOCK, file: &self.kernel };
                 // Files that are apart may be on another file system.
                 let sheet = (self.index.path() == self.control.path()).then_some(sheet);
-                let dotlock = Dotlock::take(&self.control, uidlist::FILE, sheet, PATIENCE)?;
-                self.dotlock = Some(dotlock);
-                Ok(true)
+                self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, sheet, PATIENCE)?);
             }
         }
         Ok(())

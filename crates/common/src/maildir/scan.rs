@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{Dir, Kind, Stat};
@@ -101,17 +101,9 @@ impl Folders {
     /// Whether the directories belong together. Where they are apart they are found by three paths,
     /// and meanwhile the mailbox may have got another name and another mailbox its own.
     pub(super) fn are_of_one_mailbox(&self) -> Result<bool, StoreError> {
-        let path = self.cur.path();
-        let mail = path.parent();
-        if [&self.control, &self.index].iter().all(|dir| Some(dir.path()) == mail) {
-            return Ok(true);
-        }
-        let open = self.cur.stat_self()?;
-        match std::fs::metadata(path) {
-            Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::System { path: path.to_owned(), error }),
-        }
+        let mail = self.cur.path().parent();
+        let together = [&self.control, &self.index].iter().all(|dir| Some(dir.path()) == mail);
+        Ok(together || self.are_in_place()?)
     }
 
     /// The directory of a place.

@@ -5,6 +5,7 @@ mod directory;
 mod inboxes;
 mod index;
 mod layout;
+mod meddling;
 mod moves;
 mod removed;
 mod store;
