@@ -21,7 +21,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Dir, DiskError, NewFile, Result};
@@ -38,7 +38,7 @@ enum Form {
 }
 
 /// The file systems of which it is known, as `statfs(2)` calls them: ext4 (and its elders), XFS.
-const SURE: [i64; 2] = [0xef53, 0x5846_5342];
+const SURE: [FsWord; 2] = [0xef53, 0x5846_5342];
 
 /// Whether this process can give names to such files.
 static POSSIBLE: AtomicBool = AtomicBool::new(true);
@@ -67,7 +67,7 @@ impl Dir {
 
     /// Whether what is synced here lasts without a name.
     fn is_sure(&self) -> bool {
-        rustix::fs::fstatfs(self).is_ok_and(|found| SURE.contains(&i64::from(found.f_type)))
+        rustix::fs::fstatfs(self).is_ok_and(|found| SURE.contains(&found.f_type))
     }
 }
 
