@@ -200,11 +200,11 @@ pub(super) fn commit_all(
     let held = held.and_then(|mut held| held.write(count).map(|()| held));
     let mut held = match held {
         Ok(held) => held,
-        Err(error) => return (0..count).map(|_| Err(error.again())).collect(),
+        Err(error) => return (0..count).map(|_| Err(error.clone())).collect(),
     };
     let before = match Looks::at(&held.folders) {
         Ok(before) => before,
-        Err(error) => return (0..count).map(|_| Err(error.again())).collect(),
+        Err(error) => return (0..count).map(|_| Err(error.clone())).collect(),
     };
     let mut summaries = Vec::with_capacity(count);
     let placed: Vec<Result<Newcomer, StoreError>> =
@@ -218,7 +218,7 @@ pub(super) fn commit_all(
     let uid_validity = held.snapshot().uid_validity;
     let mut uids = admitted.as_deref().unwrap_or_default().iter();
     let located = |_| match (&admitted, uids.next()) {
-        (Err(error), _) => Err(error.again()),
+        (Err(error), _) => Err(error.clone()),
         (Ok(_), uid) => {
             let uid = *uid.expect("each file has a UID");
             Ok(Located { uid_validity, uid })

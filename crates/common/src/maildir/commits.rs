@@ -145,7 +145,7 @@ fn wait(turns: &Receiver<Turn>, lead: impl Fn()) -> Result<Located, StoreError> 
             Ok(Turn::Done(result)) => return result,
             Err(_) => {
                 let error = io::Error::other("the work on it ended early");
-                return Err(StoreError::System { path: "message".into(), error });
+                return Err(StoreError::system("message".into(), error));
             }
         }
     }

@@ -67,13 +67,14 @@ pub use watch::{Watch, join};
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::disk::DiskError;
 
-/// Why a mailbox does not do what it was asked.
-#[derive(Debug, Error)]
+/// Why a mailbox does not do what it was asked. Cheap to clone, for all who are to be told of it.
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// No mailbox has this name.
     #[error("no mailbox {0:?}")]
@@ -116,7 +117,7 @@ pub enum StoreError {
         /// What was touched.
         path: PathBuf,
         /// What it said.
-        error: io::Error,
+        error: Arc<io::Error>,
     },
 }
 
@@ -134,28 +135,9 @@ impl StoreError {
                 | Self::Replaced
         )
     }
-}
 
-impl StoreError {
-    /// The same error, for another who is told of it.
-    fn again(&self) -> Self {
-        match self {
-            Self::NoSuchMailbox(name) => Self::NoSuchMailbox(name.clone()),
-            Self::AlreadyExists(name) => Self::AlreadyExists(name.clone()),
-            Self::Cannot(name) => Self::Cannot(name.clone()),
-            Self::Keywords(keyword) => Self::Keywords(keyword.clone()),
-            Self::Gone(uid) => Self::Gone(*uid),
-            Self::Replaced => Self::Replaced,
-            Self::Damaged { path, what } => {
-                Self::Damaged { path: path.clone(), what: what.clone() }
-            }
-            Self::Full { path } => Self::Full { path: path.clone() },
-            Self::Locked(path) => Self::Locked(path.clone()),
-            Self::System { path, error } => {
-                let error = io::Error::new(error.kind(), error.to_string());
-                Self::System { path: path.clone(), error }
-            }
-        }
+    fn system(path: PathBuf, error: io::Error) -> Self {
+        Self::System { path, error: Arc::new(error) }
     }
 }
 
@@ -165,7 +147,7 @@ impl From<DiskError> for StoreError {
             return Self::Full { path: error.path().to_owned() };
         }
         let (path, error) = error.into_parts();
-        Self::System { path, error }
+        Self::system(path, error)
     }
 }
 

@@ -92,7 +92,7 @@ impl<'mailbox> Move<'mailbox> {
             staying = self.carry(&staying, stayed)?;
         }
         let path = self.both.source.mailbox.path().to_owned();
-        Err(StoreError::System { path, error: io::ErrorKind::ResourceBusy.into() })
+        Err(StoreError::system(path, io::ErrorKind::ResourceBusy.into()))
     }
 
     /// Gives copies the changes that their originals got. Returns them as they are then.

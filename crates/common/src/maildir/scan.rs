@@ -174,7 +174,7 @@ impl Folders {
         match std::fs::metadata(self.cur.path()) {
             Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::System { path: self.cur.path().to_owned(), error }),
+            Err(error) => Err(StoreError::system(self.cur.path().to_owned(), error)),
         }
     }
 
@@ -330,7 +330,7 @@ fn beside(dir: &Dir, mail: &Path, path: &Path) -> Result<Dir, StoreError> {
 /// Another mailbox has the path now. Trying again may help.
 pub(super) fn replaced(path: PathBuf) -> StoreError {
     let error = io::Error::new(io::ErrorKind::ResourceBusy, "another mailbox has this path now");
-    StoreError::System { path, error }
+    StoreError::system(path, error)
 }
 
 fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {

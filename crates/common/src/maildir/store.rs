@@ -303,6 +303,6 @@ impl Message {
     }
 
     fn error(&self, error: io::Error) -> StoreError {
-        StoreError::System { path: self.path.clone(), error }
+        StoreError::system(self.path.clone(), error)
     }
 }

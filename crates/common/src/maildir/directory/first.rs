@@ -43,10 +43,10 @@ pub(super) fn owner(user: &User) -> Result<Owner, StoreError> {
         match std::fs::metadata(path) {
             Ok(found) => return Ok(Owner { uid: found.uid(), gid: found.gid(), has_mail }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(system(path.to_owned(), error)),
+            Err(error) => return Err(StoreError::system(path.to_owned(), error)),
         }
     }
-    Err(system(user.home().to_owned(), io::ErrorKind::NotFound.into()))
+    Err(StoreError::system(user.home().to_owned(), io::ErrorKind::NotFound.into()))
 }
 
 /// Makes INBOX and the special mailboxes of a user who has none.
@@ -114,18 +114,14 @@ fn is_missing(path: &Path) -> Result<bool, StoreError> {
     match std::fs::symlink_metadata(path) {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(system(path.to_owned(), error)),
+        Err(error) => Err(StoreError::system(path.to_owned(), error)),
     }
 }
 
 fn must_exist(root: &Path) -> Result<(), StoreError> {
     match std::fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(system(root.to_owned(), io::ErrorKind::NotADirectory.into())),
-        Err(error) => Err(system(root.to_owned(), error)),
+        Ok(_) => Err(StoreError::system(root.to_owned(), io::ErrorKind::NotADirectory.into())),
+        Err(error) => Err(StoreError::system(root.to_owned(), error)),
     }
-}
-
-fn system(path: PathBuf, error: io::Error) -> StoreError {
-    StoreError::System { path, error }
 }
