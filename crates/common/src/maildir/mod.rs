@@ -85,6 +85,9 @@ pub enum StoreError {
     /// No mailbox can have this name, or INBOX was to be deleted.
     #[error("not possible with mailbox {0:?}")]
     Cannot(String),
+    /// A part of the user's address cannot be a directory's name.
+    #[error("no path can have the address {0:?} in it")]
+    Address(String),
     /// There are more keywords than can be kept.
     #[error("no room for keyword {0:?}")]
     Keywords(String),
@@ -130,6 +133,7 @@ impl StoreError {
             Self::NoSuchMailbox(_)
                 | Self::AlreadyExists(_)
                 | Self::Cannot(_)
+                | Self::Address(_)
                 | Self::Keywords(_)
                 | Self::Gone(_)
                 | Self::Replaced

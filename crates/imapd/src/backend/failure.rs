@@ -10,7 +10,7 @@ pub(super) fn told(error: &StoreError) -> Failure {
     let failure = match error {
         StoreError::NoSuchMailbox(_) => return Failure::NoSuchMailbox,
         StoreError::AlreadyExists(_) => return Failure::AlreadyExists,
-        StoreError::Cannot(_) => return Failure::Cannot,
+        StoreError::Cannot(_) | StoreError::Address(_) => return Failure::Cannot,
         StoreError::Keywords(_) => return Failure::Limit,
         StoreError::Full { .. } => Failure::OverQuota,
         StoreError::Replaced

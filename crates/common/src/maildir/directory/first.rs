@@ -18,7 +18,7 @@ pub(super) fn roots(user: &User, mail: &Mail) -> Result<Places, StoreError> {
         None => Ok(user.home().to_owned()),
         Some(template) => {
             let path = template.path(user.address());
-            path.ok_or_else(|| StoreError::Cannot(user.address().to_string()))
+            path.ok_or_else(|| StoreError::Address(user.address().to_string()))
         }
     };
     let (control, index) = (path(&mail.control)?, path(&mail.index)?);
