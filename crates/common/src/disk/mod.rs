@@ -25,7 +25,9 @@ pub use file::{AppendFile, NewFile};
 pub use nameless::NamelessFile;
 pub use stat::{Kind, Stamp, Stat};
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -89,6 +91,20 @@ impl DiskError {
     pub fn into_parts(self) -> (PathBuf, io::Error) {
         (self.path, self.error)
     }
+}
+
+/// Reads as much as fits, or up to the end of the file.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut count = 0;
+    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
 }
 
 /// For those who speak `io::Error`: the kind is kept, the text names the path.

@@ -4,12 +4,10 @@
 //! counts only if it begins with the UID and its name has the hash that is known.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError};
 
 use super::index::Fact;
 use super::{StoreError, name, uidlist};
@@ -83,19 +81,9 @@ impl Names {
             self.piece.clear();
             return Ok(());
         };
-        let mut count = 0;
-        while let Some(room) = self.piece.get_mut(count..).filter(|room| !room.is_empty()) {
-            match file.read_at(room, place + count as u64) {
-                Ok(0) => break,
-                Ok(more) => count += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let path = self.dir.path().join(uidlist::FILE);
-                    return Err(DiskError::new(path, error).into());
-                }
-            }
-        }
-        self.piece.truncate(count);
+        let read = disk::read_at(file, &mut self.piece, place);
+        let error = |error| DiskError::new(self.dir.path().join(uidlist::FILE), error);
+        self.piece.truncate(read.map_err(error)?);
         Ok(())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -282,12 +281,8 @@ impl Message {
 
     /// Reads at most `buffer.len()` octets as stored, from `offset`; 0 at the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
-        loop {
-            match self.file.read_at(buffer, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other.map_err(|error| self.error(error)),
-            }
-        }
+        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *buffer, offset))
+            .map_err(|error| self.error(error.into()))
     }
 
     fn wire_size(&self) -> Result<u64, StoreError> {

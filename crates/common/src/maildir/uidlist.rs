@@ -15,11 +15,10 @@
 //! file is read for a first look, after another program wrote it, and when it is written anew.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::FileExt;
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk::{Dir, Stat};
+use crate::disk::{self, Dir, DiskError, Stat};
 
 use super::{StoreError, name};
 
@@ -256,7 +255,8 @@ pub(super) fn count_lines(dir: &Dir, size: u64) -> Result<usize, StoreError> {
     let mut end = vec![0; SAMPLE];
     let from = size.saturating_sub(SAMPLE as u64);
     let file = dir.file(FILE)?;
-    let count = file.read_at(&mut end, from).unwrap_or_default();
+    let error = |error| DiskError::new(dir.path().join(FILE), error);
+    let count = disk::read_at(&file, &mut end, from).map_err(error)?;
     let end = end.get(..count).unwrap_or_default();
     let lines = end.iter().filter(|b| **b == b'\n').count() as u64;
     let all = size.saturating_mul(lines) / (count as u64).max(1);

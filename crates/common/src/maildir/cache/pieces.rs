@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::ops::Range;
 
+use crate::disk;
+
 use super::frame::{self, BLOCK_LIMIT, Found, Frame};
-use super::scan;
 use super::table::Place;
 
 /// What one reader has in memory of a file.
@@ -78,7 +79,7 @@ impl Pieces {
             let size = if goes_on { self.piece.len() * 2 } else { 0 };
             let size = size.clamp(FIRST_PIECE, LARGEST_PIECE).max(count);
             self.piece.resize(size, 0);
-            let read = scan::read(file, &mut self.piece, offset).unwrap_or_default();
+            let read = disk::read_at(file, &mut self.piece, offset).unwrap_or_default();
             self.piece.truncate(read);
             self.piece_at = offset;
         }

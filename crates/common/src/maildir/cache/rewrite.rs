@@ -9,7 +9,7 @@ use crate::disk::{self, Dir, DiskError, NewFile};
 
 use super::frame::{self, BLOCK};
 use super::pieces::Pieces;
-use super::scan::{self, Scan};
+use super::scan::Scan;
 use super::{Cache, NAME, Sought};
 
 /// A new file being filled.
@@ -92,7 +92,7 @@ impl Rewriting {
         let mut piece = vec![0; PIECE];
         loop {
             let error = |error: io::Error| DiskError::new(dir.path().join(NAME), error);
-            let count = scan::read(old, &mut piece, from).map_err(error)?;
+            let count = disk::read_at(old, &mut piece, from).map_err(error)?;
             if count == 0 {
                 return Ok(());
             }

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
+
+use crate::disk;
 
 use super::frame::{self, Found, Frame};
 use super::table::{Place, Table};
@@ -68,7 +70,7 @@ impl Scan {
         let before = self.frames;
         while self.at < size && !self.is_damaged() {
             buffer.resize(wanted, 0);
-            let count = read(file, &mut buffer, self.at)?;
+            let count = disk::read_at(file, &mut buffer, self.at)?;
             let octets = buffer.get(..count).unwrap_or_default();
             let end = self.at + count as u64;
             let taken = self.take(octets, size);
@@ -156,22 +158,8 @@ impl Identity {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let mut beginning = vec![0; frame::HEAD];
-        let count = read(file, &mut beginning, 0)?;
+        let count = disk::read_at(file, &mut beginning, 0)?;
         beginning.truncate(count);
         Ok(Self { device: metadata.dev(), inode: metadata.ino(), beginning })
     }
-}
-
-/// Reads as much as fits, or up to the end of the file.
-pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut count = 0;
-    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + count as u64) {
-            Ok(0) => break,
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(count)
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::octets::{Damaged, Input};
-use crate::disk::{Dir, DiskError, Kind, Stat};
+use crate::disk::{self, Dir, DiskError, Kind, Stat};
 use crate::maildir::StoreError;
 
 /// The version of both files that this program reads and writes.
@@ -100,17 +100,9 @@ impl Source {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        while self.filled < count {
-            let at = self.offset + self.filled as u64;
-            let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
-            match self.file.read_at(room, at) {
-                Ok(0) => return Ok(false),
-                Ok(read) => self.filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
+        self.filled += disk::read_at(&self.file, room, self.offset + self.filled as u64)?;
+        Ok(self.filled >= count)
     }
 }
 
