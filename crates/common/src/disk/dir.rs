@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{AppendFile, DiskError, Entries, Kind, NewFile, Result, Stat};
+use super::{AppendFile, DiskError, Entries, Kind, NewFile, Result, Stat, found};
 
 /// An open directory; cheap to clone. Names given to its methods are single components: no `/`,
 /// no `.` or `..`; links are not followed. New files have mode 0600, new directories 0700.
@@ -44,9 +44,8 @@ impl Dir {
     /// Opens a directory, made (mode 0700, with its parents, each synced into its parent) if it
     /// is missing.
     pub fn open_or_create(path: &Path) -> Result<Self> {
-        match Self::open(path) {
-            Err(error) if error.is_missing() => {}
-            other => return other,
+        if let Some(dir) = found(Self::open(path))? {
+            return Ok(dir);
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             let error = io::Error::from(io::ErrorKind::InvalidInput);
@@ -115,7 +114,7 @@ impl Dir {
     /// is later than the old one's, for readers who look at nothing else.
     pub fn replace_newer(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
         let name = name.as_ref();
-        let modified = newer_than(self.stat_if_there(name)?);
+        let modified = newer_than(found(self.stat(name))?);
         self.replace_at(name, modified, |file| file.write(bytes), || Ok(Replace::Yes))?;
         Ok(())
     }
@@ -129,7 +128,7 @@ impl Dir {
         bytes: &[u8],
     ) -> Result<bool> {
         let name = name.as_ref();
-        let check = || match self.stat_if_there(name)? == old {
+        let check = || match found(self.stat(name))? == old {
             true => Ok(Replace::Yes),
             false => Ok(Replace::No),
         };
@@ -268,12 +267,8 @@ impl Dir {
         }
         // A file that was removed meanwhile locks nothing.
         let held = rustix::fs::fstat(&file).map_err(|error| self.error(name, error.into()))?;
-        match self.stat(name) {
-            Ok(named) if named.inode == held.st_ino => Ok(Some(file)),
-            Ok(_) => Ok(None),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let named = found(self.stat(name))?;
+        Ok(named.is_some_and(|named| named.inode == held.st_ino).then_some(file))
     }
 
     /// Writes into a file that [`lock`](Self::lock) returned who holds it; a power cut may take that
@@ -297,10 +292,7 @@ impl Dir {
         let mut temporary = name.to_owned();
         temporary.push(format!(".{}-{count}{}", std::process::id(), Self::TEMPORARY));
         // The name holds the process id: only a dead process's file can stand in the way.
-        match self.unlink(&temporary) {
-            Err(error) if !error.is_missing() => return Err(error),
-            _ => {}
-        }
+        found(self.unlink(&temporary))?;
         let mut file = self.create_new(&temporary)?;
         write(&mut file)?;
         if let Some(seconds) = modified {
@@ -315,14 +307,6 @@ impl Dir {
         Ok(Replace::Yes)
     }
 
-    fn stat_if_there(&self, name: &OsStr) -> Result<Option<Stat>> {
-        match self.stat(name) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     fn openat(&self, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let name = self.checked(name)?;
         rustix::fs::openat(self, name, flags | OFlags::NOFOLLOW, mode)
@@ -334,10 +318,9 @@ impl Dir {
     /// it replaces nothing that is not an empty directory, and no mailbox is empty.
     fn relink(&self, from: &OsStr, dir: &Self, to: &OsStr) -> Result<()> {
         if self.stat(from)?.kind == Kind::Directory {
-            return match dir.stat(to) {
-                Err(error) if error.is_missing() => self.rename(from, dir, to),
-                Err(error) => Err(error),
-                Ok(_) => Err(dir.error(to, io::ErrorKind::AlreadyExists.into())),
+            return match found(dir.stat(to))? {
+                None => self.rename(from, dir, to),
+                Some(_) => Err(dir.error(to, io::ErrorKind::AlreadyExists.into())),
             };
         }
         self.link(from, dir, to)?;

@@ -93,6 +93,15 @@ impl DiskError {
     }
 }
 
+/// What there is; `None` where nothing has the name.
+pub fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads as much as fits, or up to the end of the file.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut count = 0;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::disk::{Dir, DiskError, Stat};
+use crate::disk::{self, Dir, DiskError, Stat};
 use crate::time;
 
 use super::StoreError;
@@ -142,11 +142,7 @@ impl Drop for Dotlock {
 
 /// Removes the lock file if it is stale. Whether it is gone.
 fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
-    let stat = match dir.stat(name) {
-        Ok(stat) => stat,
-        Err(error) if error.is_missing() => return Ok(true),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(stat) = disk::found(dir.stat(name))? else { return Ok(true) };
     let holder = match dir.read(name, 1024) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.is_missing() => return Ok(true),
@@ -157,10 +153,8 @@ fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
     }
     let path = dir.path().display().to_string();
     tracing::warn!(mailbox = path, holder, "{name} was left behind; it is removed");
-    match dir.unlink(name) {
-        Err(error) if !error.is_missing() => Err(error.into()),
-        _ => Ok(true),
-    }
+    disk::found(dir.unlink(name))?;
+    Ok(true)
 }
 
 /// Whether the holder was a process of this machine and is no more.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use mail_proto::mailbox::{Flags, Snapshot, Uid};
 
+use crate::disk;
+
 use super::StoreError;
 use super::copy::Copied;
 use super::held::Held;
@@ -112,17 +114,13 @@ impl Removing<'_> {
             }
             let dir = held.folders.at(self.file.place);
             let size = self.tally.size(dir, &self.file.name);
-            match dir.unlink(&self.file.name) {
-                Ok(()) => {
-                    self.tally.went(size);
-                    self.removed.push(uid);
-                    if !self.places.contains(&self.file.place) {
-                        self.places.push(self.file.place);
-                    }
-                    break;
+            if disk::found(dir.unlink(&self.file.name))?.is_some() {
+                self.tally.went(size);
+                self.removed.push(uid);
+                if !self.places.contains(&self.file.place) {
+                    self.places.push(self.file.place);
                 }
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error.into()),
+                break;
             }
             let Some(found) = held.folders.find(name::base(&self.file.name))? else { break };
             (flags, tail) = tail::of(found.place, &found.name);

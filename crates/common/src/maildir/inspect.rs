@@ -9,7 +9,7 @@ use super::known::Known;
 use super::scan::{Folders, message_name};
 use super::uidlist::{self, Form, Found, UidList};
 use super::{Finding, Store, StoreError, keywords, leftovers, more_keywords, name};
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +105,7 @@ impl Store {
 
 /// Whether all of the index can be read.
 fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
-    let exists = |name| match folders.index.stat(name) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_missing() => Ok(false),
-        Err(error) => Err(error),
-    };
+    let exists = |name| disk::found(folders.index.stat(name)).map(|stat| stat.is_some());
     if !exists("posthorn.index")? && !exists("posthorn.log")? {
         return Ok(IndexState::Missing);
     }
@@ -172,19 +168,12 @@ fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
         } else {
             &folders.index
         };
-        match dir.stat(name) {
-            Ok(stat) => files.push((name, stat.size)),
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error.into()),
-        }
+        files.extend(disk::found(dir.stat(name))?.map(|stat| (name, stat.size)));
     }
     Ok(files)
 }
 
 fn lock(control: &Dir) -> Result<Option<String>, StoreError> {
-    match control.read(LOCK, LOCK_LIMIT) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let bytes = disk::found(control.read(LOCK, LOCK_LIMIT))?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::disk::{Dir, Stat};
+use crate::disk::{self, Dir, Stat};
 
 use super::index::Change;
 use super::{StoreError, tail};
@@ -15,11 +15,7 @@ const LETTERS: usize = 26;
 
 /// What tells one state of the file from another; `None`: there is none.
 pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(FILE) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::found(dir.stat(FILE))?)
 }
 
 /// The keyword of each letter.
@@ -31,11 +27,8 @@ pub(super) struct Keywords {
 impl Keywords {
     /// Reads those of a mailbox; lines that make no sense are passed over.
     pub(super) fn read(dir: &Dir) -> Result<Self, StoreError> {
-        match dir.read(FILE, LIMIT) {
-            Ok(bytes) => Ok(Self::parse(&String::from_utf8_lossy(&bytes))),
-            Err(error) if error.is_missing() => Ok(Self::default()),
-            Err(error) => Err(error.into()),
-        }
+        let bytes = disk::found(dir.read(FILE, LIMIT))?.unwrap_or_default();
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
     /// Writes them. The caller holds the lock of the UID list.

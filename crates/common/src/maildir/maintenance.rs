@@ -13,7 +13,7 @@ use super::known::{self, Files, IndexFiles, Known};
 use super::scan::Located;
 use super::uidlist::{self, Form, Found, Row};
 use super::{Store, StoreError, leftovers, more_keywords, name, tail};
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 
 /// Something that was found in a mailbox. Whatever can be mended is, by the time this is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,8 +293,6 @@ impl Held<'_> {
 
 /// Removes a file, if there is one.
 pub(super) fn remove(dir: &Dir, name: &str) -> Result<(), StoreError> {
-    match dir.unlink(name) {
-        Err(error) if !error.is_missing() => Err(error.into()),
-        _ => Ok(()),
-    }
+    disk::found(dir.unlink(name))?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use super::index::{Change, Index};
 use super::keywords::Room;
 use super::more_keywords::{self, END, FIRST, Lasts, MoreKeywords};
 use super::tail;
-use crate::disk::{Dir, Stat};
+use crate::disk::{self, Dir, Stat};
 
 /// What is known of the file.
 #[derive(Debug)]
@@ -22,11 +22,7 @@ pub(super) struct More {
 
 /// What tells one state of the file from another; `None`: there is none.
 pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(more_keywords::FILE) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::found(dir.stat(more_keywords::FILE))?)
 }
 
 impl Held<'_> {

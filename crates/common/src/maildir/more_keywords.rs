@@ -30,7 +30,7 @@ use std::fmt::Write as _;
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 
 use super::index::Tail;
 use super::keywords::{Room, is_keyword};
@@ -100,11 +100,7 @@ impl MoreKeywords {
     /// Reads the file of a mailbox; `None` where there is none of this UIDVALIDITY.
     pub(super) fn read(dir: &Dir, uid_validity: u32) -> Result<Option<Self>, StoreError> {
         let path = dir.path().display();
-        let bytes = match dir.read(FILE, LIMIT) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(bytes) = disk::found(dir.read(FILE, LIMIT))? else { return Ok(None) };
         match Self::parse(&bytes) {
             Some((read, damaged)) if read.uid_validity == uid_validity => {
                 if damaged > 0 {

@@ -7,6 +7,8 @@
 
 use mail_proto::mailbox::Uid;
 
+use crate::disk;
+
 use super::held::Held;
 use super::index::Change;
 use super::index::Lasting;
@@ -69,14 +71,10 @@ impl Held<'_> {
             }
             let Some(found) = there.find(name::hash(name::base(&file.name))) else { continue };
             let (place, found) = there.file(found);
-            let stats =
-                (self.folders.at(file.place).stat(&file.name), target.at(place).stat(found));
-            match stats {
-                (Ok(one), Ok(other)) if one.is_file_of(&other) => both.messages.push((uid, file)),
-                (Err(error), _) | (_, Err(error)) if !error.is_missing() => {
-                    return Err(error.into());
-                }
-                _ => {}
+            let one = disk::found(self.folders.at(file.place).stat(&file.name))?;
+            let other = disk::found(target.at(place).stat(found))?;
+            if one.zip(other).is_some_and(|(one, other)| one.is_file_of(&other)) {
+                both.messages.push((uid, file));
             }
         }
         Ok(both)
@@ -104,9 +102,8 @@ impl Held<'_> {
     /// Removes a message's file. Flags that another program gave it meanwhile go along.
     fn leave(&self, mut file: Located, target: &Folders) -> Result<(), StoreError> {
         loop {
-            match self.folders.at(file.place).unlink(&file.name) {
-                Err(error) if error.is_missing() => {}
-                other => return Ok(other?),
+            if disk::found(self.folders.at(file.place).unlink(&file.name))?.is_some() {
+                return Ok(());
             }
             let Some(found) = self.folders.find(name::base(&file.name))? else { return Ok(()) };
             let (from, to) = (target.at(file.place), target.at(found.place));

@@ -34,11 +34,7 @@ const MOST: usize = 128 << 10;
 impl Names {
     /// Opens the list of a mailbox.
     pub(super) fn open(dir: &Dir) -> Result<Self, StoreError> {
-        let file = match dir.file(uidlist::FILE) {
-            Ok(file) => Some(file),
-            Err(error) if error.is_missing() => None,
-            Err(error) => return Err(error.into()),
-        };
+        let file = disk::found(dir.file(uidlist::FILE))?;
         Ok(Self { file, dir: dir.clone(), piece: Vec::new(), start: 0, ahead: LINE })
     }
 

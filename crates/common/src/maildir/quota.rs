@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use crate::disk::{Dir, Kind};
+use crate::disk::{self, Dir, Kind};
 
 use super::mailbox::Mailbox;
 use super::scan::Folders;
@@ -84,21 +84,18 @@ impl Tally {
 impl Quota {
     /// That of a user, if there is one.
     pub(super) fn open(control: &Dir) -> Result<Option<Self>, StoreError> {
-        match control.stat(FILE) {
-            Ok(stat) => Ok((stat.kind == Kind::File).then(|| Self { control: control.clone() })),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let stat = disk::found(control.stat(FILE))?.filter(|stat| stat.kind == Kind::File);
+        Ok(stat.map(|_| Self { control: control.clone() }))
     }
 
     /// Says what came and went, in one line at the end.
     fn add(&self, change: Used) -> Result<(), StoreError> {
         let line = format!("{} {}\n", change.octets, change.messages);
-        match self.control.append_existing(FILE) {
-            // Somebody removed it just now: a line without a quota would be no file of quotas.
-            Err(error) if error.is_missing() => Ok(()),
-            file => Ok(file?.write(line.as_bytes())?),
-        }
+        // Somebody removed it just now: a line without a quota would be no file of quotas.
+        let Some(mut file) = disk::found(self.control.append_existing(FILE))? else {
+            return Ok(());
+        };
+        Ok(file.write(line.as_bytes())?)
     }
 
     /// Whether it is to be written anew: it is long, or a line makes no sense. One whose quota
@@ -132,10 +129,8 @@ impl Quota {
         for mailbox in mailboxes {
             let mailbox = Dir::open(&mailbox)?;
             for place in ["new", "cur"] {
-                match mailbox.subdir(place) {
-                    Ok(place) => sum = sum.and(sizes(&place)?),
-                    Err(error) if error.is_missing() => {}
-                    Err(error) => return Err(error.into()),
+                if let Some(place) = disk::found(mailbox.subdir(place))? {
+                    sum = sum.and(sizes(&place)?);
                 }
             }
         }
@@ -210,11 +205,7 @@ fn stored(dir: &Dir, name: &str) -> Result<Option<u64>, StoreError> {
     if let Some(size) = name::stored_size(name) {
         return Ok(Some(size));
     }
-    match dir.stat(name) {
-        Ok(stat) => Ok(Some(stat.size)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::found(dir.stat(name))?.map(|stat| stat.size))
 }
 
 #[allow(clippy::unwrap_used)]

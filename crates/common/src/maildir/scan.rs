@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::disk::{Dir, Kind, Stat};
+use crate::disk::{self, Dir, Kind, Stat};
 use crate::time;
 
 use super::known::Doubt;
@@ -334,13 +334,11 @@ pub(super) fn replaced(path: PathBuf) -> StoreError {
 }
 
 fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
-    match dir.subdir(name) {
-        Err(error) if error.is_missing() => {
-            dir.create_dir(name)?;
-            Ok(dir.subdir(name)?)
-        }
-        other => Ok(other?),
+    if let Some(found) = disk::found(dir.subdir(name))? {
+        return Ok(found);
     }
+    dir.create_dir(name)?;
+    Ok(dir.subdir(name)?)
 }
 
 #[allow(clippy::unwrap_used)]

@@ -259,9 +259,8 @@ impl Store {
         let folders = self.mailbox.folders()?;
         let mut file = self.mailbox.file(self.pin, uid, &folders)?.ok_or(StoreError::Gone(uid))?;
         for _ in 0..ATTEMPTS {
-            match act(folders.at(file.place), &file.name) {
-                Err(error) if error.is_missing() => {}
-                other => return Ok(other?),
+            if let Some(done) = disk::found(act(folders.at(file.place), &file.name))? {
+                return Ok(done);
             }
             file = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
         }

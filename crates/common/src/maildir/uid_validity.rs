@@ -6,7 +6,7 @@
 //! directory during a rename may see neither name and make one of its own. So our processes take
 //! a lock besides.
 
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 use crate::time;
 
 use super::{StoreError, lock};
@@ -58,18 +58,13 @@ fn last_named(home: &Dir) -> Result<Option<u32>, StoreError> {
 }
 
 fn last_written(home: &Dir) -> Result<u32, StoreError> {
-    match home.read(FILE, 1024) {
-        Ok(bytes) => {
-            let written = parse(String::from_utf8_lossy(&bytes).trim_end());
-            if written.is_none() {
-                let path = home.path().join(FILE);
-                tracing::warn!(path = %path.display(), "no UIDVALIDITY; it is written anew");
-            }
-            Ok(written.unwrap_or_default())
-        }
-        Err(error) if error.is_missing() => Ok(0),
-        Err(error) => Err(error.into()),
+    let Some(bytes) = disk::found(home.read(FILE, 1024))? else { return Ok(0) };
+    let written = parse(String::from_utf8_lossy(&bytes).trim_end());
+    if written.is_none() {
+        let path = home.path().join(FILE);
+        tracing::warn!(path = %path.display(), "no UIDVALIDITY; it is written anew");
     }
+    Ok(written.unwrap_or_default())
 }
 
 fn parse(digits: &str) -> Option<u32> {

@@ -228,16 +228,11 @@ pub(super) enum Found {
 
 /// Reads the list of a mailbox: Dovecot's, else Courier's.
 pub(super) fn read(dir: &Dir) -> Result<Found, StoreError> {
-    match dir.read(FILE, LIMIT) {
-        Ok(bytes) => return Ok(UidList::parse(bytes).map_or(Found::Nonsense, Found::List)),
-        Err(error) if error.is_missing() => {}
-        Err(error) => return Err(error.into()),
+    if let Some(bytes) = disk::found(dir.read(FILE, LIMIT))? {
+        return Ok(UidList::parse(bytes).map_or(Found::Nonsense, Found::List));
     }
-    match dir.read(COURIER, LIMIT) {
-        Ok(bytes) => Ok(UidList::parse(bytes).map_or(Found::Nothing, Found::List)),
-        Err(error) if error.is_missing() => Ok(Found::Nothing),
-        Err(error) => Err(error.into()),
-    }
+    let courier = disk::found(dir.read(COURIER, LIMIT))?.and_then(UidList::parse);
+    Ok(courier.map_or(Found::Nothing, Found::List))
 }
 
 /// Whether so many UIDs are left. The highest two are never given: 2^32-1 cannot be counted past.
@@ -265,20 +260,13 @@ pub(super) fn count_lines(dir: &Dir, size: u64) -> Result<usize, StoreError> {
 
 /// What tells one state of the file from another; `None`: there is none.
 pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(FILE) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::found(dir.stat(FILE))?)
 }
 
 /// Keeps a damaged file under another name, for whoever wants to look at it.
 pub(super) fn set_aside(dir: &Dir) -> Result<(), StoreError> {
     let aside = format!("{FILE}.damaged-{}", crate::time::now_micros());
-    match dir.link(FILE, dir, &aside) {
-        Err(error) if !error.is_missing() => return Err(error.into()),
-        _ => {}
-    }
+    disk::found(dir.link(FILE, dir, &aside))?;
     let path = dir.path().display().to_string();
     tracing::error!(mailbox = path, "{FILE} is damaged; it was kept as {aside}");
     Ok(())

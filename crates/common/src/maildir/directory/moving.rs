@@ -17,7 +17,7 @@ use super::super::{StoreError, uidlist};
 use super::Directory;
 use super::tree::{Role, Tree};
 use crate::config::Layout;
-use crate::disk::{Dir, Kind};
+use crate::disk::{self, Dir, Kind};
 
 /// A directory that gets another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,10 +178,8 @@ fn link_all(from: &Dir, to: &Dir) -> Result<(), StoreError> {
         if passing || from.stat(&name)?.kind != Kind::File {
             continue;
         }
-        match to.unlink(&name) {
-            Err(error) if !error.is_missing() => return Err(error.into()),
-            _ => from.link(&name, to, &name)?,
-        }
+        disk::found(to.unlink(&name))?;
+        from.link(&name, to, &name)?;
     }
     Ok(to.sync()?)
 }

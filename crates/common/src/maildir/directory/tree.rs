@@ -17,7 +17,7 @@ use super::super::places::Places;
 use super::super::scan::Folders;
 use super::super::{StoreError, leftovers, name, uid_validity, uidlist};
 use crate::config::Layout;
-use crate::disk::{Dir, DiskError, Kind};
+use crate::disk::{self, Dir, DiskError, Kind};
 
 /// The directories of a user, open.
 #[derive(Debug)]
@@ -103,14 +103,10 @@ impl<'user> Tree<'user> {
         put: impl FnOnce(&Folders) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (parent, name) = self.parent(directory)?;
-        match parent.subdir(name) {
-            // It leads to others, or is what somebody left.
-            Ok(inside) => {
-                self.fill(&inside, directory)?;
-                return put(&Folders::open(&self.roots.of(directory, self.naming))?);
-            }
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error.into()),
+        // It leads to others, or is what somebody left.
+        if let Some(inside) = disk::found(parent.subdir(name))? {
+            self.fill(&inside, directory)?;
+            return put(&Folders::open(&self.roots.of(directory, self.naming))?);
         }
         let tmp = self.mail.subdir("tmp")?;
         let temporary = format!("posthorn.create.{}", name::unique());
@@ -132,11 +128,7 @@ impl<'user> Tree<'user> {
         if self.naming.layout() != Layout::MaildirPlusPlus {
             return Ok(false);
         }
-        match descend(&self.mail, directory)?.stat(MARK) {
-            Ok(_) => Ok(false),
-            Err(error) if error.is_missing() => Ok(true),
-            Err(error) => Err(error.into()),
-        }
+        Ok(disk::found(descend(&self.mail, directory)?.stat(MARK))?.is_none())
     }
 
     /// Marks a mailbox as one.
@@ -147,12 +139,8 @@ impl<'user> Tree<'user> {
     /// What programs that died left of mailboxes that they made or removed. The caller holds the
     /// lock of those who do.
     pub(super) fn leftovers(&self) -> Result<Vec<String>, StoreError> {
-        let names = match self.mail.subdir("tmp") {
-            Ok(tmp) => directories(&tmp)?,
-            Err(error) if error.is_missing() => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        let Some(tmp) = disk::found(self.mail.subdir("tmp"))? else { return Ok(Vec::new()) };
+        let names = directories(&tmp)?.into_iter().filter_map(|name| name.into_string().ok());
         let is_unfinished = |name: &String| UNFINISHED.iter().any(|start| name.starts_with(start));
         Ok(names.filter(is_unfinished).collect())
     }
@@ -298,11 +286,8 @@ fn shown(dir: &Dir, names: Vec<OsString>) -> impl Iterator<Item = String> {
 }
 
 fn has_messages(inside: &Dir) -> Result<bool, StoreError> {
-    match inside.stat("cur") {
-        Ok(stat) => Ok(stat.kind == Kind::Directory),
-        Err(error) if error.is_missing() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let cur = disk::found(inside.stat("cur"))?;
+    Ok(cur.is_some_and(|stat| stat.kind == Kind::Directory))
 }
 
 /// Moves all that is a mailbox's own away, so that others can stay below it.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError};
 
 /// The directory, in the mailbox's.
 pub const DIRECTORY: &str = "courierimapkeywords";
@@ -107,22 +107,13 @@ impl Keywords {
 
 /// Reads what a mailbox has of them; none where there is no such directory.
 pub fn read(mail: &Dir) -> Result<Keywords, DiskError> {
-    let dir = match mail.subdir(DIRECTORY) {
-        Ok(dir) => dir,
-        Err(error) if error.is_missing() => return Ok(Keywords::default()),
-        Err(error) => return Err(error),
-    };
-    let mut keywords = match dir.read(LIST, LIST_LIMIT) {
-        Ok(list) => Keywords::parse(&list),
-        Err(error) if error.is_missing() => Keywords::default(),
-        Err(error) => return Err(error),
-    };
+    let Some(dir) = disk::found(mail.subdir(DIRECTORY))? else { return Ok(Keywords::default()) };
+    let list = disk::found(dir.read(LIST, LIST_LIMIT))?;
+    let mut keywords = list.map(|list| Keywords::parse(&list)).unwrap_or_default();
     for (base, (_, name)) in newest(&dir)? {
-        match dir.read(&name, CHANGE_LIMIT) {
-            Ok(change) => keywords.change(&base, &change),
-            // Somebody has just seen it and renamed it.
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
+        // None: somebody has just seen it and renamed it.
+        if let Some(change) = disk::found(dir.read(&name, CHANGE_LIMIT))? {
+            keywords.change(&base, &change);
         }
     }
     Ok(keywords)

@@ -19,7 +19,7 @@ mod replay;
 use mail_proto::mailbox::{Flags, Uid};
 use thiserror::Error;
 
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError};
 
 use self::dovecot_log::Log;
 use self::picture::What;
@@ -209,14 +209,14 @@ impl Known {
 /// What Dovecot's index in a directory says; `None`: there is none.
 pub fn dovecot(dir: &Dir) -> Result<Option<Imported>, ImportError> {
     // In this order: whatever Dovecot does meanwhile, the logs begin before the index ends.
-    let index = read(dir, INDEX, INDEX_LIMIT)?;
-    let Some(log) = read(dir, LOG, LOG_LIMIT)? else {
+    let index = disk::found(dir.read(INDEX, INDEX_LIMIT))?;
+    let Some(log) = disk::found(dir.read(LOG, LOG_LIMIT))? else {
         return match index {
             Some(_) => Err(ImportError::Apart("dovecot.index has no log")),
             None => Ok(None),
         };
     };
-    let older = read(dir, OLDER_LOG, LOG_LIMIT)?;
+    let older = disk::found(dir.read(OLDER_LOG, LOG_LIMIT))?;
     imported(index.as_deref(), &log, older.as_deref()).map(Some)
 }
 
@@ -263,14 +263,6 @@ fn finished(replay: Replay) -> Result<Imported, ImportError> {
     let (uid_validity, next_uid) = (picture.uid_validity, picture.next_uid);
     let (keywords, messages, bits, stride) = picture.finish();
     Ok(Imported { uid_validity, next_uid, highest_modseq, keywords, messages, stride, bits })
-}
-
-fn read(dir: &Dir, name: &str, limit: u64) -> Result<Option<Vec<u8>>, DiskError> {
-    match dir.read(name, limit) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

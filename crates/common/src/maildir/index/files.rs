@@ -8,7 +8,7 @@ use super::log::{self, Frames, Log, Position};
 use super::octets::Damaged;
 use super::snapshot::{self, Snapshot, Trouble};
 use super::{Change, FactsError, Followed, Index, Lasting, fact, modseqs, source};
-use crate::disk::{Dir, DiskError, Stat};
+use crate::disk::{self, Dir, DiskError, Stat};
 use crate::maildir::StoreError;
 
 /// How what is in memory stands to the log.
@@ -242,12 +242,9 @@ impl Index {
             self.step = Step::Out;
             return Ok(());
         };
-        let mut file = match dir.append_existing(log::FILE) {
-            Err(error) if error.is_missing() => {
-                self.step = Step::Out;
-                return Ok(());
-            }
-            other => other?,
+        let Some(mut file) = disk::found(dir.append_existing(log::FILE))? else {
+            self.step = Step::Out;
+            return Ok(());
         };
         if !self.has_all_of(Some(file.stat()?)) {
             self.step = Step::Out;

@@ -113,11 +113,7 @@ pub(super) fn open(dir: &Dir, name: &str) -> Result<Option<(File, Stat)>, StoreE
         Some(stat) if stat.kind == Kind::File => {}
         _ => return Ok(None),
     }
-    let file = match dir.file(name) {
-        Ok(file) => file,
-        Err(error) if error.is_missing() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(file) = disk::found(dir.file(name))? else { return Ok(None) };
     let stat = rustix::fs::fstat(&file);
     let stat = stat.map_err(|error| DiskError::new(dir.path().join(name), error.into()))?;
     Ok(Some((file, stat.into())))
@@ -125,11 +121,7 @@ pub(super) fn open(dir: &Dir, name: &str) -> Result<Option<(File, Stat)>, StoreE
 
 /// How a file looks, if it is there.
 pub(super) fn stat(dir: &Dir, name: &str) -> Result<Option<Stat>, StoreError> {
-    match dir.stat(name) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::found(dir.stat(name))?)
 }
 
 /// How a file begins: magic, version, and their checksum. All versions ever begin so.
