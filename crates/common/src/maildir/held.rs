@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Snapshot, Uid};
 use crate::disk::Stat;
 
 use super::former::Former;
-use super::index::{Change, Fact, FactsError, Index, Lasting, Marks};
+use super::index::{Change, Fact, FactsError, Index, Lasting, Marks, Reader};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Doubt, Files, IndexFiles, Known, Live, Looks};
 use super::lock::Lock;
@@ -300,7 +300,7 @@ impl<'mailbox> Held<'mailbox> {
     /// Reads what others wrote into the index, and what is known of messages besides their flags.
     fn follow(&mut self) -> Result<(), StoreError> {
         loop {
-            self.known.trust = match self.known.follow(&self.folders, Index::follow_locked)? {
+            self.known.trust = match self.known.follow(&self.folders, Reader::Locked)? {
                 true => IndexFiles::Sound,
                 false => IndexFiles::Lost,
             };

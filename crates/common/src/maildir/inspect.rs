@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mail_proto::mailbox::Uid;
 
-use super::index::{FactsError, Index};
+use super::index::{FactsError, Reader};
 use super::known::Known;
 use super::scan::{Folders, message_name};
 use super::uidlist::{self, Form, Found, UidList};
@@ -112,7 +112,7 @@ fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
     let mut known = Known::default();
     // What another process writes at this moment may be read half: then it is read again.
     for _ in 0..2 {
-        if known.follow(folders, Index::follow)?
+        if known.follow(folders, Reader::Free)?
             && let Some(index) = &mut known.index
         {
             match index.facts(&folders.index).map(|_| ()) {

@@ -8,7 +8,7 @@ use mail_proto::mailbox::{Flags, Messages, Snapshot, Uid};
 use crate::disk::Dir;
 
 use super::StoreError;
-use super::index::{Fact, FactsError, Followed, Index, Marks, Tail};
+use super::index::{Fact, FactsError, Followed, Index, Marks, Reader, Tail};
 use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Located, Look, Place};
@@ -96,11 +96,11 @@ impl Known {
     /// Takes in what others wrote, without a lock. Whether that is all there is to know: nothing
     /// changed but by what the index says.
     pub(super) fn catch_up(&mut self, folders: &Folders) -> Result<bool, StoreError> {
-        if !self.follow(folders, Index::follow)? {
+        if !self.follow(folders, Reader::Free)? {
             return Ok(false);
         }
         let mut holds = self.holds(&marks(folders)?);
-        if !holds && self.follow(folders, Index::follow)? {
+        if !holds && self.follow(folders, Reader::Free)? {
             // Somebody may have written just between our two looks.
             holds = self.holds(&marks(folders)?);
         }
@@ -112,16 +112,12 @@ impl Known {
     }
 
     /// Reads what others wrote into the index. Whether there is one that counts.
-    pub(super) fn follow(
-        &mut self,
-        folders: &Folders,
-        how: impl Fn(&mut Index, &Dir) -> Result<Followed, StoreError>,
-    ) -> Result<bool, StoreError> {
+    pub(super) fn follow(&mut self, folders: &Folders, reader: Reader) -> Result<bool, StoreError> {
         if self.index.is_none() {
             self.index = Index::open(&folders.index)?;
         }
         match &mut self.index {
-            Some(index) => Ok(how(index, &folders.index)? != Followed::Lost),
+            Some(index) => Ok(index.follow(&folders.index, reader)? != Followed::Lost),
             None => Ok(false),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mail_proto::mailbox::{Messages, Snapshot, Uid};
 
 use super::held::{Held, Lists};
-use super::index::Index;
+use super::index::Reader;
 use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
 use super::scan::Located;
@@ -172,7 +172,7 @@ impl Store {
     fn before(&self) -> Result<Before, StoreError> {
         let folders = self.mailbox.folders()?;
         let mut known = Known::default();
-        let has_index = known.follow(&folders, Index::follow)?;
+        let has_index = known.follow(&folders, Reader::Free)?;
         let index = known.index.filter(|_| has_index);
         let (list, uid_validity, uid_next) = match uidlist::read(&folders.control)? {
             Found::List(list) => {

@@ -35,17 +35,21 @@ enum End {
 
 /// Who asks what others did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
-    /// Somebody may be writing.
+pub(in crate::maildir) enum Reader {
+    /// Somebody may be writing: a frame that is not whole is one that is being written.
     Free,
-    /// Nobody is writing.
+    /// It holds the mailbox's lock, so nobody is writing: such a frame is damage.
     Locked,
 }
 
 impl Index {
-    /// Reads what is on the disk, as [`Index::open`] says. If the log does not fit, it is out of
-    /// step.
-    pub(super) fn read(dir: &Dir) -> Result<Option<Self>, StoreError> {
+    /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
+    /// Of the facts only what the log says is read now.
+    ///
+    /// A log that is damaged, or does not fit, is read as far as it goes: then this is how the
+    /// mailbox was at some time, and [`follow`](Self::follow) answers [`Followed::Lost`]. Files of
+    /// a newer version are an error.
+    pub(in crate::maildir) fn open(dir: &Dir) -> Result<Option<Self>, StoreError> {
         let mut last = None;
         loop {
             let Some(snapshot) = snapshot::read(dir)? else { return Ok(None) };
@@ -88,8 +92,16 @@ impl Index {
         Ok(true)
     }
 
-    /// What [`Index::follow`] does.
-    pub(super) fn catch_up(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
+    /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.
+    /// Takes no lock.
+    ///
+    /// After [`Followed::Lost`], what is in memory is how the mailbox was at some time. Who holds
+    /// the lock makes it fit the Maildir: the next [`write`](Self::write) begins with a new log.
+    pub(in crate::maildir) fn follow(
+        &mut self,
+        dir: &Dir,
+        reader: Reader,
+    ) -> Result<Followed, StoreError> {
         let now = source::stat(dir, log::FILE)?;
         if self.has_all_of(now) {
             return Ok(Followed::Same);
@@ -141,7 +153,7 @@ impl Index {
     }
 
     fn read_anew(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
-        if let Some(new) = Self::read(dir)?
+        if let Some(new) = Self::open(dir)?
             && new.succeeds(self, reader)
         {
             let this_boot = self.this_boot || new.this_boot;
@@ -175,8 +187,16 @@ impl Index {
         end.map_err(|error| trouble(dir, error))
     }
 
-    /// What [`Index::write`] does.
-    pub(super) fn transact(
+    /// One transaction: gives it the next modseq, appends it to the log with one write, applies
+    /// it. The caller holds the mailbox's lock and has followed the log to its end, or was told
+    /// [`Followed::Lost`]: then, and after a write that failed, there is a
+    /// [`checkpoint`](Self::checkpoint) instead of a write to the log.
+    ///
+    /// If it cannot be written, it is applied nevertheless, but for [`Change::Reserved`], and the
+    /// error returned: then this process knows it, and others see that their marks are old and
+    /// list the directories. Changes that cannot be (UIDs that do not rise) are an error, and
+    /// none is applied.
+    pub(in crate::maildir) fn write(
         &mut self,
         dir: &Dir,
         changes: Vec<Change>,
@@ -216,7 +236,7 @@ impl Index {
     }
 
     fn write_whole(&mut self, dir: &Dir) -> Result<(), StoreError> {
-        self.save(dir).map_err(|error| match error {
+        self.checkpoint(dir).map_err(|error| match error {
             FactsError::Store(error) => error,
             other => StoreError::Damaged {
                 path: dir.path().join(snapshot::FILE),
@@ -266,8 +286,9 @@ impl Index {
         Ok(())
     }
 
-    /// What [`Index::checkpoint`] does.
-    pub(super) fn save(&mut self, dir: &Dir) -> Result<(), FactsError> {
+    /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and
+    /// either followed the log to its end or made what is in memory fit the Maildir.
+    pub(in crate::maildir) fn checkpoint(&mut self, dir: &Dir) -> Result<(), FactsError> {
         let were_read = self.facts.are_read();
         self.read_facts(dir)?;
         let now = source::stat(dir, log::FILE)?;

@@ -32,6 +32,7 @@ mod source;
 mod vanished;
 
 pub(super) use fact::{Fact, Tail};
+pub(super) use files::Reader;
 pub(super) use modseqs::after as modseq_after;
 pub(super) use vanished::Vanished;
 
@@ -44,7 +45,7 @@ use super::StoreError;
 use super::known::Looks;
 use crate::disk::{Dir, Stat};
 
-use files::{Reader, Step};
+use files::Step;
 
 /// What a process knows of a mailbox: the snapshot, and the log up to a position.
 #[derive(Debug, Clone)]
@@ -212,16 +213,6 @@ const LONG_LOG: u64 = 1 << 19;
 const PART: u64 = 32;
 
 impl Index {
-    /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
-    /// Of the facts only what the log says is read now.
-    ///
-    /// A log that is damaged, or does not fit, is read as far as it goes: then this is how the
-    /// mailbox was at some time, and [`follow`](Self::follow) answers [`Followed::Lost`]. Files of
-    /// a newer version are an error.
-    pub(super) fn open(dir: &Dir) -> Result<Option<Self>, StoreError> {
-        Self::read(dir)
-    }
-
     /// A picture that was made from the Maildir: messages in order of UID with their facts (whose
     /// modseq counts) and tails, which say what is in `new`. Not written yet; see
     /// [`checkpoint`](Self::checkpoint).
@@ -266,50 +257,11 @@ impl Index {
         self.this_boot
     }
 
-    /// Reads and applies what others appended, or reads all anew where they wrote a new snapshot.
-    /// Takes no lock: a frame that is not whole is one that is being written.
-    ///
-    /// After [`Followed::Lost`], what is in memory is how the mailbox was at some time.
-    pub(super) fn follow(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
-        self.catch_up(dir, Reader::Free)
-    }
-
-    /// As [`follow`](Self::follow), for who holds the mailbox's lock: then nobody is writing, and
-    /// a frame that is not whole is damage ([`Followed::Lost`]). After that, make what is in
-    /// memory fit the Maildir: the next [`write`](Self::write) begins with a new log.
-    pub(super) fn follow_locked(&mut self, dir: &Dir) -> Result<Followed, StoreError> {
-        self.catch_up(dir, Reader::Locked)
-    }
-
-    /// One transaction: gives it the next modseq, appends it to the log with one write, applies
-    /// it. The caller holds the mailbox's lock and has followed the log to its end, or was told
-    /// [`Followed::Lost`]: then, and after a write that failed, there is a
-    /// [`checkpoint`](Self::checkpoint) instead of a write to the log.
-    ///
-    /// If it cannot be written, it is applied nevertheless, but for [`Change::Reserved`], and the
-    /// error returned: then this process knows it, and others see that their marks are old and
-    /// list the directories. Changes that cannot be (UIDs that do not rise) are an error, and
-    /// none is applied.
-    pub(super) fn write(
-        &mut self,
-        dir: &Dir,
-        changes: Vec<Change>,
-        lasting: Lasting,
-    ) -> Result<(), StoreError> {
-        self.transact(dir, changes, lasting)
-    }
-
     /// Whether the log grew so long that it is time for a [`checkpoint`](Self::checkpoint), or
     /// there is something that is in memory only.
     pub(super) fn wants_checkpoint(&self) -> bool {
         let log = self.position.offset;
         self.step != Step::In || log > LONG_LOG && log > self.snapshot.size / PART
-    }
-
-    /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and
-    /// either followed the log to its end or made what is in memory fit the Maildir.
-    pub(super) fn checkpoint(&mut self, dir: &Dir) -> Result<(), FactsError> {
-        self.save(dir)
     }
 
     /// What is known of a message besides its flags. The first call reads the facts of all.

@@ -36,7 +36,7 @@ fn opens(dir: &Dir, was: &[State]) -> Option<usize> {
     }
     // Who has the lock is not content with less than all.
     let whole = known + 1 == was.len();
-    assert!(whole || index.follow_locked(dir).unwrap() == Followed::Lost);
+    assert!(whole || index.follow(dir, Reader::Locked).unwrap() == Followed::Lost);
     Some(known)
 }
 

@@ -34,7 +34,7 @@ fn nothing_is_opened_where_nothing_is() {
     assert!(Index::open(&dir).unwrap().is_none());
     let head = Head { uid_validity: 7, modseq: 5, ..Head::default() };
     let mut index = Index::new(head, std::iter::empty());
-    assert_eq!(index.follow(&dir).unwrap(), Followed::Lost);
+    assert_eq!(index.follow(&dir, Reader::Free).unwrap(), Followed::Lost);
     index.checkpoint(&dir).unwrap();
     assert_eq!(State::opened(&dir), State::of(&mut index, &dir).unwrap());
 }
@@ -156,7 +156,7 @@ fn marks_that_were_set_in_memory() {
     };
     set(&mut mailbox.index, &marks(31, 9));
     mailbox.write(&[marks(31, 9)]);
-    assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(other.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert_eq!(other.head, mailbox.plain.head);
     mailbox.check();
     // The snapshot has them; so the log of before cannot go on from there.
@@ -164,7 +164,7 @@ fn marks_that_were_set_in_memory() {
     let log = mailbox.file(log::FILE);
     mailbox.index.checkpoint(&mailbox.dir).unwrap();
     mailbox.dir.replace(log::FILE, &log).unwrap();
-    assert_eq!(mailbox.other().follow(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(mailbox.other().follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost);
 }
 
 /// Every way in which others can take the log away is noticed, by readers and by writers, and
@@ -184,15 +184,19 @@ fn a_log_that_is_lost_is_noticed() {
         mailbox.write(&[flagged(3, 1, 0), Change::Gone(4)]);
         let mut other = mailbox.other();
         spoil(&mailbox);
-        assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Lost, "{way}");
-        assert_eq!(other.follow_locked(&mailbox.dir).unwrap(), Followed::Lost, "{way}");
+        assert_eq!(other.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost, "{way}");
+        assert_eq!(other.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost, "{way}");
         let mut third = mailbox.other();
-        assert_eq!(third.follow_locked(&mailbox.dir).unwrap(), Followed::Lost, "{way}");
-        assert_eq!(mailbox.index.follow_locked(&mailbox.dir).unwrap(), Followed::Lost, "{way}");
+        assert_eq!(third.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost, "{way}");
+        assert_eq!(
+            mailbox.index.follow(&mailbox.dir, Reader::Locked).unwrap(),
+            Followed::Lost,
+            "{way}"
+        );
         assert!(mailbox.index.wants_checkpoint(), "{way}");
         mailbox.write(&[flagged(3, 2, 0), Change::Gone(5)]);
         mailbox.check();
-        assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Changed, "{way}");
+        assert_eq!(other.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed, "{way}");
         assert_eq!(State::of(&mut other, &mailbox.dir).unwrap(), mailbox.plain.state(), "{way}");
     }
 }
@@ -213,16 +217,16 @@ fn a_log_that_was_cut_between_two_frames_is_noticed() {
         file.set_modified(std::time::UNIX_EPOCH + since).unwrap();
     };
     second(looked.modified.seconds + 1);
-    assert_eq!(reader.follow(&mailbox.dir).unwrap(), Followed::Lost);
-    assert_eq!(reader.follow_locked(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(reader.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost);
+    assert_eq!(reader.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
     assert!(reader.wants_checkpoint());
-    assert_eq!(mailbox.index.follow(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(mailbox.index.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost);
     // Not so one that has another name, too.
     second(looked.modified.seconds);
     std::fs::hard_link(&path, path.with_extension("linked")).unwrap();
-    assert_eq!(linked.follow(&mailbox.dir).unwrap(), Followed::Same);
+    assert_eq!(linked.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Same);
     reader.write(&mailbox.dir, vec![flagged(3, 2, 0)], Lasting::No).unwrap();
-    assert_eq!(linked.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(linked.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert_eq!(linked.messages, reader.messages);
 }
 
@@ -258,16 +262,16 @@ fn a_frame_that_is_being_written_is_waited_for() {
         cut(&mailbox, begin);
         let rest = &whole[begin..length];
         mailbox.dir.append(log::FILE).unwrap().write(rest).unwrap();
-        let followed = other.follow(&mailbox.dir).unwrap();
+        let followed = other.follow(&mailbox.dir, Reader::Free).unwrap();
         let expected = if length == middle.len() { Followed::Changed } else { Followed::Same };
         assert_eq!(followed, expected, "{length}");
     }
     mailbox.dir.append(log::FILE).unwrap().write(&whole[whole.len() - 1..]).unwrap();
-    assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(other.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert_eq!(State::of(&mut other, &mailbox.dir).unwrap(), mailbox.plain.state());
     cut(&mailbox, whole.len() - 1);
-    assert_eq!(mailbox.other().follow(&mailbox.dir).unwrap(), Followed::Same);
-    assert_eq!(mailbox.other().follow_locked(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(mailbox.other().follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Same);
+    assert_eq!(mailbox.other().follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
 }
 
 #[test]
@@ -276,18 +280,18 @@ fn facts_that_are_not_there_any_more() {
     let (mut one, mut two, mut three) = (mailbox.other(), mailbox.other(), mailbox.other());
     mailbox.index.checkpoint(&mailbox.dir).unwrap();
     assert!(matches!(one.fact(&mailbox.dir, 3), Err(FactsError::Replaced)));
-    assert_eq!(one.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(one.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert!(one.fact(&mailbox.dir, 3).unwrap().is_some());
-    assert_eq!(two.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(two.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert!(two.fact(&mailbox.dir, 21).unwrap().is_none());
-    assert_eq!(three.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(three.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     let last = mailbox.file(snapshot::FILE).len() - 100;
     overwrite(&mailbox, snapshot::FILE, last as u64, b"?");
     assert!(matches!(three.fact(&mailbox.dir, 3), Err(FactsError::Damaged)));
     assert!(matches!(three.checkpoint(&mailbox.dir), Err(FactsError::Damaged)));
     assert!(one.fact(&mailbox.dir, 3).unwrap().is_some(), "they were read");
     one.checkpoint(&mailbox.dir).unwrap();
-    assert_eq!(three.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(three.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert!(three.fact(&mailbox.dir, 3).unwrap().is_some());
     mailbox.dir.unlink(snapshot::FILE).unwrap();
     assert!(matches!(mailbox.index.checkpoint(&mailbox.dir), Ok(())), "they were read");
@@ -305,13 +309,13 @@ fn killed_between_the_two_files() {
     mailbox.dir.replace(log::FILE, &old_log).unwrap();
     assert_eq!(State::opened(&mailbox.dir), mailbox.plain.state());
     let mut index = mailbox.other();
-    assert_eq!(index.follow_locked(&mailbox.dir).unwrap(), Followed::Same);
+    assert_eq!(index.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Same);
     index.write(&mailbox.dir, vec![Change::Gone(1)], Lasting::No).unwrap();
     mailbox.plain.apply(index.head.modseq, &[Change::Gone(1)]);
     assert_eq!(State::opened(&mailbox.dir), mailbox.plain.state());
-    assert_eq!(follower.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(follower.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert!(matches!(follower.fact(&mailbox.dir, 3), Err(FactsError::Replaced)));
-    assert_eq!(follower.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(follower.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert_eq!(State::of(&mut follower, &mailbox.dir).unwrap(), mailbox.plain.state());
 }
 
@@ -326,7 +330,7 @@ fn killed_while_mending() {
     mailbox.dir.replace(log::FILE, &log).unwrap();
     let mut third = mailbox.other();
     assert_eq!(third.messages.len(), 20);
-    assert_eq!(third.follow(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(third.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost);
 }
 
 #[test]
@@ -336,13 +340,13 @@ fn a_process_that_knows_less_is_not_believed() {
     let log = mailbox.file(log::FILE);
     mailbox.write(&[added(21)]);
     mailbox.dir.replace(log::FILE, &log).unwrap();
-    assert_eq!(behind.follow_locked(&mailbox.dir).unwrap(), Followed::Lost);
-    assert_eq!(mailbox.index.follow(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(behind.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
+    assert_eq!(mailbox.index.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Lost);
     behind.write(&mailbox.dir, vec![Change::Gone(3)], Lasting::No).unwrap();
-    assert_eq!(mailbox.index.follow_locked(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(mailbox.index.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
     mailbox.write(&[Change::Gone(3)]);
     mailbox.check();
-    assert_eq!(behind.follow(&mailbox.dir).unwrap(), Followed::Changed);
+    assert_eq!(behind.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
 }
 
 /// With a disk that takes nothing, a process goes on with what it knows, and relies on nothing that
@@ -363,8 +367,8 @@ fn what_cannot_be_written_is_known_nevertheless() {
         assert!(mailbox.index.wants_checkpoint());
         let state = State::of(&mut mailbox.index, &mailbox.dir).unwrap();
         assert_eq!(state, mailbox.plain.state());
-        assert_eq!(mailbox.index.follow(&mailbox.dir).unwrap(), Followed::Same);
-        assert_eq!(mailbox.index.follow_locked(&mailbox.dir).unwrap(), Followed::Same);
+        assert_eq!(mailbox.index.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Same);
+        assert_eq!(mailbox.index.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Same);
     }
     mailbox.dir.remove_dir(snapshot::FILE).unwrap();
     mailbox.dir.replace(snapshot::FILE, &snapshot).unwrap();
@@ -404,7 +408,7 @@ fn one_thread_writes_and_another_follows() {
         let follower = scope.spawn(move || {
             let mut changed = 0;
             while is_done.try_recv().is_err() {
-                match other.follow(&dir).unwrap() {
+                match other.follow(&dir, Reader::Free).unwrap() {
                     Followed::Same => {}
                     Followed::Changed => changed += 1,
                     // Seen between time stamp and octets.
@@ -414,7 +418,7 @@ fn one_thread_writes_and_another_follows() {
                 let in_log = other.messages.len() + other.vanished().since(1).unwrap().len();
                 assert_eq!(in_log, other.head.uid_next as usize - 1);
             }
-            other.follow(&dir).unwrap();
+            other.follow(&dir, Reader::Free).unwrap();
             (State::of(&mut other, &dir).unwrap(), changed)
         });
         for uid in 101..=600 {

@@ -113,10 +113,10 @@ proptest! {
                 Act::Checkpoint => mailbox.index.checkpoint(&mailbox.dir).unwrap(),
                 Act::Follow(facts) => {
                     let behind = other.head.modseq != mailbox.index.head.modseq;
-                    let followed = other.follow(&mailbox.dir).unwrap();
+                    let followed = other.follow(&mailbox.dir, Reader::Free).unwrap();
                     prop_assert!(followed != Followed::Lost);
                     prop_assert!(!behind || followed == Followed::Changed);
-                    prop_assert_eq!(other.follow(&mailbox.dir).unwrap(), Followed::Same);
+                    prop_assert_eq!(other.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Same);
                     let expected = mailbox.plain.state();
                     prop_assert_eq!(&other.head, &expected.head);
                     prop_assert!(other.messages.iter().eq(expected.messages.iter().copied()));
@@ -126,11 +126,11 @@ proptest! {
                     }
                 }
                 Act::WriteOther(steps) => {
-                    prop_assert!(other.follow_locked(&mailbox.dir).unwrap() != Followed::Lost);
+                    prop_assert!(other.follow(&mailbox.dir, Reader::Locked).unwrap() != Followed::Lost);
                     let changes = changes(&other.head, &steps);
                     other.write(&mailbox.dir, changes.clone(), Lasting::No).unwrap();
                     mailbox.plain.apply(other.head.modseq, &changes);
-                    let followed = mailbox.index.follow_locked(&mailbox.dir).unwrap();
+                    let followed = mailbox.index.follow(&mailbox.dir, Reader::Locked).unwrap();
                     prop_assert_eq!(followed, Followed::Changed);
                 }
             }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use mail_proto::mailbox::{Entry, Flags, Uid};
 
 use super::{
-    Change, Fact, FactsError, Followed, Head, Index, Lasting, Marks, Tail, Vanished, boot,
+    Change, Fact, FactsError, Followed, Head, Index, Lasting, Marks, Reader, Tail, Vanished, boot,
 };
 use crate::disk::{Dir, Kind, Stamp, Stat};
 use crate::maildir::known::Looks;

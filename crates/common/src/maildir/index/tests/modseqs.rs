@@ -82,7 +82,7 @@ fn a_damaged_log_is_one_that_was_read() {
     }
     mailbox.dir.unlink(log::FILE).unwrap();
     let mut other = Index::open(&mailbox.dir).unwrap().unwrap();
-    assert_eq!(other.follow_locked(&mailbox.dir).unwrap(), Followed::Lost);
+    assert_eq!(other.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
     other.write(&mailbox.dir, vec![flagged(1, 1, 0)], Lasting::No).unwrap();
     assert!(other.head.modseq > mailbox.index.head.modseq);
 }
@@ -95,12 +95,12 @@ fn two_processes_that_know_no_boots() {
     let mut one = mailbox.index;
     assert!(one.is_of_this_boot());
     other.write(&mailbox.dir, vec![Change::Boot([3; 16])], Lasting::No).unwrap();
-    one.follow(&mailbox.dir).unwrap();
+    one.follow(&mailbox.dir, Reader::Free).unwrap();
     assert_eq!(one.head.boot, [3; 16]);
     assert!(one.is_of_this_boot());
     one.checkpoint(&mailbox.dir).unwrap();
     other.checkpoint(&mailbox.dir).unwrap_err();
-    other.follow(&mailbox.dir).unwrap();
+    other.follow(&mailbox.dir, Reader::Free).unwrap();
     assert!(other.is_of_this_boot(), "though it was read anew");
     assert!(!Index::open(&mailbox.dir).unwrap().unwrap().is_of_this_boot());
 }
