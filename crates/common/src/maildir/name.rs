@@ -4,73 +4,13 @@
 //! which any program may change by renaming the file. `S=` is the file's size, `W=` its size with
 //! CRLF line ends.
 
-use std::fmt::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mail_proto::mailbox::Flags;
 use twox_hash::XxHash3_64;
 
 use super::DeliveryId;
 use crate::time;
-
-/// What a file name says of flags.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Marks {
-    /// Bits of [`Flags`].
-    pub(super) system: u8,
-    /// Bit n is the letter `a` + n.
-    pub(super) keywords: u64,
-    /// Letters that others gave a meaning (`P`, passed), kept as they are.
-    others: String,
-    /// What follows a second comma, kept as it is.
-    rest: String,
-}
-
-const LETTERS: [(char, u8); 5] = [
-    ('D', Flags::DRAFT),
-    ('F', Flags::FLAGGED),
-    ('R', Flags::ANSWERED),
-    ('S', Flags::SEEN),
-    ('T', Flags::DELETED),
-];
-
-impl Marks {
-    /// What a whole file name says.
-    pub(super) fn of(name: &str) -> Self {
-        let mut marks = Self::default();
-        let Some((_, letters)) = name.split_once(":2,") else { return marks };
-        let (letters, rest) = match letters.find(',') {
-            Some(comma) => letters.split_at(comma),
-            None => (letters, ""),
-        };
-        rest.clone_into(&mut marks.rest);
-        for letter in letters.chars() {
-            match LETTERS.iter().find(|(known, _)| *known == letter) {
-                Some((_, bit)) => marks.system |= bit,
-                None if letter.is_ascii_lowercase() => marks.keywords |= keyword_bit(letter),
-                None => marks.others.push(letter),
-            }
-        }
-        marks
-    }
-}
-
-/// As it follows the colon: `2,FSab`.
-impl fmt::Display for Marks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let system = LETTERS.iter().filter(|(_, bit)| self.system & bit != 0);
-        let keywords = ('a'..='z').filter(|letter| self.keywords & keyword_bit(*letter) != 0);
-        let mut letters: Vec<char> = system.map(|(letter, _)| *letter).collect();
-        letters.extend(keywords);
-        letters.extend(self.others.chars());
-        letters.sort_unstable();
-        letters.dedup();
-        f.write_str("2,")?;
-        letters.into_iter().try_for_each(|letter| f.write_char(letter))?;
-        f.write_str(&self.rest)
-    }
-}
 
 /// The identity in a file name.
 pub(super) fn base(name: &str) -> &str {
@@ -138,10 +78,6 @@ pub(super) fn host() -> &'static str {
     })
 }
 
-fn keyword_bit(letter: char) -> u64 {
-    1 << (u32::from(letter) - u32::from('a'))
-}
-
 fn field(name: &str, key: &str) -> Option<u64> {
     base(name).split(',').skip(1).find_map(|field| field.strip_prefix(key)?.parse().ok())
 }
@@ -155,25 +91,6 @@ fn leading_number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn flags_are_read_and_written_in_order() {
-        let table = [
-            ("1.a", 0, 0, "2,"),
-            ("1.a:2,", 0, 0, "2,"),
-            ("1.a:2,S", Flags::SEEN, 0, "2,S"),
-            ("1.a:2,SFba", Flags::SEEN | Flags::FLAGGED, 3, "2,FSab"),
-            ("1.a:2,TRDz", Flags::DELETED | Flags::ANSWERED | Flags::DRAFT, 1 << 25, "2,DRTz"),
-            ("1.a:2,PSX", Flags::SEEN, 0, "2,PSX"),
-            ("1.a:2,S,foo", Flags::SEEN, 0, "2,S,foo"),
-            ("1.a:1,S", 0, 0, "2,"),
-        ];
-        for (name, system, keywords, written) in table {
-            let marks = Marks::of(name);
-            assert_eq!((marks.system, marks.keywords), (system, keywords), "{name}");
-            assert_eq!(marks.to_string(), written, "{name}");
-        }
-    }
 
     #[test]
     fn hashes_stay_what_they_are() {

@@ -3,11 +3,14 @@
 use mail_proto::mailbox::Flags;
 
 use super::index::Tail;
-use super::name::{self, Marks};
+use super::name;
 use super::scan::{Located, Place};
 
 /// The keywords that letters in file names stand for; the others are in `posthorn.keywords`.
 pub(super) const LETTERS: u64 = (1 << 26) - 1;
+
+/// What flags stand behind.
+const BEGINNING: &str = ":2,";
 
 /// The letters of system flags, in ASCII order.
 const SYSTEM: [(u8, char); 5] = [
@@ -27,8 +30,7 @@ pub(super) fn of(place: Place, name: &str) -> (Flags, Tail) {
     if let (Place::Cur, Some(flags)) = (place, plain(text)) {
         return (flags, Tail::Plain);
     }
-    let marks = Marks::of(name);
-    let flags = Flags { system: marks.system, keywords: marks.keywords };
+    let Odd { flags, .. } = Odd::of(text);
     (flags, Tail::Odd { in_new: place == Place::New, text: text.into() })
 }
 
@@ -39,7 +41,10 @@ pub(super) fn locate(base: &str, tail: &Tail, flags: Flags, file: &mut Located) 
     file.place = place(tail);
     match tail {
         Tail::New => {}
-        Tail::Plain => push_plain(flags, &mut file.name),
+        Tail::Plain => {
+            file.name.push_str(BEGINNING);
+            push_letters(flags, &mut file.name);
+        }
         Tail::Odd { text, .. } => file.name.push_str(text),
     }
 }
@@ -56,14 +61,16 @@ pub(super) fn place(tail: &Tail) -> Place {
 /// its name is kept.
 pub(super) fn with_flags(tail: &Tail, flags: Flags) -> Tail {
     let Tail::Odd { text, .. } = tail else { return Tail::Plain };
-    let mut marks = Marks::of(text);
-    marks.system = flags.system;
-    marks.keywords = flags.keywords & LETTERS;
-    let text = format!(":{marks}");
-    match plain(&text) {
-        Some(_) => Tail::Plain,
-        None => Tail::Odd { in_new: false, text: text.into() },
+    let Odd { others: mut letters, rest, .. } = Odd::of(text);
+    if letters.is_empty() && rest.is_empty() {
+        return Tail::Plain;
     }
+    push_letters(flags, &mut letters);
+    let mut letters: Vec<char> = letters.chars().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    let text = [BEGINNING, &String::from_iter(letters), rest].concat();
+    Tail::Odd { in_new: false, text: text.into() }
 }
 
 /// Whether others wrote the same into both, whatever flags they say and wherever the files are.
@@ -87,25 +94,51 @@ pub(super) fn in_cur(tail: &Tail) -> Tail {
 
 /// The flags of a tail that is as we write it.
 fn plain(text: &str) -> Option<Flags> {
-    let letters = text.strip_prefix(":2,")?;
+    let letters = text.strip_prefix(BEGINNING)?;
     let mut flags = Flags::default();
-    let mut last = 0;
-    for letter in letters.bytes() {
-        if letter <= last {
+    let mut last = '\0';
+    for letter in letters.chars() {
+        if letter <= last || !take(letter, &mut flags) {
             return None;
         }
         last = letter;
-        match SYSTEM.iter().find(|(_, known)| u32::from(*known) == u32::from(letter)) {
-            Some((bit, _)) => flags.system |= bit,
-            None if letter.is_ascii_lowercase() => flags.keywords |= 1 << (letter - b'a'),
-            None => return None,
-        }
     }
     Some(flags)
 }
 
-fn push_plain(flags: Flags, name: &mut String) {
-    name.push_str(":2,");
+/// What a tail says that is not as we write it.
+struct Odd<'text> {
+    flags: Flags,
+    /// Letters that others gave a meaning (`P`, passed), kept as they are.
+    others: String,
+    /// From a second comma on, kept as it is.
+    rest: &'text str,
+}
+
+impl<'text> Odd<'text> {
+    fn of(text: &'text str) -> Self {
+        let (_, letters) = text.split_once(BEGINNING).unwrap_or_default();
+        let (letters, rest) = letters.split_at(letters.find(',').unwrap_or(letters.len()));
+        let mut flags = Flags::default();
+        let others = letters.chars().filter(|letter| !take(*letter, &mut flags)).collect();
+        Self { flags, others, rest }
+    }
+}
+
+/// Takes in the flag that a letter stands for; whether it is one of ours.
+fn take(letter: char, flags: &mut Flags) -> bool {
+    match SYSTEM.iter().find(|(_, known)| *known == letter) {
+        Some((bit, _)) => flags.system |= bit,
+        None if letter.is_ascii_lowercase() => {
+            flags.keywords |= 1 << (u32::from(letter) - u32::from('a'));
+        }
+        None => return false,
+    }
+    true
+}
+
+/// The letters of flags, in ASCII order.
+fn push_letters(flags: Flags, name: &mut String) {
     for (bit, letter) in SYSTEM {
         if flags.system & bit != 0 {
             name.push(letter);
@@ -137,12 +170,32 @@ mod tests {
         ];
         for (place, name, expected) in table {
             let (flags, tail) = of(place, name);
-            let marks = Marks::of(name);
             assert_eq!(tail, expected, "{name}");
-            assert_eq!(flags, Flags { system: marks.system, keywords: marks.keywords }, "{name}");
+            assert_eq!(flags, Odd::of(name).flags, "{name}");
             let mut file = Located { place: Place::New, name: "old".to_owned() };
             locate("1.a", &tail, flags, &mut file);
             assert_eq!(file, Located { place, name: name.to_owned() });
+        }
+    }
+
+    #[test]
+    fn flags_are_read_and_written_in_order() {
+        let table = [
+            ("1.a", 0, 0, "1.a:2,"),
+            ("1.a:2,", 0, 0, "1.a:2,"),
+            ("1.a:2,S", Flags::SEEN, 0, "1.a:2,S"),
+            ("1.a:2,SFba", Flags::SEEN | Flags::FLAGGED, 3, "1.a:2,FSab"),
+            ("1.a:2,TRDz", Flags::DELETED | Flags::ANSWERED | Flags::DRAFT, 1 << 25, "1.a:2,DRTz"),
+            ("1.a:2,PSX", Flags::SEEN, 0, "1.a:2,PSX"),
+            ("1.a:2,S,foo", Flags::SEEN, 0, "1.a:2,S,foo"),
+            ("1.a:1,S", 0, 0, "1.a:2,"),
+        ];
+        for (name, system, keywords, written) in table {
+            let (flags, tail) = of(Place::Cur, name);
+            assert_eq!(flags, Flags { system, keywords }, "{name}");
+            let mut file = Located::default();
+            locate("1.a", &with_flags(&tail, flags), flags, &mut file);
+            assert_eq!(file, Located { place: Place::Cur, name: written.to_owned() });
         }
     }
 
