@@ -3,9 +3,8 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
-use super::index::{Change, Fact, Tail};
+use super::index::{Change, Fact, Lasting, Tail};
 use super::known::{Files, Looks};
-use super::more_keywords::Lasts;
 use super::new_lines::NewLines;
 use super::quota::Tally;
 use super::scan::{Located, Place};
@@ -61,7 +60,7 @@ impl Held<'_> {
         let changes = uids.iter().zip(newcomers).zip(lines);
         let changes: Vec<Change> =
             changes.map(|((uid, newcomer), line)| newcomer.added(*uid, line)).collect();
-        if let Err(error) = self.keep_more(&changes, Lasts::Now) {
+        if let Err(error) = self.keep_more(&changes, Lasting::Yes) {
             // The messages are worth more.
             self.warn(&error, "cannot keep keywords of new messages");
         }

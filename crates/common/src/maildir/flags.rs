@@ -9,11 +9,10 @@ use mail_proto::mailbox::{self, FlagChange, Flags, Snapshot, Uid};
 
 use super::StoreError;
 use super::held::Held;
-use super::index::{Change, Tail};
+use super::index::{Change, Lasting, Tail};
 use super::keywords::{self, Room};
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
-use super::more_keywords::Lasts;
 use super::names::Names;
 use super::scan::Located;
 use super::{name, tail};
@@ -163,7 +162,7 @@ impl Marking {
         if self.changes.is_empty() || held.uid_validity() != self.meant {
             return Ok(());
         }
-        let kept = held.keep_more(&self.changes, Lasts::Soon);
+        let kept = held.keep_more(&self.changes, Lasting::No);
         held.record(self.changes, self.before);
         kept
     }

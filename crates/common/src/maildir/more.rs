@@ -7,9 +7,9 @@ use mail_proto::mailbox::{Flags, Uid};
 use super::StoreError;
 use super::flags::Marking;
 use super::held::Held;
-use super::index::{Change, Index};
+use super::index::{Change, Index, Lasting};
 use super::keywords::Room;
-use super::more_keywords::{self, END, FIRST, Lasts, MoreKeywords};
+use super::more_keywords::{self, END, FIRST, MoreKeywords};
 use super::tail;
 use crate::disk::{self, Dir, Stat};
 
@@ -67,7 +67,11 @@ impl Held<'_> {
     }
 
     /// Writes down which of the changed messages have which keywords without letters.
-    pub(super) fn keep_more(&mut self, changes: &[Change], lasts: Lasts) -> Result<(), StoreError> {
+    pub(super) fn keep_more(
+        &mut self,
+        changes: &[Change],
+        lasting: Lasting,
+    ) -> Result<(), StoreError> {
         let messages = &self.index().messages;
         let had = |uid: Uid| {
             let entry = messages.position(uid).ok().and_then(|at| messages.get(at));
@@ -85,7 +89,7 @@ impl Held<'_> {
         if changed.is_empty() && named.is_empty() {
             return Ok(());
         }
-        self.change_more(|more, control| more.set(control, &changed, lasts))?;
+        self.change_more(|more, control| more.set(control, &changed, lasting))?;
         self.end_waiting(&named)
     }
 

@@ -32,7 +32,7 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::{self, Dir};
 
-use super::index::Tail;
+use super::index::{Lasting, Tail};
 use super::keywords::{Room, is_keyword};
 use super::scan::{Located, Place};
 use super::{StoreError, tail};
@@ -72,15 +72,6 @@ enum Form {
     Current,
     /// It is not there yet, or ends within a line: it must be written anew.
     Outdated,
-}
-
-/// When a change must be on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lasts {
-    /// Before the call returns: a client is told that it is safe.
-    Now,
-    /// Whenever the system likes.
-    Soon,
 }
 
 impl MoreKeywords {
@@ -254,7 +245,7 @@ impl MoreKeywords {
         &mut self,
         dir: &Dir,
         changes: &[(Uid, u64)],
-        lasts: Lasts,
+        lasting: Lasting,
     ) -> Result<(), StoreError> {
         let (mut text, mut before) = (String::new(), Vec::new());
         for (uid, bits) in changes {
@@ -268,7 +259,7 @@ impl MoreKeywords {
         if before.is_empty() {
             return Ok(());
         }
-        let written = self.write(dir, &text, before.len(), lasts);
+        let written = self.write(dir, &text, before.len(), lasting);
         if written.is_err() {
             before.iter().rev().for_each(|(uid, bits)| self.put(*uid, *bits));
         }
@@ -323,7 +314,7 @@ impl MoreKeywords {
         dir: &Dir,
         text: &str,
         lines: usize,
-        lasts: Lasts,
+        lasting: Lasting,
     ) -> Result<(), StoreError> {
         if self.form == Form::Outdated {
             // Without the half of a line at its end, and with these changes.
@@ -331,9 +322,9 @@ impl MoreKeywords {
         }
         let mut file = dir.append(FILE)?;
         let length = file.length()?;
-        let written = file.write(text.as_bytes()).and_then(|()| match lasts {
-            Lasts::Now => file.sync(),
-            Lasts::Soon => Ok(()),
+        let written = file.write(text.as_bytes()).and_then(|()| match lasting {
+            Lasting::Yes => file.sync(),
+            Lasting::No => Ok(()),
         });
         if written.is_err() {
             // Half a line would spoil the next one.
@@ -483,8 +474,8 @@ mod tests {
         assert_eq!(add(&mut file, &dir, "ONE"), Some(26));
         assert_eq!(add(&mut file, &dir, "a b"), None);
         assert_eq!(add(&mut file, &dir, "two"), Some(27));
-        file.set(&dir, &[(1, 1 << 26), (2, 1 << 26 | 1 << 27)], Lasts::Now).unwrap();
-        file.set(&dir, &[(1, 1 << 26), (2, 0)], Lasts::Soon).unwrap();
+        file.set(&dir, &[(1, 1 << 26), (2, 1 << 26 | 1 << 27)], Lasting::Yes).unwrap();
+        file.set(&dir, &[(1, 1 << 26), (2, 0)], Lasting::No).unwrap();
         let expected = "1 V7\nK 26 one\nK 27 two\nM 1 26\nM 2 26,27\nM 2 \n";
         assert_eq!(text(&dir), expected);
         assert_eq!((file.of(1), file.of(2)), (1 << 26, 0));
@@ -501,9 +492,9 @@ mod tests {
         let (_directory, dir) = temporary();
         dir.replace(FILE, b"1 V7\nM 1 26\nM 2 2").unwrap();
         let mut file = MoreKeywords::read(&dir, 7).unwrap().unwrap();
-        file.set(&dir, &[(3, 1 << 63)], Lasts::Now).unwrap();
+        file.set(&dir, &[(3, 1 << 63)], Lasting::Yes).unwrap();
         assert_eq!(text(&dir), "1 V7\nM 1 26\nM 3 63\n");
-        file.set(&dir, &[(1, 0)], Lasts::Now).unwrap();
+        file.set(&dir, &[(1, 0)], Lasting::Yes).unwrap();
         assert_eq!(text(&dir), "1 V7\nM 1 26\nM 3 63\nM 1 \n");
     }
 
@@ -513,7 +504,7 @@ mod tests {
         let mut file = MoreKeywords::new(7);
         add(&mut file, &dir, "one");
         for uid in 1..=100 {
-            file.set(&dir, &[(uid, 1 << 26)], Lasts::Soon).unwrap();
+            file.set(&dir, &[(uid, 1 << 26)], Lasting::No).unwrap();
         }
         file.keep_only(&dir, |uid| uid > 49).unwrap();
         assert_eq!(text(&dir).lines().count(), 102, "not stale enough");
@@ -529,10 +520,10 @@ mod tests {
         for number in 0..38 {
             assert_eq!(add(&mut file, &dir, &format!("k{number}")), Some(26 + number));
         }
-        file.set(&dir, &[(1, u64::MAX << 26 & !(1 << 40))], Lasts::Soon).unwrap();
+        file.set(&dir, &[(1, u64::MAX << 26 & !(1 << 40))], Lasting::No).unwrap();
         assert_eq!(add(&mut file, &dir, "late"), Some(40));
         assert_eq!(file.bit("k14"), None);
-        file.set(&dir, &[(2, 1 << 40)], Lasts::Soon).unwrap();
+        file.set(&dir, &[(2, 1 << 40)], Lasting::No).unwrap();
         assert_eq!(add(&mut file, &dir, "too-late"), None);
         assert_eq!(said(&read(&dir)), said(&file));
     }
@@ -608,7 +599,7 @@ mod tests {
                     Step::Add(number) => drop(add(&mut file, &dir, &format!("k{number}"))),
                     Step::Set(mut changes) => {
                         changes.retain(|(uid, _)| *uid >= floor);
-                        file.set(&dir, &changes, Lasts::Soon).unwrap();
+                        file.set(&dir, &changes, Lasting::No).unwrap();
                     }
                     Step::Keep(from) => {
                         floor = floor.max(from);

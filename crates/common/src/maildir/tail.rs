@@ -107,6 +107,7 @@ fn plain(text: &str) -> Option<Flags> {
 }
 
 /// What a tail says that is not as we write it.
+#[derive(Debug)]
 struct Odd<'text> {
     flags: Flags,
     /// Letters that others gave a meaning (`P`, passed), kept as they are.

@@ -161,12 +161,12 @@ pub(super) enum Followed {
     Lost,
 }
 
-/// Whether a transaction is to survive a power cut.
+/// Whether what is written is to survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lasting {
-    /// Not by what is in the log.
+    /// Not by this: it is written whenever the system likes.
     No,
-    /// The log is synced before this returns.
+    /// It is synced before the call returns.
     Yes,
 }
 
