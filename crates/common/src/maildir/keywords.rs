@@ -10,8 +10,6 @@ use super::{StoreError, tail};
 /// The file.
 pub(super) const FILE: &str = "dovecot-keywords";
 const LIMIT: u64 = 1 << 16;
-/// Letters in file names: `a` to `z`.
-const LETTERS: usize = 26;
 
 /// What tells one state of the file from another; `None`: there is none.
 pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
@@ -21,7 +19,7 @@ pub(super) fn stat(dir: &Dir) -> Result<Option<Stat>, StoreError> {
 /// The keyword of each letter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Keywords {
-    names: [Option<String>; LETTERS],
+    names: [Option<String>; tail::LETTER_COUNT],
 }
 
 impl Keywords {

@@ -40,7 +40,7 @@ use super::{StoreError, tail};
 /// The file.
 pub(super) const FILE: &str = "posthorn.keywords";
 /// The first bit; those below have letters.
-pub(super) const FIRST: usize = 26;
+pub(super) const FIRST: usize = tail::LETTER_COUNT;
 /// One more than the last bit.
 pub(super) const END: usize = 64;
 /// A larger file is not one of ours: ten million messages fit.

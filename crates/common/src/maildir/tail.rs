@@ -6,8 +6,10 @@ use super::index::Tail;
 use super::name;
 use super::scan::{Located, Place};
 
-/// The keywords that letters in file names stand for; the others are in `posthorn.keywords`.
-pub(super) const LETTERS: u64 = (1 << 26) - 1;
+/// Letters in file names that stand for keywords: `a` to `z`.
+pub(super) const LETTER_COUNT: usize = 26;
+/// The bits of those keywords; the others are in `posthorn.keywords`.
+pub(super) const LETTERS: u64 = (1 << LETTER_COUNT) - 1;
 
 /// What flags stand behind.
 const BEGINNING: &str = ":2,";

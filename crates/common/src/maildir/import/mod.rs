@@ -19,7 +19,8 @@ mod replay;
 use mail_proto::mailbox::{Flags, Uid};
 use thiserror::Error;
 
-use crate::disk::{self, Dir, DiskError};
+use super::tail::LETTERS;
+use crate::disk::{Dir, DiskError};
 
 use self::dovecot_log::Log;
 use self::picture::What;
@@ -28,8 +29,6 @@ use self::replay::{Limits, Replay};
 const INDEX: &str = "dovecot.index";
 const LOG: &str = "dovecot.index.log";
 const OLDER_LOG: &str = "dovecot.index.log.2";
-/// The keyword bits that have letters in file names.
-const LETTERS: u64 = (1 << 26) - 1;
 /// A larger index is none: ten million messages fit.
 const INDEX_LIMIT: u64 = 1 << 30;
 /// Dovecot begins a new log at 1 MB.
