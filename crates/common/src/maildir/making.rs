@@ -65,22 +65,13 @@ impl Making {
         for (uid, flags, ..) in &mut self.messages {
             *flags = more::with(more, *uid, *flags);
         }
-        let names = more::names(more, &[]);
-        self.named(names);
-        self.named(letters);
-        self.settling.seen.now.more_keywords = more::stat(&held.folders.control)?;
-        Ok(())
-    }
-
-    fn named(&mut self, names: impl IntoIterator<Item = Change>) {
-        for name in names {
-            let Change::Keyword(bit, name) = name else { continue };
-            let bit = usize::from(bit);
-            self.names.resize(self.names.len().max(bit + 1), String::new());
-            if let Some(place) = self.names.get_mut(bit) {
-                *place = name;
+        for change in more::names(more, &[]).into_iter().chain(letters) {
+            if let Change::Keyword(bit, name) = change {
+                index::name_keyword(&mut self.names, bit, name);
             }
         }
+        self.settling.seen.now.more_keywords = more::stat(&held.folders.control)?;
+        Ok(())
     }
 
     /// Makes it known, and writes it.

@@ -189,7 +189,8 @@ impl<'index> Applying<'index> {
     }
 }
 
-fn name_keyword(keywords: &mut Vec<String>, bit: u8, name: String) {
+/// The keyword of a bit has this name now.
+pub(in crate::maildir) fn name_keyword(keywords: &mut Vec<String>, bit: u8, name: String) {
     let bit = usize::from(bit);
     if keywords.len() <= bit {
         keywords.resize(bit + 1, String::new());

@@ -31,6 +31,7 @@ mod snapshot;
 mod source;
 mod vanished;
 
+pub(super) use apply::name_keyword;
 pub(super) use fact::{Fact, Tail};
 pub(super) use files::Reader;
 pub(super) use modseqs::after as modseq_after;
