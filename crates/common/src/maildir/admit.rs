@@ -111,10 +111,7 @@ impl Held<'_> {
 impl Newcomer {
     fn added(&self, uid: Uid, line: u32) -> Change {
         let base = name::base(&self.file.name);
-        let mut fact = Fact::new(name::hash(base), line);
-        if let Some(size) = name::wire_size(base).and_then(|size| u32::try_from(size).ok()) {
-            fact.size = size;
-        }
+        let mut fact = Fact::named(name::hash(base), line, base);
         fact.date = self.date.unwrap_or(Fact::UNKNOWN_DATE);
         Change::Added { uid, flags: self.flags, fact, tail: self.tail.clone() }
     }

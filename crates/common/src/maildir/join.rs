@@ -4,8 +4,8 @@ use mail_proto::mailbox::{Flags, Messages, Uid};
 
 use super::index::{Change, Fact, Index, Tail};
 use super::listing::Listing;
+use super::tail;
 use super::uidlist::UidList;
-use super::{name, tail};
 
 /// A message's line in the UID list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,11 +122,7 @@ impl Before<'_> {
 pub(super) fn read(listing: &Listing, file: usize, line: u32) -> (Flags, Fact, Tail) {
     let (place, name) = listing.file(file);
     let (flags, tail) = tail::of(place, name);
-    let mut fact = Fact::new(listing.hash(file), line);
-    if let Some(size) = name::wire_size(name).and_then(|size| u32::try_from(size).ok()) {
-        fact.size = size;
-    }
-    (flags, fact, tail)
+    (flags, Fact::named(listing.hash(file), line, name), tail)
 }
 
 /// What rows, with lines, say that the index, whose facts were read, does not know. Keywords that

@@ -291,23 +291,6 @@ fn are_one(one: &Messages, other: &Messages) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is(other))
 }
 
-impl Fact {
-    /// INTERNALDATE, if somebody asked for it before.
-    pub(super) fn known_date(&self) -> Option<i64> {
-        Some(self.date).filter(|date| *date != Self::UNKNOWN_DATE)
-    }
-
-    /// Octets with CRLF line ends, if they are known.
-    pub(super) fn known_size(&self) -> Option<u64> {
-        Some(self.size).filter(|size| *size != Self::UNKNOWN_SIZE).map(u64::from)
-    }
-
-    /// It has so many octets with CRLF line ends.
-    pub(super) fn set_size(&mut self, size: u64) {
-        self.size = u32::try_from(size).unwrap_or(Self::UNKNOWN_SIZE);
-    }
-}
-
 /// How all files look now.
 pub(super) fn marks(folders: &Folders) -> Result<Marks, StoreError> {
     Ok(Marks {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use mail_proto::mailbox::{Messages, Uid};
 
+use crate::maildir::name;
+
 /// What is known of a message besides its flags. 40 octets, for a mailbox may hold a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::maildir) struct Fact {
@@ -52,9 +54,33 @@ impl Fact {
         Self { hash, modseq: 0, date, line, size, tail: 0, uid: 0 }
     }
 
+    /// The same for one whose file has this name, which may say the size.
+    pub(in crate::maildir) fn named(hash: u64, line: u32, name: &str) -> Self {
+        let mut fact = Self::new(hash, line);
+        if let Some(size) = name::wire_size(name) {
+            fact.set_size(size);
+        }
+        fact
+    }
+
     /// Whose this is.
     pub(in crate::maildir) fn uid(&self) -> Uid {
         self.uid
+    }
+
+    /// INTERNALDATE, if somebody asked for it before.
+    pub(in crate::maildir) fn known_date(&self) -> Option<i64> {
+        Some(self.date).filter(|date| *date != Self::UNKNOWN_DATE)
+    }
+
+    /// Octets with CRLF line ends, if they are known.
+    pub(in crate::maildir) fn known_size(&self) -> Option<u64> {
+        Some(self.size).filter(|size| *size != Self::UNKNOWN_SIZE).map(u64::from)
+    }
+
+    /// It has so many octets with CRLF line ends.
+    pub(in crate::maildir) fn set_size(&mut self, size: u64) {
+        self.size = u32::try_from(size).unwrap_or(Self::UNKNOWN_SIZE);
     }
 }
 
