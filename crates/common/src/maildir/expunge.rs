@@ -123,8 +123,7 @@ impl Removing<'_> {
                 break;
             }
             let Some(found) = held.folders.find(name::base(&self.file.name))? else { break };
-            (flags, tail) = tail::of(found.place, &found.name);
-            flags.keywords |= live.flags.keywords & !tail::LETTERS;
+            (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
             self.file = found;
         }
         self.changes.push(Change::Gone(uid));

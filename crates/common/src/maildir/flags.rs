@@ -145,8 +145,7 @@ impl Marking {
                     return Ok(());
                 }
                 Renamed::Before(found) => {
-                    (flags, tail) = tail::of(found.place, &found.name);
-                    flags.keywords |= live.flags.keywords & !tail::LETTERS;
+                    (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
                     self.from = found;
                 }
                 Renamed::Gone => {

@@ -136,8 +136,7 @@ pub(super) fn changes(index: &Index, rows: &[Row], listing: &Listing) -> Vec<Cha
             continue;
         };
         let (place, name) = listing.file(row.file);
-        let (mut flags, tail) = tail::of(place, name);
-        flags.keywords |= entry.flags.keywords & !tail::LETTERS;
+        let (flags, tail) = tail::of_message(place, name, entry.flags);
         if flags != entry.flags || tail != index.tail(old) {
             changes.push(Change::Flagged { uid: row.uid, flags, tail });
         }
@@ -164,9 +163,8 @@ pub(super) fn join_new(
         let file = listing.find(fact.hash)?;
         *is_known.get_mut(file)? = true;
         let (place, name) = listing.file(file);
-        let (mut flags, tail) = tail::of(place, name);
         let old = index.messages.position(uid).ok().and_then(|at| index.messages.get(at))?.flags;
-        flags.keywords |= old.keywords & !tail::LETTERS;
+        let (flags, tail) = tail::of_message(place, name, old);
         if flags != old || tail != index.tail(&fact) {
             changes.push(Change::Flagged { uid, flags, tail });
         }

@@ -36,6 +36,13 @@ pub(super) fn of(place: Place, name: &str) -> (Flags, Tail) {
     (flags, Tail::Odd { in_new: place == Place::New, text: text.into() })
 }
 
+/// The same for a message that had these flags: its keywords without letters stay.
+pub(super) fn of_message(place: Place, name: &str, had: Flags) -> (Flags, Tail) {
+    let (mut flags, tail) = of(place, name);
+    flags.keywords |= had.keywords & !LETTERS;
+    (flags, tail)
+}
+
 /// The file of a message, given the beginning of its name; `file` is used again, whatever it was.
 pub(super) fn locate(base: &str, tail: &Tail, flags: Flags, file: &mut Located) {
     file.name.clear();
