@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use mail_proto::mailbox::Flags;
 
 use super::held::Held;
-use super::index::{Change, Fact, FactsError, Lasting, Tail};
+use super::index::{Change, Fact, FactsRead, Lasting, Tail};
 use super::known::{Doubt, Known, Looks};
 use super::mailbox::Mailbox;
 use super::places::Places;
@@ -193,13 +193,11 @@ impl Held<'_> {
 /// Whether both directories have the files that are known, and no others.
 fn agree(known: &mut Known, folders: &Folders) -> Result<bool, StoreError> {
     let Some(index) = &mut known.index else { return Ok(false) };
-    match index.facts(&folders.index) {
-        Ok(_) => {}
-        Err(FactsError::Store(error)) => return Err(error),
-        Err(FactsError::Replaced | FactsError::Damaged) => return Ok(false),
+    if index.read_facts(&folders.index)? != FactsRead::Yes {
+        return Ok(false);
     }
     let mut expected = Sum::default();
-    for (entry, fact) in index.known_facts() {
+    for (entry, fact) in index.facts() {
         expected.add(fact, entry.flags, &index.tail(fact));
     }
     let mut found = Sum::default();

@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Snapshot, Uid};
 use crate::disk::Stat;
 
 use super::former::Former;
-use super::index::{Change, Fact, FactsError, Index, Lasting, Marks, Reader};
+use super::index::{Change, Fact, FactsRead, Index, Lasting, Marks, Reader};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Doubt, Files, IndexFiles, Known, Live, Looks};
 use super::lock::Lock;
@@ -111,13 +111,23 @@ impl<'mailbox> Held<'mailbox> {
 
     /// A message, if it is there.
     pub(super) fn live(&mut self, uid: Uid) -> Result<Option<Live>, StoreError> {
-        self.known.live(&self.folders.index, uid).map_err(unready)
+        if let Some(live) = self.known.live(uid) {
+            return Ok(live);
+        }
+        self.read_facts()?;
+        Ok(self.known.live(uid).flatten())
     }
 
     /// What is known of messages besides their flags, in order of UID.
     pub(super) fn facts(&mut self) -> Result<impl Iterator<Item = &Fact>, StoreError> {
+        Ok(self.read_facts()?.facts().map(|(_, fact)| fact))
+    }
+
+    /// Whoever holds a mailbox has the facts in memory.
+    fn read_facts(&mut self) -> Result<&Index, StoreError> {
         let index = self.known.index.as_mut().expect(LOOKED);
-        index.facts(&self.folders.index).map_err(unready)
+        index.need_facts(&self.folders.index)?;
+        Ok(index)
     }
 
     /// Where the names of messages are read.
@@ -191,7 +201,7 @@ impl<'mailbox> Held<'mailbox> {
     /// Writes the whole index.
     pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
         let dir = self.folders.index.clone();
-        self.index().checkpoint(&dir).map_err(unready)?;
+        self.index().checkpoint(&dir)?;
         self.known.trust = IndexFiles::Sound;
         Ok(())
     }
@@ -305,24 +315,15 @@ impl<'mailbox> Held<'mailbox> {
                 false => IndexFiles::Lost,
             };
             let Some(index) = &mut self.known.index else { return Ok(()) };
-            match index.fact(&self.folders.index, 0) {
-                Ok(_) => return Ok(()),
+            match index.read_facts(&self.folders.index)? {
+                FactsRead::Yes => return Ok(()),
                 // Found by the next look at the files.
-                Err(FactsError::Replaced) if self.known.trust == IndexFiles::Sound => {}
-                Err(FactsError::Replaced | FactsError::Damaged) => {
+                FactsRead::Replaced if self.known.trust == IndexFiles::Sound => {}
+                FactsRead::Replaced | FactsRead::Damaged => {
                     self.known.trust = IndexFiles::NoFacts;
                     return Ok(());
                 }
-                Err(FactsError::Store(error)) => return Err(error),
             }
         }
-    }
-}
-
-/// Whoever holds a mailbox has the facts in memory.
-fn unready(error: FactsError) -> StoreError {
-    match error {
-        FactsError::Store(error) => error,
-        other => StoreError::Damaged { path: "posthorn.index".into(), what: other.to_string() },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mail_proto::mailbox::Uid;
 
-use super::index::{FactsError, Reader};
+use super::index::{FactsRead, Reader};
 use super::known::Known;
 use super::scan::{Folders, message_name};
 use super::uidlist::{self, Form, Found, UidList};
@@ -114,12 +114,9 @@ fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
     for _ in 0..2 {
         if known.follow(folders, Reader::Free)?
             && let Some(index) = &mut known.index
+            && index.read_facts(&folders.index)? == FactsRead::Yes
         {
-            match index.facts(&folders.index).map(|_| ()) {
-                Ok(()) => return Ok(IndexState::Sound),
-                Err(FactsError::Store(error)) => return Err(error),
-                Err(FactsError::Replaced | FactsError::Damaged) => {}
-            }
+            return Ok(IndexState::Sound);
         }
         known = Known::default();
     }

@@ -130,7 +130,7 @@ pub(super) fn read(listing: &Listing, file: usize, line: u32) -> (Flags, Fact, T
 pub(super) fn changes(index: &Index, rows: &[Row], listing: &Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut rows = rows.iter().peekable();
-    for (entry, old) in index.known_facts() {
+    for (entry, old) in index.facts() {
         let Some(row) = rows.next_if(|row| row.uid == entry.uid) else {
             changes.push(Change::Gone(entry.uid));
             continue;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail_proto::mailbox::{Flags, Messages, Snapshot, Uid};
-
-use crate::disk::Dir;
+use mail_proto::mailbox::{Entry, Flags, Messages, Snapshot, Uid};
 
 use super::StoreError;
-use super::index::{Fact, FactsError, Followed, Index, Marks, Reader, Tail};
+use super::index::{Fact, Followed, Index, Marks, Reader, Tail};
 use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Located, Look, Place};
@@ -179,25 +177,13 @@ impl Known {
         self.index.is_none()
     }
 
-    /// A message, if it is there.
-    pub(super) fn live(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Live>, FactsError> {
-        let Some(index) = &mut self.index else { return Ok(None) };
+    /// A message, if it is there; `None` where the facts have to be read for it.
+    pub(super) fn live(&self, uid: Uid) -> Option<Option<Live>> {
+        let Some(index) = &self.index else { return Some(None) };
         let entry = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
-        let Some(flags) = entry.map(|entry| entry.flags) else { return Ok(None) };
-        let Some(fact) = index.fact(dir, uid)? else { return Ok(None) };
-        let tail = index.tail(&fact);
-        Ok(Some(Live { uid, flags, fact, tail }))
-    }
-
-    /// As [`live`](Self::live), where nothing has to be read for it.
-    pub(super) fn live_in_memory(&self, uid: Uid) -> Option<Option<Live>> {
-        let index = self.index.as_ref()?;
-        let entry = index.messages.position(uid).ok().and_then(|at| index.messages.get(at));
-        let fact = index.known_fact(uid)?;
-        Some(entry.zip(fact).map(|(entry, fact)| {
-            let tail = index.tail(&fact);
-            Live { uid, flags: entry.flags, fact, tail }
-        }))
+        let Some(Entry { flags, .. }) = entry else { return Some(None) };
+        let live = |fact| Live { uid, flags, tail: index.tail(&fact), fact };
+        Some(index.fact(uid)?.map(live))
     }
 
     /// The name of a message's file is read from the list, into `file`. Whether the list still

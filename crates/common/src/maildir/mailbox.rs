@@ -17,7 +17,7 @@ use crate::disk::Dir;
 use super::cache::Cache;
 use super::commits::Commits;
 use super::held::Held;
-use super::index::{Fact, FactsError};
+use super::index::{Fact, FactsRead};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
@@ -224,18 +224,17 @@ impl Mailbox {
             known = self.known();
         }
         pin.check(&known.snapshot())?;
-        if let Some(live) = known.live_in_memory(uid) {
+        if let Some(live) = known.live(uid) {
             return Ok(live);
         }
-        let index = Dir::open(&self.places.index)?;
-        match known.live(&index, uid) {
-            Ok(live) => Ok(live),
-            Err(FactsError::Store(error)) => Err(error),
-            Err(FactsError::Replaced | FactsError::Damaged) => {
-                drop(known);
-                self.hold_of(pin)?.live(uid)
-            }
+        if let Some(index) = &mut known.index {
+            index.read_facts(&Dir::open(&self.places.index)?)?;
         }
+        if let Some(live) = known.live(uid) {
+            return Ok(live);
+        }
+        drop(known);
+        self.hold_of(pin)?.live(uid)
     }
 
     /// The file of a message, as far as it is known; `None` if it is gone.
@@ -272,12 +271,11 @@ impl Mailbox {
         let mut known = self.known();
         pin.check(&known.snapshot())?;
         let Some(index) = &mut known.index else { return Ok(None) };
-        let changed = match index.facts(&Dir::open(&self.places.index)?) {
-            Ok(facts) => facts.filter(|fact| fact.modseq > modseq).map(Fact::uid).collect(),
-            Err(FactsError::Store(error)) => return Err(error),
-            Err(FactsError::Replaced | FactsError::Damaged) => return Ok(None),
-        };
-        Ok(Some(changed))
+        if index.read_facts(&Dir::open(&self.places.index)?)? != FactsRead::Yes {
+            return Ok(None);
+        }
+        let changed = index.facts().filter(|(_, fact)| fact.modseq > modseq);
+        Ok(Some(changed.map(|(entry, _)| entry.uid).collect()))
     }
 
     /// UIDs of messages that went after a modseq; `None` where that is not known.

@@ -7,8 +7,8 @@ use super::frame::{self, Changes};
 use super::log::{self, Frames, Log, Position};
 use super::octets::Damaged;
 use super::snapshot::{self, Snapshot, Trouble};
-use super::{Change, FactsError, Followed, Index, Lasting, fact, modseqs, source};
-use crate::disk::{self, Dir, DiskError, Stat};
+use super::{Change, FactsRead, Followed, Index, Lasting, fact, modseqs, source};
+use crate::disk::{Dir, DiskError, Stat};
 use crate::maildir::StoreError;
 
 /// How what is in memory stands to the log.
@@ -219,7 +219,7 @@ impl Index {
             }
             Ok(()) => {
                 self.apply(modseq, changes);
-                if self.step == Step::In { Ok(()) } else { self.write_whole(dir) }
+                if self.step == Step::In { Ok(()) } else { self.checkpoint(dir) }
             }
         };
         if done.is_err() {
@@ -233,16 +233,6 @@ impl Index {
         let mut applying = Applying::to(self);
         applying.transaction(modseq, changes.into_iter());
         applying.finish();
-    }
-
-    fn write_whole(&mut self, dir: &Dir) -> Result<(), StoreError> {
-        self.checkpoint(dir).map_err(|error| match error {
-            FactsError::Store(error) => error,
-            other => StoreError::Damaged {
-                path: dir.path().join(snapshot::FILE),
-                what: other.to_string(),
-            },
-        })
     }
 
     /// Appends a transaction, if the log is in step and still looks as it did; else it is out of
@@ -288,9 +278,9 @@ impl Index {
 
     /// Writes the snapshot anew and begins a new log. The caller holds the mailbox's lock, and
     /// either followed the log to its end or made what is in memory fit the Maildir.
-    pub(in crate::maildir) fn checkpoint(&mut self, dir: &Dir) -> Result<(), FactsError> {
+    pub(in crate::maildir) fn checkpoint(&mut self, dir: &Dir) -> Result<(), StoreError> {
         let were_read = self.facts.are_read();
-        self.read_facts(dir)?;
+        self.need_facts(dir)?;
         let now = source::stat(dir, log::FILE)?;
         // Who knows something else than the log must not say that it goes on from here.
         let is_in_step =
@@ -306,7 +296,7 @@ impl Index {
                 if !is_in_step {
                     (self.step, self.looked) = (Step::Ahead, now);
                 }
-                return Err(StoreError::from(error).into());
+                return Err(error.into());
             }
         };
         (self.position, self.looked, self.step) = (position, looked, Step::In);
@@ -318,15 +308,25 @@ impl Index {
         Ok(())
     }
 
-    /// Reads the facts, if they were not read yet.
-    pub(super) fn read_facts(&mut self, dir: &Dir) -> Result<(), FactsError> {
+    /// As [`read_facts`](Self::read_facts), for who cannot go on without them.
+    pub(in crate::maildir) fn need_facts(&mut self, dir: &Dir) -> Result<(), StoreError> {
+        let what = match self.read_facts(dir)? {
+            FactsRead::Yes => return Ok(()),
+            FactsRead::Replaced => "the snapshot was replaced",
+            FactsRead::Damaged => "the snapshot is damaged or gone",
+        };
+        Err(StoreError::Damaged { path: dir.path().join(snapshot::FILE), what: what.to_owned() })
+    }
+
+    /// Reads the facts of all messages, if they were not read yet.
+    pub(in crate::maildir) fn read_facts(&mut self, dir: &Dir) -> Result<FactsRead, StoreError> {
         if self.facts.are_read() {
-            return Ok(());
+            return Ok(FactsRead::Yes);
         }
-        let snapshot = snapshot::read(dir)?.ok_or(FactsError::Damaged)?;
+        let Some(snapshot) = snapshot::read(dir)? else { return Ok(FactsRead::Damaged) };
         if snapshot.identity.id != self.snapshot.id {
             self.step = Step::Out;
-            return Err(FactsError::Replaced);
+            return Ok(FactsRead::Replaced);
         }
         let mut pieces = fact::Pieces::default();
         let messages = &self.messages;
@@ -341,14 +341,13 @@ impl Index {
             },
         );
         match read {
-            Ok(()) if self.facts.take(pieces, messages) => Ok(()),
+            Ok(()) if self.facts.take(pieces, messages) => Ok(FactsRead::Yes),
             Err(Trouble::System(error)) => {
-                let error = DiskError::new(dir.path().join(snapshot::FILE), error);
-                Err(StoreError::from(error).into())
+                Err(DiskError::new(dir.path().join(snapshot::FILE), error).into())
             }
             _ => {
                 snapshot::log_damage(dir);
-                Err(FactsError::Damaged)
+                Ok(FactsRead::Damaged)
             }
         }
     }

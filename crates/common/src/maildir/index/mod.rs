@@ -40,11 +40,9 @@ pub(super) use vanished::Vanished;
 use std::sync::OnceLock;
 
 use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
-use thiserror::Error;
 
-use super::StoreError;
 use super::known::Looks;
-use crate::disk::{Dir, Stat};
+use crate::disk::Stat;
 
 use files::Step;
 
@@ -171,18 +169,15 @@ pub(super) enum Lasting {
     Yes,
 }
 
-/// Why the facts of the messages cannot be had.
-#[derive(Debug, Error)]
-pub(super) enum FactsError {
+/// Whether the facts of the messages are in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FactsRead {
+    /// They are.
+    Yes,
     /// Another process wrote the snapshot anew: [`Index::follow`], which reads it, and ask again.
-    #[error("the snapshot was replaced")]
     Replaced,
     /// The index is to be made anew from the Maildir, with [`Index::new`].
-    #[error("the snapshot is damaged or gone")]
     Damaged,
-    /// The system said no.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Which boot of the machine this is. Where the kernel does not tell, each process counts as a
@@ -265,28 +260,13 @@ impl Index {
         self.step != Step::In || log > LONG_LOG && log > self.snapshot.size / PART
     }
 
-    /// What is known of a message besides its flags. The first call reads the facts of all.
-    pub(super) fn fact(&mut self, dir: &Dir, uid: Uid) -> Result<Option<Fact>, FactsError> {
-        self.read_facts(dir)?;
-        Ok(self.facts.find(uid).copied())
-    }
-
-    /// As [`fact`](Self::fact), where the facts were read before; `None` where they were not.
-    pub(super) fn known_fact(&self, uid: Uid) -> Option<Option<Fact>> {
+    /// What is known of a message besides its flags; `None` where the facts were not read.
+    pub(super) fn fact(&self, uid: Uid) -> Option<Option<Fact>> {
         self.facts.are_read().then(|| self.facts.find(uid).copied())
     }
 
-    /// As [`fact`](Self::fact), of all, in order of UID.
-    pub(super) fn facts(
-        &mut self,
-        dir: &Dir,
-    ) -> Result<impl Iterator<Item = &Fact> + Clone, FactsError> {
-        self.read_facts(dir)?;
-        Ok(self.facts.iter())
-    }
-
-    /// All messages, and their facts as far as they were read.
-    pub(super) fn known_facts(&self) -> impl Iterator<Item = (Entry, &Fact)> {
+    /// All messages, in order of UID, with their facts; none where the facts were not read.
+    pub(super) fn facts(&self) -> impl Iterator<Item = (Entry, &Fact)> {
         self.messages.iter().zip(self.facts.iter())
     }
 

@@ -31,8 +31,8 @@ fn opens(dir: &Dir, was: &[State]) -> Option<usize> {
     assert_eq!(*index.vanished(), was[known].vanished);
     match State::of(&mut index, dir) {
         Ok(state) => assert_eq!(state, was[known]),
-        Err(FactsError::Damaged) => return None,
-        Err(other) => panic!("{other}"),
+        Err(FactsRead::Damaged) => return None,
+        Err(other) => panic!("{other:?}"),
     }
     // Who has the lock is not content with less than all.
     let whole = known + 1 == was.len();

@@ -1,6 +1,7 @@
 //! Two files and several processes: what one does to the files, and what others make of it.
 
 use super::*;
+use crate::maildir::StoreError;
 use crate::maildir::index::{log, snapshot};
 
 /// What others do to the log.
@@ -22,6 +23,11 @@ impl Mailbox {
     fn file(&self, name: &str) -> Vec<u8> {
         self.dir.read(name, u64::MAX).unwrap()
     }
+}
+
+fn fact(index: &mut Index, dir: &Dir, uid: Uid) -> Option<Fact> {
+    assert_eq!(index.read_facts(dir).unwrap(), FactsRead::Yes);
+    index.fact(uid).unwrap()
 }
 
 #[test]
@@ -127,7 +133,7 @@ fn modseqs_end_where_they_must() {
 #[test]
 fn what_is_learnt_lasts_from_the_next_checkpoint() {
     let mut mailbox = Mailbox::with(10);
-    assert_eq!(mailbox.index.fact(&mailbox.dir, 5).unwrap().unwrap().size, Fact::UNKNOWN_SIZE);
+    assert_eq!(fact(&mut mailbox.index, &mailbox.dir, 5).unwrap().size, Fact::UNKNOWN_SIZE);
     mailbox.index.learn(5, |fact| fact.size = 99);
     mailbox.index.learn(50, |fact| fact.size = 99);
     let lines: Vec<u32> = (1000..1010).collect();
@@ -279,20 +285,20 @@ fn facts_that_are_not_there_any_more() {
     let mut mailbox = Mailbox::with(20);
     let (mut one, mut two, mut three) = (mailbox.other(), mailbox.other(), mailbox.other());
     mailbox.index.checkpoint(&mailbox.dir).unwrap();
-    assert!(matches!(one.fact(&mailbox.dir, 3), Err(FactsError::Replaced)));
+    assert_eq!(one.read_facts(&mailbox.dir).unwrap(), FactsRead::Replaced);
     assert_eq!(one.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
-    assert!(one.fact(&mailbox.dir, 3).unwrap().is_some());
+    assert!(fact(&mut one, &mailbox.dir, 3).is_some());
     assert_eq!(two.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
-    assert!(two.fact(&mailbox.dir, 21).unwrap().is_none());
+    assert!(fact(&mut two, &mailbox.dir, 21).is_none());
     assert_eq!(three.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     let last = mailbox.file(snapshot::FILE).len() - 100;
     overwrite(&mailbox, snapshot::FILE, last as u64, b"?");
-    assert!(matches!(three.fact(&mailbox.dir, 3), Err(FactsError::Damaged)));
-    assert!(matches!(three.checkpoint(&mailbox.dir), Err(FactsError::Damaged)));
-    assert!(one.fact(&mailbox.dir, 3).unwrap().is_some(), "they were read");
+    assert_eq!(three.read_facts(&mailbox.dir).unwrap(), FactsRead::Damaged);
+    assert!(matches!(three.checkpoint(&mailbox.dir), Err(StoreError::Damaged { .. })));
+    assert!(fact(&mut one, &mailbox.dir, 3).is_some(), "they were read");
     one.checkpoint(&mailbox.dir).unwrap();
     assert_eq!(three.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
-    assert!(three.fact(&mailbox.dir, 3).unwrap().is_some());
+    assert!(fact(&mut three, &mailbox.dir, 3).is_some());
     mailbox.dir.unlink(snapshot::FILE).unwrap();
     assert!(matches!(mailbox.index.checkpoint(&mailbox.dir), Ok(())), "they were read");
     mailbox.check();
@@ -314,7 +320,7 @@ fn killed_between_the_two_files() {
     mailbox.plain.apply(index.head.modseq, &[Change::Gone(1)]);
     assert_eq!(State::opened(&mailbox.dir), mailbox.plain.state());
     assert_eq!(follower.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
-    assert!(matches!(follower.fact(&mailbox.dir, 3), Err(FactsError::Replaced)));
+    assert_eq!(follower.read_facts(&mailbox.dir).unwrap(), FactsRead::Replaced);
     assert_eq!(follower.follow(&mailbox.dir, Reader::Free).unwrap(), Followed::Changed);
     assert_eq!(State::of(&mut follower, &mailbox.dir).unwrap(), mailbox.plain.state());
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use mail_proto::mailbox::{Entry, Flags, Uid};
 
 use super::{
-    Change, Fact, FactsError, Followed, Head, Index, Lasting, Marks, Reader, Tail, Vanished, boot,
+    Change, Fact, FactsRead, Followed, Head, Index, Lasting, Marks, Reader, Tail, Vanished, boot,
 };
 use crate::disk::{Dir, Kind, Stamp, Stat};
 use crate::maildir::known::Looks;
@@ -38,9 +38,12 @@ struct Row {
 }
 
 impl State {
-    fn of(index: &mut Index, dir: &Dir) -> Result<Self, FactsError> {
-        let facts: Vec<Fact> = index.facts(dir)?.copied().collect();
-        let facts = facts.iter().map(|fact| Row::of(fact, index.tail(fact))).collect();
+    fn of(index: &mut Index, dir: &Dir) -> Result<Self, FactsRead> {
+        match index.read_facts(dir).unwrap() {
+            FactsRead::Yes => {}
+            unread => return Err(unread),
+        }
+        let facts = index.facts.iter().map(|fact| Row::of(fact, index.tail(fact))).collect();
         Ok(Self {
             head: index.head.clone(),
             messages: index.messages.iter().collect(),
