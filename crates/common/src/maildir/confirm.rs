@@ -29,7 +29,7 @@ use super::index::{Change, Fact, FactsRead, Lasting, Tail};
 use super::known::{Doubt, Known, Looks};
 use super::mailbox::Mailbox;
 use super::places::Places;
-use super::scan::Folders;
+use super::scan::{Folders, Listed};
 use super::{StoreError, leftovers, name, tail, watch};
 
 /// A mailbox is quiet when nothing happened for so long.
@@ -201,7 +201,7 @@ fn agree(known: &mut Known, folders: &Folders) -> Result<bool, StoreError> {
         expected.add(fact, entry.flags, &index.tail(fact));
     }
     let mut found = Sum::default();
-    folders.each(Looks::BOTH, |place, file| {
+    folders.each(Listed::Both, |place, file| {
         let (flags, tail) = tail::of(place, file);
         found.add(&Fact::new(name::hash(name::base(file)), 0), flags, &tail);
     })?;

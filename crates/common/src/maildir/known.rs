@@ -9,7 +9,7 @@ use super::StoreError;
 use super::index::{Fact, Followed, Index, Marks, Reader, Tail};
 use super::more::{self, More};
 use super::names::Names;
-use super::scan::{Folders, Located, Look, Place};
+use super::scan::{Folders, Listed, Located, Look};
 use super::{keywords, tail, uidlist};
 
 /// What is known of a mailbox. A million messages take little more than what [`Index`] takes.
@@ -128,17 +128,17 @@ impl Known {
             && index.is_of_this_boot()
             && (marks.list, marks.keywords, marks.more_keywords)
                 == (now.list, now.keywords, now.more_keywords)
-            && self.to_list(now).is_empty()
+            && self.to_list(now) == Listed::Nothing
     }
 
-    /// Directories that have to be listed. With `cur`, always both.
-    pub(super) fn to_list(&self, now: &Marks) -> &'static [Place] {
+    /// Directories that have to be listed.
+    pub(super) fn to_list(&self, now: &Marks) -> Listed {
         let then = self.index.as_ref().and_then(|index| index.head.marks.looks);
-        let (Some(then), Some(now)) = (then, now.looks) else { return Looks::BOTH };
+        let (Some(then), Some(now)) = (then, now.looks) else { return Listed::Both };
         match (then.new.holds(now.new), then.cur.holds(now.cur)) {
-            (true, true) => &[],
-            (false, true) => &[Place::New],
-            (_, false) => Looks::BOTH,
+            (true, true) => Listed::Nothing,
+            (false, true) => Listed::New,
+            (_, false) => Listed::Both,
         }
     }
 
@@ -224,9 +224,6 @@ impl Known {
 }
 
 impl Looks {
-    /// Both directories.
-    pub(super) const BOTH: &'static [Place] = &[Place::New, Place::Cur];
-
     /// How both look now.
     pub(super) fn at(folders: &Folders) -> Result<Self, StoreError> {
         Ok(Self { new: Look::at(&folders.new)?, cur: Look::at(&folders.cur)? })

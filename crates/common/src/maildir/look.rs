@@ -20,7 +20,7 @@ use super::index::{self, Change, Marks};
 use super::join::{self, Before, InNew, Joined, Numbered};
 use super::known::{Files, IndexFiles, Looks};
 use super::listing::Listing;
-use super::scan::Place;
+use super::scan::Listed;
 use super::settle::Settling;
 use super::uidlist::{self, Form, Found, UidList};
 use super::{StoreError, leftovers, uid_validity};
@@ -33,7 +33,7 @@ pub(super) struct Seen {
     /// The UID list, if it changed.
     pub(super) list: Option<UidList>,
     /// What was listed.
-    pub(super) places: &'static [Place],
+    pub(super) listed: Listed,
     pub(super) listing: Listing,
 }
 
@@ -41,24 +41,24 @@ impl Held<'_> {
     /// Reads and lists what changed, and makes it known; `now` is how the files look.
     pub(super) fn look(&mut self, now: Marks) -> Result<Lists, StoreError> {
         let list = self.changed_list(&now)?;
-        let places = self.places(list.is_some(), &now);
-        if places == Looks::BOTH {
+        let listed = self.to_list(list.is_some(), &now);
+        if listed == Listed::Both {
             leftovers::remove(&self.folders);
         }
-        if places == [Place::New] {
-            let listing = self.folders.list(places)?;
+        if listed == Listed::New {
+            let listing = self.folders.list(listed)?;
             if let Some((changes, newcomers)) = self.join_new(&listing)? {
-                let seen = Seen { now, list, places, listing };
+                let seen = Seen { now, list, listed, listing };
                 let joined = Joined { rows: Vec::new(), newcomers };
                 return Settling::new(seen, joined, changes).settle(self);
             }
         }
-        let places = if places.is_empty() { places } else { Looks::BOTH };
-        self.look_at_all(Seen { now, list, places, listing: Listing::default() })
+        let listed = if listed == Listed::New { Listed::Both } else { listed };
+        self.look_at_all(Seen { now, list, listed, listing: Listing::default() })
     }
 
     fn look_at_all(&mut self, mut seen: Seen) -> Result<Lists, StoreError> {
-        if seen.places.is_empty() {
+        if seen.listed == Listed::Nothing {
             return Settling::new(seen, Joined::default(), Vec::new()).settle(self);
         }
         let known = self.known_lines()?;
@@ -91,11 +91,11 @@ impl Held<'_> {
     }
 
     /// Directories that are to be listed.
-    fn places(&self, list_changed: bool, now: &Marks) -> &'static [Place] {
+    fn to_list(&self, list_changed: bool, now: &Marks) -> Listed {
         let rebooted = self.known.index.as_ref().is_some_and(|index| !index.is_of_this_boot());
         let doubtful = (self.known.trust, self.known.files) != (IndexFiles::Sound, Files::AsKnown);
         if list_changed || rebooted || doubtful {
-            return Looks::BOTH;
+            return Listed::Both;
         }
         self.known.to_list(now)
     }
@@ -157,7 +157,7 @@ impl Held<'_> {
     /// Lists both directories, and a second time if a message is missing that may have been
     /// renamed meanwhile.
     fn list(&self, now: &Marks, expected: &[Numbered]) -> Result<Listing, StoreError> {
-        let listing = self.folders.list(Looks::BOTH)?;
+        let listing = self.folders.list(Listed::Both)?;
         if join::are_all_in(expected, &listing) {
             return Ok(listing);
         }
@@ -165,7 +165,7 @@ impl Held<'_> {
         if !looks.were_recent() && looks.hold(Looks::at(&self.folders)?) {
             return Ok(listing);
         }
-        let mut again = self.folders.list(Looks::BOTH)?;
+        let mut again = self.folders.list(Listed::Both)?;
         again.add_missing(&listing);
         Ok(again)
     }

@@ -17,7 +17,7 @@ use super::known::Looks;
 use super::more_keywords::MoreKeywords;
 use super::names::Names;
 use super::new_lines::NewLines;
-use super::scan::{Folders, Located, Place};
+use super::scan::{Folders, Listed, Located, Place};
 use super::uidlist::{self, Found};
 use super::{StoreError, copy, name};
 
@@ -61,7 +61,7 @@ impl Held<'_> {
         if self.folders.cur.stat_self()?.is_file_of(&target.cur.stat_self()?) {
             return Ok(both);
         }
-        let there = target.list(Looks::BOTH)?;
+        let there = target.list(Listed::Both)?;
         let mut names = self.names()?;
         let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
         for uid in uids {

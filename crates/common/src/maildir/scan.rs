@@ -26,6 +26,15 @@ pub(super) enum Place {
     Cur,
 }
 
+/// Which directories of messages are listed. `cur` never is without `new`, where its files come
+/// from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    Nothing,
+    New,
+    Both,
+}
+
 /// An open mailbox; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
@@ -85,6 +94,16 @@ const CUR: &str = "cur";
 /// Seconds that a program may take from link to unlink.
 const LINKING: i64 = 600;
 
+impl Listed {
+    fn places(self) -> &'static [Place] {
+        match self {
+            Self::Nothing => &[],
+            Self::New => &[Place::New],
+            Self::Both => &[Place::New, Place::Cur],
+        }
+    }
+}
+
 impl Folders {
     /// Opens a mailbox. `tmp` and `new` are made where somebody lost them, and so are the
     /// directories of control and index files; without `cur` it is none.
@@ -115,9 +134,9 @@ impl Folders {
     }
 
     /// Lists directories. One identity with two files becomes one file, or two identities.
-    pub(super) fn list(&self, places: &[Place]) -> Result<Listing, StoreError> {
+    pub(super) fn list(&self, listed: Listed) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
-        self.each(places, |place, name| listing.push(place, name))?;
+        self.each(listed, |place, name| listing.push(place, name))?;
         listing.settle(|one, other| self.part(one, other))?;
         Ok(listing)
     }
@@ -125,10 +144,10 @@ impl Folders {
     /// The names of messages in directories, as they are.
     pub(super) fn each(
         &self,
-        places: &[Place],
+        listed: Listed,
         mut see: impl FnMut(Place, &str),
     ) -> Result<(), StoreError> {
-        for place in places {
+        for place in listed.places() {
             self.at(*place).entries()?.each(|name, kind| {
                 if let Some(name) = message_name(name, kind) {
                     see(*place, name);

@@ -13,7 +13,7 @@ use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
 use super::new_lines::NewLines;
-use super::scan::Place;
+use super::scan::Listed;
 use super::uidlist::{self, Form, Found};
 use super::{StoreError, making, more, name, tail};
 
@@ -98,7 +98,7 @@ impl Settling {
 
     /// Whether so many lines are of messages that are gone that the list is to be written anew.
     fn is_sparse(&self, held: &Held<'_>) -> Result<bool, StoreError> {
-        if self.seen.places != Looks::BOTH {
+        if self.seen.listed != Listed::Both {
             return Ok(false);
         }
         let lines = match (&self.seen.list, self.seen.now.list) {
@@ -203,7 +203,7 @@ impl Settling {
         }
         if held.index().head.marks.more_keywords != marks.more_keywords {
             held.changed_more(&mut changes)?;
-        } else if self.seen.places == Looks::BOTH && marks.more_keywords.is_some() {
+        } else if self.seen.listed == Listed::Both && marks.more_keywords.is_some() {
             held.tidy_more()?;
         }
         // Both may have written it.
@@ -278,7 +278,7 @@ impl Settling {
         if next > index.head.uid_next {
             changes.push(Change::Next(next));
         }
-        if !index.is_of_this_boot() && self.seen.places == Looks::BOTH {
+        if !index.is_of_this_boot() && self.seen.listed == Listed::Both {
             changes.push(Change::Boot(index::boot()));
         }
         changes
@@ -304,9 +304,10 @@ impl Settling {
         let known = held.index().head.marks.looks;
         let looks = match (self.seen.now.looks, known) {
             _ if self.waiting => None,
-            (Some(now), Some(known)) => Some(Looks {
-                new: if self.seen.places.contains(&Place::New) { now.new } else { known.new },
-                cur: if self.seen.places.contains(&Place::Cur) { now.cur } else { known.cur },
+            (Some(now), Some(known)) => Some(match self.seen.listed {
+                Listed::Nothing => known,
+                Listed::New => Looks { new: now.new, ..known },
+                Listed::Both => now,
             }),
             (now, None) => now,
             (None, _) => None,

@@ -10,7 +10,7 @@ use super::super::flags::Marking;
 use super::super::listing::Listing;
 use super::super::mailbox::Mailbox;
 use super::super::places::Places;
-use super::super::scan::Place;
+use super::super::scan::Listed;
 use super::super::uidlist::UidList;
 use super::super::{join, tail};
 use super::*;
@@ -240,7 +240,7 @@ fn a_first_look_misses_what_has_a_uid() {
     assert!(!join::are_all_in(&lines, &Listing::default()));
     let folders =
         Mailbox::apart("INBOX", &Places::together(&ann.home()), &ann.home()).folders().unwrap();
-    let listing = folders.list(&[Place::New, Place::Cur]).unwrap();
+    let listing = folders.list(Listed::Both).unwrap();
     assert!(join::are_all_in(&lines, &listing));
 }
 
