@@ -53,7 +53,7 @@ impl Dotlock {
         started();
         let give_up = Instant::now() + patience;
         let mut pause = Duration::from_millis(1);
-        let name = format!("{file}.lock");
+        let name = name(file);
         loop {
             match Self::try_take(dir, &name, sheet)? {
                 Some(lock) => return Ok(lock),
@@ -138,6 +138,11 @@ impl Drop for Dotlock {
             let _ = self.dir.unlink(&self.name);
         }
     }
+}
+
+/// What the lock of a file is called.
+pub(super) fn name(file: &str) -> String {
+    format!("{file}.lock")
 }
 
 /// Removes the lock file if it is stale. Whether it is gone.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use mail_proto::mailbox::Uid;
 
-use super::index::{FactsRead, Reader};
+use super::index::{self, FactsError, Index};
 use super::known::Known;
+use super::maintenance::{has_other_size, wrong_with};
 use super::scan::{Folders, message_name};
-use super::uidlist::{self, Form, Found, UidList};
-use super::{Finding, Store, StoreError, keywords, leftovers, more_keywords, name};
-use crate::disk::{self, Dir};
+use super::uidlist::{self, UidList};
+use super::{Finding, Store, StoreError, cache, dotlock, keywords, leftovers, more_keywords, name};
+use crate::disk::Dir;
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +38,6 @@ pub enum IndexState {
     Broken,
 }
 
-const FILES: [&str; 6] = [
-    uidlist::FILE,
-    keywords::FILE,
-    "posthorn.index",
-    "posthorn.log",
-    "posthorn.cache",
-    more_keywords::FILE,
-];
-const LOCK: &str = "dovecot-uidlist.lock";
 /// A longer lock file says nothing.
 const LOCK_LIMIT: u64 = 1000;
 
@@ -54,37 +46,28 @@ impl Store {
     /// messages are is not among what this sees.
     pub fn inspect(&self) -> Result<Inspection, StoreError> {
         let folders = self.mailbox.folders()?;
-        let (mut findings, mut uid_validity) = (Vec::new(), None);
-        let list = match uidlist::read(&folders.control)? {
-            Found::List(list) => {
-                uid_validity = Some(list.uid_validity);
-                if let Form::Damaged(lines) = list.form {
-                    findings.push(Finding::ListDamaged(lines));
-                }
-                list
-            }
-            Found::Nonsense => {
-                findings.push(Finding::ListDamaged(1));
-                UidList::default()
-            }
-            Found::Nothing => UidList::default(),
-        };
+        let found = uidlist::read(&folders.control)?;
+        let mut findings = Vec::from_iter(wrong_with(&found));
+        // It may be that nobody opened the mailbox yet.
+        let no_list = findings.pop_if(|finding| *finding == Finding::NoList);
+        let list = found.into_list();
+        let uid_validity = list.as_ref().map(|list| list.uid_validity);
         let index = index_state(&folders)?;
         if index == IndexState::Broken {
             findings.push(Finding::NoIndex);
         }
         let old = leftovers::old(&folders)?;
         findings.extend((old > 0).then_some(Finding::Leftovers(old)));
-        let seen = messages(&folders, &list, &mut findings)?;
-        if uid_validity.is_none() && seen > 0 && findings.is_empty() {
-            findings.push(Finding::NoList);
+        let in_cur = messages(&folders, &list.unwrap_or_default(), &mut findings)?;
+        if in_cur > 0 && findings.is_empty() {
+            findings.extend(no_list);
         }
         let (files, locked_by) = (sizes(&folders)?, lock(&folders.control)?);
         Ok(Inspection { findings, uid_validity, index, files, locked_by })
     }
 
-    /// Looks for what is wrong, as [`inspect`](Self::inspect) and [`check`](Self::check) do, and
-    /// mends it. New mail that nobody has seen is not wrong.
+    /// Looks for what is wrong, as [`inspect`](Self::inspect) does and more closely, and mends it.
+    /// New mail that nobody has seen is not wrong.
     pub fn mend(&self) -> Result<Vec<Finding>, StoreError> {
         let Inspection { mut findings, uid_validity, .. } = self.inspect()?;
         if findings.iter().any(|finding| matches!(finding, Finding::Leftovers(_))) {
@@ -94,7 +77,7 @@ impl Store {
         if uid_validity.is_some_and(|before| before != snapshot.uid_validity) {
             findings.push(Finding::NewUidValidity(snapshot.uid_validity));
         }
-        for finding in self.check()? {
+        for finding in self.sync_whole()? {
             if !findings.contains(&finding) && !matches!(finding, Finding::Unnumbered(_)) {
                 findings.push(finding);
             }
@@ -105,8 +88,12 @@ impl Store {
 
 /// Whether all of the index can be read.
 fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
-    let exists = |name| disk::found(folders.index.stat(name)).map(|stat| stat.is_some());
-    if !exists("posthorn.index")? && !exists("posthorn.log")? {
+    let exists = |name| match folders.index.stat(name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    };
+    if !exists(index::SNAPSHOT)? && !exists(index::LOG)? {
         return Ok(IndexState::Missing);
     }
     let mut known = Known::default();
@@ -141,12 +128,7 @@ fn messages(
             in_cur += 1;
             let hash = name::hash(name::base(name));
             hashes.push(hash);
-            let (Some(size), Some(uid)) = (name::stored_size(name), uids.get(&hash)) else {
-                continue;
-            };
-            if dir.stat(name).is_ok_and(|stat| stat.size != size) {
-                sizes.push(*uid);
-            }
+            sizes.extend(uids.get(&hash).filter(|_| has_other_size(dir, name)));
         }
     }
     hashes.sort_unstable();
@@ -158,19 +140,29 @@ fn messages(
 }
 
 fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    let Folders { control, index, .. } = folders;
     let mut files = Vec::new();
-    for name in FILES {
-        let dir = if name.starts_with("dovecot") || name == more_keywords::FILE {
-            &folders.control
-        } else {
-            &folders.index
-        };
-        files.extend(disk::found(dir.stat(name))?.map(|stat| (name, stat.size)));
+    for (dir, name) in [
+        (control, uidlist::FILE),
+        (control, keywords::FILE),
+        (index, index::SNAPSHOT),
+        (index, index::LOG),
+        (index, cache::NAME),
+        (control, more_keywords::FILE),
+    ] {
+        match dir.stat(name) {
+            Ok(stat) => files.push((name, stat.size)),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(files)
 }
 
 fn lock(control: &Dir) -> Result<Option<String>, StoreError> {
-    let bytes = disk::found(control.read(LOCK, LOCK_LIMIT))?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+    match control.read(&dotlock::name(uidlist::FILE), LOCK_LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

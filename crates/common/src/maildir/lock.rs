@@ -22,7 +22,7 @@ use super::dotlock::{Dotlock, Sheet};
 use super::scan::Folders;
 use super::{StoreError, scan, uidlist};
 
-const LOCK: &str = "posthorn.lock";
+pub(super) const LOCK: &str = "posthorn.lock";
 /// For how long another process may keep us waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts, of which one costs some microseconds.

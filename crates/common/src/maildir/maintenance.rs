@@ -4,16 +4,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mail_proto::mailbox::{Messages, Snapshot, Uid};
+use mail_proto::mailbox::{Difference, Messages, Snapshot, Uid};
 
 use super::held::{Held, Lists};
-use super::index::Reader;
+use super::index::{self, Index};
 use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
 use super::scan::Located;
-use super::uidlist::{self, Form, Found, Row};
-use super::{Store, StoreError, leftovers, more_keywords, name, tail};
-use crate::disk::{self, Dir};
+use super::store::MAILDROP_LOCK;
+use super::uidlist::{self, Form, Found, Row, UidList};
+use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
+use crate::disk::Dir;
 
 /// Something that was found in a mailbox. Whatever can be mended is, by the time this is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,15 +115,16 @@ impl fmt::Display for Finding {
 /// How things stood before anybody looked closer.
 #[derive(Debug)]
 struct Before {
-    list: Option<usize>,
+    /// What was wrong with the list of UIDs.
+    list: Option<Finding>,
     uid_validity: u32,
     uid_next: Uid,
     messages: Option<Messages>,
 }
 
 impl Store {
-    /// Looks for what is wrong, and mends it as every opening does.
-    pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
+    /// Lists all of the mailbox, which mends it as every opening does. Says what was wrong.
+    pub(super) fn sync_whole(&self) -> Result<Vec<Finding>, StoreError> {
         let before = self.before()?;
         let mut held = self.mailbox.hold()?;
         held.look_again()?;
@@ -139,14 +141,14 @@ impl Store {
         let mut held = self.mailbox.hold()?;
         held.known.trust = IndexFiles::NoFacts;
         held.look_again()?;
-        remove(&held.folders.index, "posthorn.cache")?;
+        remove(&held.folders.index, cache::NAME)?;
         Ok(before.findings(&held.snapshot()))
     }
 
     /// Leaves everything as Dovecot expects it, and no file of ours but one that has the only copy
     /// of flags that wait. No session of ours may have the mailbox open: it would make them again.
     pub fn settle(&self) -> Result<Settled, StoreError> {
-        let mut findings = self.check()?;
+        let mut findings = self.sync_whole()?;
         let mut held = self.mailbox.hold()?;
         held.write(0)?;
         let snapshot = held.snapshot();
@@ -156,12 +158,12 @@ impl Store {
         let more = (held.waiting()? == 0).then_some(more_keywords::FILE);
         held.known.forget();
         let folders = held.into_folders();
-        let files = ["posthorn.index", "posthorn.log", "posthorn.cache"];
+        let files = [index::SNAPSHOT, index::LOG, cache::NAME];
         for file in files.into_iter().chain(more) {
             remove(&folders.index, file)?;
             remove(&folders.control, file)?;
         }
-        for lock in ["posthorn.lock", "posthorn.pop3.lock"] {
+        for lock in [lock::LOCK, MAILDROP_LOCK] {
             remove(&folders.index, lock)?;
         }
         leftovers::remove_unfinished(&folders.index)?;
@@ -174,17 +176,9 @@ impl Store {
         let mut known = Known::default();
         let has_index = known.follow(&folders, Reader::Free)?;
         let index = known.index.filter(|_| has_index);
-        let (list, uid_validity, uid_next) = match uidlist::read(&folders.control)? {
-            Found::List(list) => {
-                let damaged = match list.form {
-                    Form::Damaged(lines) => lines,
-                    Form::Current | Form::Outdated => 0,
-                };
-                (Some(damaged), list.uid_validity, list.uid_next)
-            }
-            Found::Nonsense => (Some(1), 0, 0),
-            Found::Nothing => (None, 0, 0),
-        };
+        let found = uidlist::read(&folders.control)?;
+        let list = wrong_with(&found);
+        let UidList { uid_validity, uid_next, .. } = found.into_list().unwrap_or_default();
         let messages = index.map(|index| index.messages);
         Ok(Before { list, uid_validity, uid_next, messages })
     }
@@ -192,12 +186,7 @@ impl Store {
 
 impl Before {
     fn findings(&self, after: &Snapshot) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        match self.list {
-            None => findings.push(Finding::NoList),
-            Some(0) => {}
-            Some(damaged) => findings.push(Finding::ListDamaged(damaged)),
-        }
+        let mut findings = Vec::from_iter(self.list.clone());
         if self.uid_validity != after.uid_validity {
             findings.push(Finding::NewUidValidity(after.uid_validity));
         }
@@ -214,20 +203,27 @@ impl Before {
     }
 }
 
+/// What is wrong with what was found as the list of UIDs.
+pub(super) fn wrong_with(found: &Found) -> Option<Finding> {
+    match found {
+        Found::List(UidList { form: Form::Damaged(lines), .. }) => {
+            Some(Finding::ListDamaged(*lines))
+        }
+        Found::List(_) => None,
+        Found::Nonsense => Some(Finding::ListDamaged(1)),
+        Found::Nothing => Some(Finding::NoList),
+    }
+}
+
 fn differences(before: &Messages, after: &Messages) -> Option<Finding> {
     let (mut missing, mut gone, mut flags) = (0, 0, 0);
-    let mut old = before.iter().peekable();
-    for entry in after.iter() {
-        while old.next_if(|old| old.uid < entry.uid).is_some() {
-            gone += 1;
-        }
-        match old.next_if(|old| old.uid == entry.uid) {
-            Some(old) if old.flags == entry.flags => {}
-            Some(_) => flags += 1,
-            None => missing += 1,
-        }
+    for difference in before.differences(after) {
+        *match difference {
+            Difference::New(_) => &mut missing,
+            Difference::Gone(_) => &mut gone,
+            Difference::Flags { .. } => &mut flags,
+        } += 1;
     }
-    gone += old.count();
     (missing + gone + flags > 0).then_some(Finding::IndexDiffers { missing, gone, flags })
 }
 
@@ -265,10 +261,8 @@ impl Held<'_> {
             if self.locate(&mut names, uid, &mut file)?.is_none() {
                 continue;
             }
-            let Some(size) = name::stored_size(&file.name) else { continue };
-            match self.folders.at(file.place).stat(&file.name) {
-                Ok(stat) if stat.size != size => findings.push(Finding::OtherSize(uid)),
-                _ => {}
+            if has_other_size(self.folders.at(file.place), &file.name) {
+                findings.push(Finding::OtherSize(uid));
             }
         }
         Ok(())
@@ -289,6 +283,12 @@ impl Held<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a message's file has not the size that its name says.
+pub(super) fn has_other_size(dir: &Dir, name: &str) -> bool {
+    let said = name::stored_size(name);
+    said.is_some_and(|size| dir.stat(name).is_ok_and(|stat| stat.size != size))
 }
 
 /// Removes a file, if there is one.

@@ -14,7 +14,7 @@ use super::known::{Files, IndexFiles, Looks};
 use super::look::Seen;
 use super::new_lines::NewLines;
 use super::scan::Listed;
-use super::uidlist::{self, Form, Found};
+use super::uidlist::{self, Form};
 use super::{StoreError, making, more, name, tail};
 
 /// Below this many lines nobody minds lines of messages that are gone.
@@ -138,13 +138,11 @@ impl Settling {
         next: Uid,
     ) -> Result<Option<Written>, StoreError> {
         let control = &held.folders.control;
-        let mut list = match self.seen.list.take() {
-            Some(list) => list,
-            None => match uidlist::read(control)? {
-                Found::List(list) => list,
-                Found::Nonsense | Found::Nothing => return Ok(None),
-            },
+        let list = match self.seen.list.take() {
+            Some(list) => Some(list),
+            None => uidlist::read(control)?.into_list(),
         };
+        let Some(mut list) = list else { return Ok(None) };
         list.uid_next = list.uid_next.max(new.last().map_or(next, |row| row.uid + 1));
         let (listing, rows) = (&self.seen.listing, &self.joined.rows);
         let all = rows.iter().chain(&new);

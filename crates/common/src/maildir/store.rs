@@ -60,7 +60,7 @@ pub struct Message {
     path: PathBuf,
 }
 
-const MAILDROP_LOCK: &str = "posthorn.pop3.lock";
+pub(super) const MAILDROP_LOCK: &str = "posthorn.pop3.lock";
 
 impl Store {
     pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {

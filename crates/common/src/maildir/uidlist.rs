@@ -226,6 +226,16 @@ pub(super) enum Found {
     Nothing,
 }
 
+impl Found {
+    /// The list, if there is one.
+    pub(super) fn into_list(self) -> Option<UidList> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Nonsense | Self::Nothing => None,
+        }
+    }
+}
+
 /// Reads the list of a mailbox: Dovecot's, else Courier's.
 pub(super) fn read(dir: &Dir) -> Result<Found, StoreError> {
     if let Some(bytes) = disk::found(dir.read(FILE, LIMIT))? {

@@ -79,7 +79,7 @@ enum Continued {
     No,
 }
 
-const NAME: &str = "posthorn.cache";
+pub(super) const NAME: &str = "posthorn.cache";
 
 /// So many single frames are nothing to care about.
 const FEW: usize = 64;

@@ -15,7 +15,7 @@ use crate::maildir::StoreError;
 use source::Source;
 
 /// The name of the file.
-pub(super) const FILE: &str = "posthorn.log";
+pub(in crate::maildir) const FILE: &str = "posthorn.log";
 
 const MAGIC: &[u8; 8] = b"PHN-LOG\n";
 

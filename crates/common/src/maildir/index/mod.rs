@@ -33,8 +33,9 @@ mod vanished;
 
 pub(super) use apply::name_keyword;
 pub(super) use fact::{Fact, Tail};
-pub(super) use files::Reader;
+pub(super) use log::FILE as LOG;
 pub(super) use modseqs::after as modseq_after;
+pub(super) use snapshot::FILE as SNAPSHOT;
 pub(super) use vanished::Vanished;
 
 use std::sync::OnceLock;

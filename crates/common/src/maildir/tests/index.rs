@@ -397,17 +397,17 @@ fn what_is_wrong_is_found_and_mended() {
     for content in ["a", "b", "c"] {
         append(&inbox, content, Flags::SEEN, &[]);
     }
-    assert_eq!(inbox.check().unwrap(), []);
+    assert_eq!(inbox.sync_whole().unwrap(), []);
     let names = ann.names("cur");
     fs::remove_file(ann.home().join("cur").join(&names[0])).unwrap();
     ann.rename(&format!("cur/{}", names[1]), &format!("cur/{}T", names[1]));
     ann.put(&format!("cur/{}", names[2]), "longer than it says");
     ann.put("new/1.a", "new");
-    let found = ann.stranger().check().unwrap();
+    let found = ann.stranger().sync_whole().unwrap();
     let differs = Finding::IndexDiffers { missing: 1, gone: 1, flags: 1 };
     assert_eq!(found, [Finding::Unnumbered(1), differs, Finding::OtherSize(3)]);
     spoil(&ann, 4);
-    assert_eq!(ann.stranger().check().unwrap(), [Finding::NoIndex, Finding::OtherSize(3)]);
+    assert_eq!(ann.stranger().sync_whole().unwrap(), [Finding::NoIndex, Finding::OtherSize(3)]);
     let before = inbox.sync().unwrap();
     assert_eq!(inbox.rebuild().unwrap(), []);
     let after = inbox.sync().unwrap();

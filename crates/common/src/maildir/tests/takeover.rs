@@ -178,7 +178,7 @@ fn who_settles_keeps_what_waits() {
     let validity = ann.inbox().sync().unwrap().uid_validity;
     ann.put(NEW, &format!("1 V{validity}\nN 1 ab\n"));
     let waits = Finding::FlagsWait(1);
-    assert!(ann.stranger().check().unwrap().contains(&waits));
+    assert!(ann.stranger().sync_whole().unwrap().contains(&waits));
     assert!(ann.stranger().settle().unwrap().findings.contains(&waits));
     assert_eq!(ann.read(NEW), format!("1 V{validity}\nN 1 ab\n"));
     assert!(!ann.home().join("posthorn.index").exists());

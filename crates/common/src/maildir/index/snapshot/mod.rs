@@ -16,7 +16,7 @@ pub(super) use read::{Snapshot, Trouble, log_damage, read};
 pub(super) use write::write;
 
 /// The name of the file.
-pub(super) const FILE: &str = "posthorn.index";
+pub(in crate::maildir) const FILE: &str = "posthorn.index";
 
 const MAGIC: &[u8; 8] = b"PHN-IDX\n";
 
