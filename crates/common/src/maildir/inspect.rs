@@ -160,7 +160,7 @@ fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
 }
 
 fn lock(control: &Dir) -> Result<Option<String>, StoreError> {
-    match control.read(&dotlock::name(uidlist::FILE), LOCK_LIMIT) {
+    match control.read(dotlock::name(uidlist::FILE), LOCK_LIMIT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error.into()),

@@ -13,7 +13,7 @@ use super::super::mailbox::Mailbox;
 use super::super::naming::INBOX;
 use super::super::places::Places;
 use super::super::scan::Folders;
-use super::super::{StoreError, uidlist};
+use super::super::{StoreError, dotlock, uidlist};
 use super::Directory;
 use super::tree::{Role, Tree};
 use crate::config::Layout;
@@ -170,7 +170,7 @@ impl Tree<'_> {
 /// Gives all files of a directory a name in another one too, durably. What is there is of an
 /// attempt that was killed, or of a mailbox that is gone.
 fn link_all(from: &Dir, to: &Dir) -> Result<(), StoreError> {
-    let dotlock = format!("{}.lock", uidlist::FILE);
+    let dotlock = dotlock::name(uidlist::FILE);
     for entry in from.entries()? {
         let name = entry?.name;
         let passing =
