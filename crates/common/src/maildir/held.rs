@@ -7,7 +7,7 @@ use mail_proto::mailbox::{Snapshot, Uid};
 use crate::disk::Stat;
 
 use super::former::Former;
-use super::index::{self, Change, Fact, FactsError, Index, Lasting, Marks};
+use super::index::{Change, Fact, FactsRead, Index, Lasting, Marks, Reader};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Doubt, Files, IndexFiles, Known, Live, Looks};
 use super::lock::Lock;
@@ -325,13 +325,5 @@ impl<'mailbox> Held<'mailbox> {
                 }
             }
         }
-    }
-}
-
-/// Whoever holds a mailbox has the facts in memory.
-fn unready(error: FactsError) -> StoreError {
-    match error {
-        FactsError::Store(error) => error,
-        other => StoreError::Damaged { path: index::SNAPSHOT.into(), what: other.to_string() },
     }
 }

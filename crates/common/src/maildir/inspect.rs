@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use mail_proto::mailbox::Uid;
 
-use super::index::{self, FactsError, Index};
+use super::index::{self, FactsRead, Reader};
 use super::known::Known;
 use super::maintenance::{has_other_size, wrong_with};
 use super::scan::{Folders, message_name};
 use super::uidlist::{self, UidList};
 use super::{Finding, Store, StoreError, cache, dotlock, keywords, leftovers, more_keywords, name};
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +88,7 @@ impl Store {
 
 /// Whether all of the index can be read.
 fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
-    let exists = |name| match folders.index.stat(name) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_missing() => Ok(false),
-        Err(error) => Err(error),
-    };
+    let exists = |name| disk::found(folders.index.stat(name)).map(|stat| stat.is_some());
     if !exists(index::SNAPSHOT)? && !exists(index::LOG)? {
         return Ok(IndexState::Missing);
     }
@@ -150,19 +146,12 @@ fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
         (index, cache::NAME),
         (control, more_keywords::FILE),
     ] {
-        match dir.stat(name) {
-            Ok(stat) => files.push((name, stat.size)),
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error.into()),
-        }
+        files.extend(disk::found(dir.stat(name))?.map(|stat| (name, stat.size)));
     }
     Ok(files)
 }
 
 fn lock(control: &Dir) -> Result<Option<String>, StoreError> {
-    match control.read(dotlock::name(uidlist::FILE), LOCK_LIMIT) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let bytes = disk::found(control.read(dotlock::name(uidlist::FILE), LOCK_LIMIT))?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use mail_proto::mailbox::{Difference, Messages, Snapshot, Uid};
 
 use super::held::{Held, Lists};
-use super::index::{self, Index};
+use super::index::{self, Reader};
 use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
 use super::scan::Located;
 use super::store::MAILDROP_LOCK;
 use super::uidlist::{self, Form, Found, Row, UidList};
 use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 
 /// Something that was found in a mailbox. Whatever can be mended is, by the time this is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

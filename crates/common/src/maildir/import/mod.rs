@@ -20,7 +20,7 @@ use mail_proto::mailbox::{Flags, Uid};
 use thiserror::Error;
 
 use super::tail::LETTERS;
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError};
 
 use self::dovecot_log::Log;
 use self::picture::What;

@@ -8,7 +8,7 @@ use super::log::{self, Frames, Log, Position};
 use super::octets::Damaged;
 use super::snapshot::{self, Snapshot, Trouble};
 use super::{Change, FactsRead, Followed, Index, Lasting, fact, modseqs, source};
-use crate::disk::{Dir, DiskError, Stat};
+use crate::disk::{self, Dir, DiskError, Stat};
 use crate::maildir::StoreError;
 
 /// How what is in memory stands to the log.

@@ -33,6 +33,7 @@ mod vanished;
 
 pub(super) use apply::name_keyword;
 pub(super) use fact::{Fact, Tail};
+pub(super) use files::Reader;
 pub(super) use log::FILE as LOG;
 pub(super) use modseqs::after as modseq_after;
 pub(super) use snapshot::FILE as SNAPSHOT;
