@@ -96,12 +96,12 @@ fn test(name: &str) -> Command {
     test
 }
 
-/// The lines of a test that begin with `figure: `, as a list. All that it says is shown.
+/// The figures of a test, as a list. All that it says is shown.
 fn figures(test: &mut Command) -> Result<String, Failure> {
     let mut list = String::new();
     watch(test, "run it alone and look at what it shows", |line| {
         println!("{line}");
-        if let Some(figure) = line.strip_prefix("figure: ") {
+        if let Some(figure) = figure(line) {
             list += &format!("- {figure}\n");
         }
     })?;
@@ -109,6 +109,13 @@ fn figures(test: &mut Command) -> Result<String, Failure> {
         return Err(Failure::new("the run printed no figures", "see what the test prints"));
     }
     Ok(list)
+}
+
+/// What follows `figure: ` at the beginning of a line, or behind the test's name, which stands on a
+/// line that is not ended before the test is.
+fn figure(line: &str) -> Option<&str> {
+    let (before, figure) = line.split_once("figure: ")?;
+    (before.is_empty() || before.ends_with(" ... ")).then_some(figure)
 }
 
 fn strs(words: &[String]) -> Vec<&str> {
@@ -122,4 +129,22 @@ fn said(words: &[&str]) -> String {
         |_| "unknown".to_owned(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_found_behind_a_name_too() {
+        let table = [
+            ("figure: 7 letters", Some("7 letters")),
+            ("test one ... figure: 7 letters", Some("7 letters")),
+            ("7 letters", None),
+            ("no figure: none", None),
+        ];
+        for (line, expected) in table {
+            assert_eq!(figure(line), expected, "{line}");
+        }
+    }
 }
