@@ -19,6 +19,7 @@ struct Row {
     same: usize,
     differ: usize,
     wrong: usize,
+    unsteady: usize,
 }
 
 #[test]
@@ -37,14 +38,20 @@ fn chats_are_as_postfix_and_dovecot_would_have_them() {
             Originals::start(&unpacked, &config).unwrap_or_else(|error| panic!("{error}"));
         for (protocol, path, chat) in chats {
             let row = table.entry(protocol.folder()).or_default();
-            let verdict = judge(protocol, &path, &chat, &mut originals);
-            match verdict {
+            match judge(protocol, &path, &chat, &mut originals) {
                 Verdict::Same => row.same += 1,
                 Verdict::Differs => row.differ += 1,
-                Verdict::Wrong(why) => {
-                    row.wrong += 1;
-                    wrong.push(why);
-                }
+                // What an original does can depend on when its clock ticks between two commands.
+                Verdict::Wrong(why) => match judge(protocol, &path, &chat, &mut originals) {
+                    Verdict::Wrong(_) => {
+                        row.wrong += 1;
+                        wrong.push(why);
+                    }
+                    _ => {
+                        row.unsteady += 1;
+                        say(&format!("only at the second attempt as claimed:\n{why}"));
+                    }
+                },
             }
         }
     }
@@ -57,7 +64,7 @@ type Chats = Vec<(Protocol, PathBuf, Chat)>;
 /// The originals are started once for all chats with the same `config:` lines.
 fn by_configuration() -> BTreeMap<Vec<String>, Chats> {
     let mut all: BTreeMap<Vec<String>, Chats> = BTreeMap::new();
-    let only = std::env::var("POSTHORN_TEST_CHATS").unwrap_or_default();
+    let only = only();
     for protocol in SPOKEN {
         for path in protocol.chats() {
             if !name(&path).contains(&only) {
@@ -68,6 +75,11 @@ fn by_configuration() -> BTreeMap<Vec<String>, Chats> {
         }
     }
     all
+}
+
+/// What a chat's name must have in it.
+fn only() -> String {
+    std::env::var("POSTHORN_TEST_CHATS").unwrap_or_default()
 }
 
 enum Verdict {
@@ -87,7 +99,9 @@ fn judge(protocol: Protocol, path: &Path, chat: &Chat, originals: &mut Originals
     match played {
         Ok(Outcome::Same) if claims_same => Verdict::Same,
         Ok(Outcome::Differs(conversation)) if !claims_same => {
-            println!("--- {name}: differs, as it says\n{conversation}");
+            if !only().is_empty() {
+                println!("--- {name}: differs, as it says\n{conversation}");
+            }
             Verdict::Differs
         }
         Ok(Outcome::Same) => {
@@ -110,10 +124,11 @@ fn say(text: &str) {
 }
 
 fn show(table: &BTreeMap<&str, Row>) {
-    let mut text = format!("\n{:12}{:>6}{:>8}{:>7}\n", "chats", "same", "differ", "wrong");
+    let mut text =
+        format!("\n{:12}{:>6}{:>8}{:>7}{:>10}\n", "chats", "same", "differ", "wrong", "unsteady");
     for (protocol, row) in table {
-        let Row { same, differ, wrong } = row;
-        text += &format!("{protocol:12}{same:>6}{differ:>8}{wrong:>7}\n");
+        let Row { same, differ, wrong, unsteady } = row;
+        text += &format!("{protocol:12}{same:>6}{differ:>8}{wrong:>7}{unsteady:>10}\n");
     }
     say(&text);
 }
