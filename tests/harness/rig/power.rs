@@ -25,7 +25,7 @@ use crate::progress::Progress;
 #[derive(Debug)]
 pub struct Recording {
     directory: tempfile::TempDir,
-    history: PathBuf,
+    program: PathBuf,
     boots: Boots,
     lines: Vec<Line>,
     log: WriteLog,
@@ -57,7 +57,8 @@ const ABREAST: usize = 2;
 const UNSHARE: &str = "unshare is in Debian's package util-linux";
 
 impl Recording {
-    /// Records a history on a disk of so many MiB; `history` is the program that does it.
+    /// Records a history on a disk of so many MiB; `history` is the program that does it, of which
+    /// a copy is kept: whoever builds it again meanwhile would otherwise take it away.
     ///
     /// # Panics
     /// If it cannot be done here.
@@ -66,6 +67,8 @@ impl Recording {
         let directory = tempfile::tempdir().expect("the directory for temporary files is writable");
         let base = directory.path().join("base");
         let files = Files::of(directory.path());
+        let program = directory.path().join("history");
+        std::fs::copy(history, &program).expect("the directory has room");
         machine::format(&base, mebibytes);
         copy(&base, &files.image);
         let asked = directory.path().join("asked");
@@ -75,7 +78,7 @@ impl Recording {
             text.push(b'\n');
         }
         std::fs::write(&asked, text).expect("the directory is writable");
-        let mut record = machine::apart(history);
+        let mut record = machine::apart(&program);
         record.arg("record").arg(directory.path()).arg(boots.word());
         record.stdin(File::open(&asked).expect("was just written"));
         let mut recording = record.stdout(Stdio::piped()).spawn().expect(UNSHARE);
@@ -91,7 +94,7 @@ impl Recording {
         assert!(status.success(), "{record:?}: {status}; it needs root, FUSE and loop devices");
         assert_eq!(lines.len(), operations.len() * 2, "each operation begins and ends");
         let log = WriteLog::read(&files.log);
-        Self { directory, history: history.to_owned(), boots, lines, log }
+        Self { directory, program, boots, lines, log }
     }
 
     /// Lets the power go at so many flushes, spread over the history, and after each of them.
@@ -172,7 +175,7 @@ impl Recording {
     }
 
     fn look_at(&self, cut: &Cut) -> Vec<String> {
-        let mut examine = machine::started_anew(&self.history);
+        let mut examine = machine::started_anew(&self.program);
         let output =
             examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
         let output = output.expect(UNSHARE);
