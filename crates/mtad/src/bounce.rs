@@ -25,7 +25,7 @@ pub(crate) fn send(
     let header = queue
         .body(&entry.id)?
         .header(HEADER)
-        .map_err(|damage| QueueError::Damaged { id: entry.id.clone(), damage })?;
+        .map_err(|damage| QueueError::Damaged { id: entry.id, damage })?;
     let (id, arrived) = (Id::new(), time::now_micros());
     let text = dsn::bounce(&Bounce {
         id: id.as_str(),

@@ -80,7 +80,7 @@ impl Courier {
             match self.schedule.next(time::now_micros()) {
                 Action::Attempt(entry) => {
                     let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-                    let id = entry.id.clone();
+                    let id = entry.id;
                     let attempt = self.attempts.spawn(Attempt::new(mtad, lanes, entry).run());
                     self.under_way.insert(attempt.id(), id);
                 }
@@ -160,7 +160,7 @@ mod tests {
         let id = scene.send("<x@example.net>", &["ann@example.org"]);
         let mut courier = scene.courier();
         let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
-        courier.under_way.insert(broken.id(), id.clone());
+        courier.under_way.insert(broken.id(), id);
         let ended = courier.attempts.join_next_with_id().await.unwrap();
         courier.ended(ended);
         let (_, entry) = courier.attempts.join_next_with_id().await.unwrap().unwrap();

@@ -46,7 +46,7 @@ impl Schedule {
     pub(crate) fn add(&mut self, entry: Entry, now: u64, settings: &Mtad) {
         let latest = now + micros(settings.retry_max.duration()) * 2;
         let due = if entry.progress.due > latest { now } else { entry.progress.due };
-        self.waiting.insert((due, entry.id.clone()), entry);
+        self.waiting.insert((due, entry.id), entry);
     }
 
     /// Makes everything due: what made it wait may be mended.
@@ -136,7 +136,7 @@ mod tests {
     fn entry(id: &str, due: u64) -> Entry {
         let id = Id::parse(id).unwrap();
         let letter = Letter {
-            id: id.clone(),
+            id,
             arrived: NOW,
             sender: ReversePath(None),
             recipients: vec!["ann@example.org".parse().unwrap()],

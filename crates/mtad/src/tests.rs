@@ -97,7 +97,7 @@ impl Scene {
             .unwrap();
         incoming.write(LETTER).unwrap();
         let entry = incoming.commit().unwrap();
-        let id = entry.id.clone();
+        let id = entry.id;
         self.mtad.enqueue(entry);
         id
     }

@@ -13,9 +13,14 @@ const TIME_DIGITS: usize = 9;
 /// Digits that nobody can guess.
 const RANDOM_DIGITS: usize = 7;
 
+/// Octets of an id.
+const LENGTH: usize = TIME_DIGITS + RANDOM_DIGITS;
+
 /// The id of a message: at most 16 characters of 0-9A-Za-z, in order of time, the end random.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(String);
+///
+/// Sixteen octets, those that a shorter one lacks being zero: queues hold millions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id([u8; LENGTH]);
 
 impl Id {
     /// A new id.
@@ -36,21 +41,41 @@ impl Id {
     /// An id that was written before; `None` if it was none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=TIME_DIGITS + RANDOM_DIGITS).contains(&text.len());
-        let is_id = fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_id.then(|| Self(text.to_owned()))
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let mut octets = [0; LENGTH];
+        octets.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self(octets))
+    }
+
+    /// An id as [`octets`](Self::octets) has it; `None` if it is none.
+    #[must_use]
+    pub fn from_octets(octets: &[u8; LENGTH]) -> Option<Self> {
+        let end = octets.iter().position(|&octet| octet == 0).unwrap_or(LENGTH);
+        let (text, rest) = octets.split_at(end);
+        let padded = rest.iter().all(|&octet| octet == 0);
+        std::str::from_utf8(text).ok().filter(|_| padded).and_then(Self::parse)
+    }
+
+    /// For a file: the characters, and zeros.
+    #[must_use]
+    pub fn octets(&self) -> &[u8; LENGTH] {
+        &self.0
     }
 
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let end = self.0.iter().position(|&octet| octet == 0).unwrap_or(LENGTH);
+        std::str::from_utf8(self.0.split_at(end).0).unwrap_or_default()
     }
 
     /// When it was made, in microseconds since 1970; `None` where it is too short to say.
     #[must_use]
     pub fn micros(&self) -> Option<u64> {
-        let digits = self.0.get(..TIME_DIGITS).filter(|_| self.0.len() > TIME_DIGITS)?;
+        let text = self.as_str();
+        let digits = text.get(..TIME_DIGITS).filter(|_| text.len() > TIME_DIGITS)?;
         digits.bytes().try_fold(0, |micros: u64, digit| {
             let value = ALPHABET.iter().position(|&known| known == digit)?;
             Some(micros * 62 + value as u64)
@@ -58,24 +83,32 @@ impl Id {
     }
 
     fn made_of(micros: u64, random: u64) -> Self {
-        let mut text = String::with_capacity(TIME_DIGITS + RANDOM_DIGITS);
-        push_digits(&mut text, micros, TIME_DIGITS);
-        push_digits(&mut text, random, RANDOM_DIGITS);
-        Self(text)
+        let mut octets = [0; LENGTH];
+        let (time, end) = octets.split_at_mut(TIME_DIGITS);
+        write_digits(time, micros);
+        write_digits(end, random);
+        Self(octets)
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
-/// The last `count` digits of a number, the highest first.
-fn push_digits(text: &mut String, number: u64, count: usize) {
-    let mut powers = (0..count).rev().map(|digit| 62u64.pow(digit as u32));
-    let digits = powers.by_ref().map(|power| ALPHABET[(number / power % 62) as usize]);
-    text.extend(digits.map(char::from));
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The last digits of a number, as many as there is room for, the highest first.
+fn write_digits(room: &mut [u8], mut number: u64) {
+    for place in room.iter_mut().rev() {
+        *place = ALPHABET[(number % 62) as usize];
+        number /= 62;
+    }
 }
 
 #[allow(clippy::unwrap_used)]
@@ -120,6 +153,18 @@ mod tests {
     fn what_is_no_id_is_refused() {
         for text in ["", "a/b", "..", "a b", "ä", "a\n", "01234567890123456"] {
             assert_eq!(Id::parse(text), None, "{text:?}");
+        }
+        for octets in [b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", b"abc\0d\0\0\0\0\0\0\0\0\0\0\0"] {
+            assert_eq!(Id::from_octets(octets), None, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn ids_go_through_octets() {
+        for text in ["a", "0123456789abcdef"] {
+            let id = Id::parse(text).unwrap();
+            assert_eq!(id.as_str(), text);
+            assert_eq!(Id::from_octets(id.octets()), Some(id));
         }
     }
 }

@@ -74,7 +74,7 @@ impl Carrier {
 
     async fn block(&mut self) -> Answer {
         let Stage::Carrying(Job { id, .. }) = &self.stage else { return Answer::Unreadable };
-        let (id, queue, open) = (id.clone(), self.lane.queue.clone(), self.body.take());
+        let (id, queue, open) = (*id, self.lane.queue.clone(), self.body.take());
         let read = self.lane.disk.run(move || {
             let mut body = match open {
                 Some(body) => body,

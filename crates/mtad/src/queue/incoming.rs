@@ -50,7 +50,7 @@ impl Incoming {
     pub(crate) fn commit(mut self) -> Result<Entry, QueueError> {
         self.file.write(&format::encode_end(self.size, self.checksum))?;
         self.file.sync()?;
-        let id = self.letter.id.clone();
+        let id = self.letter.id;
         self.file.move_to(&self.messages, id.as_str())?;
         if let Err(error) = self.messages.sync() {
             // Nobody is promised anything. If it comes back all the same, it is a second copy.

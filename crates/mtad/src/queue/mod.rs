@@ -107,13 +107,13 @@ impl Queue {
                 Err(damage) => self.put_aside(&name, &damage),
             }
         }
-        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        entries.sort_by_key(|a| a.id);
         Ok(entries)
     }
 
     /// One message as it is recorded; `None`: it is done with, or cannot be read and was logged.
     pub(crate) fn find(&self, id: &Id) -> Option<Entry> {
-        match self.entry(id.clone()) {
+        match self.entry(*id) {
             Ok(entry) => Some(entry),
             Err(Damage::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => None,
             Err(damage) => {
@@ -137,7 +137,7 @@ impl Queue {
     /// It is gone or damaged.
     pub(crate) fn body(&self, id: &Id) -> Result<Body, QueueError> {
         let file = self.messages.file(id.as_str())?;
-        Body::open(file).map_err(|damage| QueueError::Damaged { id: id.clone(), damage })
+        Body::open(file).map_err(|damage| QueueError::Damaged { id: *id, damage })
     }
 
     /// Writes down what became of recipients. Returns once that survives a power cut.

@@ -146,7 +146,7 @@ fn damage_is_seen_wherever_it_is() {
     for bytes in truncated.chain(flipped).chain(longer) {
         fs::write(&path, &bytes).unwrap();
         let entries = queue.entries().unwrap();
-        let seen: Vec<_> = entries.iter().map(|entry| entry.id.clone()).collect();
+        let seen: Vec<_> = entries.iter().map(|entry| entry.id).collect();
         if seen.contains(&id) {
             let damage = read(&queue, &id).unwrap_err();
             assert!(damage.contains("checksum of its text"), "{damage}");
