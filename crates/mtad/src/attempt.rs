@@ -76,7 +76,7 @@ impl Attempt {
     pub(crate) async fn run(mut self) -> Option<Entry> {
         let mut under_way = JoinSet::new();
         for transaction in self.transactions().await {
-            let (id, envelope) = (self.entry.id.clone(), self.envelope(&transaction));
+            let (id, envelope) = (self.entry.id, self.envelope(&transaction));
             let (done, told) = oneshot::channel();
             Lane::deliver(&transaction.lane, Job { id, envelope, done, again: false });
             under_way.spawn(async {
@@ -130,13 +130,13 @@ impl Attempt {
     }
 
     fn envelope(&self, transaction: &Transaction) -> Envelope {
-        let to = |(_, address): &(_, Address)| To { address: address.clone() };
+        let to = |(_, address): &(_, Address)| To::new(address.clone());
         Envelope {
-            sender: self.entry.letter.sender.clone(),
             recipients: transaction.recipients.iter().map(to).collect(),
             size: Some(self.entry.size),
             eight_bit: self.entry.letter.eight_bit,
             delivery_id: transaction.delivery_id.clone(),
+            ..Envelope::new(self.entry.letter.sender.clone())
         }
     }
 
@@ -272,7 +272,7 @@ impl Attempt {
         if failures.is_empty() {
             return;
         }
-        let id = self.entry.id.clone();
+        let id = self.entry.id;
         match self.entry.letter.sender.0.clone() {
             // RFC 5321, 4.5.5 and 6.1: a notification is never sent about a notification.
             None => warn!("{id}: from=<>, undeliverable and without a sender to tell, dropped"),

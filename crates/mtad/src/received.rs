@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn recipients(addresses: &[&str]) -> Vec<Recipient> {
-        addresses.iter().map(|text| Recipient { address: text.parse().unwrap() }).collect()
+        addresses.iter().map(|text| Recipient::new(text.parse().unwrap())).collect()
     }
 
     fn client(extended: bool, tls: bool, username: bool) -> Client {

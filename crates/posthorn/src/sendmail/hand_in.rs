@@ -28,11 +28,9 @@ pub(super) fn message(site: &Site, options: &Options) -> Result<(), Failure> {
         header = recipients::without_bcc(&header);
     }
     let envelope = Envelope {
-        sender: sender(site, options)?,
         recipients: addresses(site, &wanted)?,
-        size: None,
         eight_bit: true,
-        delivery_id: None,
+        ..Envelope::new(sender(site, options)?)
     };
     let transfer = Transfer::new(envelope, header, input);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -149,7 +147,7 @@ fn addresses(site: &Site, texts: &[String]) -> Result<Vec<Recipient>, Failure> {
         let text = "no recipients: name them, or use -t for those in the header";
         return Err(Failure::Usage(text.to_owned()));
     }
-    texts.iter().map(|text| Ok(Recipient { address: address(site, text)? })).collect()
+    texts.iter().map(|text| Ok(Recipient::new(address(site, text)?))).collect()
 }
 
 /// An address; one without a domain is of the site's first domain.
@@ -183,8 +181,8 @@ mod tests {
 
     #[test]
     fn one_refused_recipient_is_named() {
-        let recipients = ["ann@a.b", "bob@a.b"]
-            .map(|text| Recipient { address: text.parse().expect("is an address") });
+        let recipients =
+            ["ann@a.b", "bob@a.b"].map(|text| Recipient::new(text.parse().expect("is an address")));
         let replied = |code, text: &str| {
             Outcome::Replied(PeerReply { code, text: text.into(), command: "RCPT TO" })
         };

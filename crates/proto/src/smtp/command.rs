@@ -162,8 +162,7 @@ fn mail(arguments: &str, setup: &Setup) -> Result<Command, Reply> {
     if let Some(address) = &sender.0 {
         only_ascii(address)?;
     }
-    let (recipients, size, eight_bit, delivery_id) = (Vec::new(), None, false, None);
-    let mut envelope = Envelope { sender, recipients, size, eight_bit, delivery_id };
+    let mut envelope = Envelope::new(sender);
     for parameter in parameters(rest, Reply::MAIL_SYNTAX)? {
         mail_parameter(parameter, &mut envelope, setup)?;
     }

@@ -87,6 +87,10 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// XDELIVERID: mtad's queue id, on our own LMTP socket only.
     pub delivery_id: Option<String>,
+    /// RET (RFC 3461, 4.3): how much of the message a notification of failure brings back.
+    pub ret: Option<Return>,
+    /// ENVID (RFC 3461, 4.4), decoded: what the sender calls this transaction.
+    pub envid: Option<String>,
 }
 
 /// One recipient of a transaction.
@@ -94,6 +98,54 @@ pub struct Envelope {
 pub struct Recipient {
     /// The address. `<Postmaster>` (RFC 5321, 4.5.1) is given our own host name as domain.
     pub address: Address,
+    /// NOTIFY (RFC 3461, 4.1): of what its sender wants to hear; `None`: it did not say.
+    pub notify: Option<Notify>,
+    /// ORCPT (RFC 3461, 4.2), decoded: `rfc822;ann@example.org`, the address that the sender wrote.
+    pub original: Option<String>,
+}
+
+/// Of what a sender wants to be notified. All false: NOTIFY=NEVER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notify {
+    /// It arrived, or went on to a host that does not notify.
+    pub success: bool,
+    /// It will not arrive.
+    pub failure: bool,
+    /// It takes longer than usual.
+    pub delay: bool,
+}
+
+/// How much of a message a notification of failure brings back (RFC 3461, 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Return {
+    /// All of it.
+    Full,
+    /// Its header.
+    Headers,
+}
+
+impl Envelope {
+    /// Of a transaction of which nothing is known but its sender.
+    #[must_use]
+    pub fn new(sender: ReversePath) -> Self {
+        Self {
+            sender,
+            recipients: Vec::new(),
+            size: None,
+            eight_bit: false,
+            delivery_id: None,
+            ret: None,
+            envid: None,
+        }
+    }
+}
+
+impl Recipient {
+    /// One of whom nothing is known but the address.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self { address, notify: None, original: None }
+    }
 }
 
 /// What a server session asks.

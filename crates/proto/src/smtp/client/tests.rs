@@ -28,13 +28,13 @@ fn lmtp() -> Setup {
 }
 
 fn envelope(recipients: &[&str]) -> Envelope {
-    let recipient = |local| Recipient { address: format!("{local}@example.org").parse().unwrap() };
+    let recipient = |local| Recipient::new(format!("{local}@example.org").parse().unwrap());
     Envelope {
-        sender: ReversePath(Some("bob@example.net".parse().unwrap())),
         recipients: recipients.iter().map(recipient).collect(),
         size: Some(23),
         eight_bit: true,
         delivery_id: Some("Q1.1".into()),
+        ..Envelope::new(ReversePath(Some("bob@example.net".parse().unwrap())))
     }
 }
 

@@ -11,7 +11,7 @@ fn read(line: &str, dialect: Dialect) -> Result<Command, Reply> {
 
 fn envelope(sender: &str) -> Envelope {
     let sender = ReversePath(sender.parse().ok());
-    Envelope { sender, recipients: vec![], size: None, eight_bit: false, delivery_id: None }
+    Envelope::new(sender)
 }
 
 fn to(address: &str) -> Command {

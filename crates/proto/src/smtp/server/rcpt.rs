@@ -14,7 +14,7 @@ impl Server {
             return self.reply(Reply::TOO_MANY_RECIPIENTS);
         }
         let sender = transaction.sender.clone();
-        let recipient = Recipient { address: address(path, &self.setup.hostname) };
+        let recipient = Recipient::new(address(path, &self.setup.hostname));
         self.ask(Request::Route { client: self.client.clone(), sender, recipient });
     }
 
