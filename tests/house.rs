@@ -9,14 +9,15 @@ use mail_tests::suite::DAEMONS as DAEMON_SOCKETS;
 use toml::Table;
 
 /// Every crate but `xtask` and the tests, with those of our crates that it may know.
-const MAY_KNOW: [(&str, &[&str]); 7] = [
+const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("mail-proto", &[]),
     ("mail-common", &["mail-proto"]),
-    ("mtad", &["mail-common", "mail-proto"]),
+    ("mail-spool", &["mail-common", "mail-proto"]),
+    ("mtad", &["mail-common", "mail-proto", "mail-spool"]),
     ("lmtp-deliverd", &["mail-common", "mail-proto"]),
     ("imapd", &["mail-common", "mail-proto"]),
     ("pop3d", &["mail-common", "mail-proto"]),
-    ("posthorn", &["mail-common", "mail-proto"]),
+    ("posthorn", &["mail-common", "mail-proto", "mail-spool"]),
 ];
 
 const DAEMONS: [&str; 4] = ["mtad", "lmtp-deliverd", "imapd", "pop3d"];

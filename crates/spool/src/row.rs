@@ -1,0 +1,56 @@
+//! What is in memory of a message: where its records stand, and a few numbers.
+
+use mail_common::log::Id;
+
+/// Where a record stands. A slot holds another one only once no row points here any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The segment.
+    pub slot: u32,
+    /// The record's first unit of 64 octets, counted from the segment's beginning.
+    pub unit: u32,
+    /// How many units it has.
+    pub units: u32,
+}
+
+/// A word that many rows share; the spool knows what it says. 0 is nothing.
+pub type Name = u32;
+
+/// A message in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Its id.
+    pub id: Id,
+    /// Where its letter stands.
+    pub letter: Place,
+    /// Where its progress stands, if there is any.
+    pub progress: Option<Place>,
+    /// When it is tried next, in seconds since 1970.
+    pub due: u32,
+    /// The domain of the first recipient that waits.
+    pub destination: Name,
+    /// Why it waits.
+    pub reason: Name,
+    /// Its sender's domain.
+    pub sender: Name,
+    /// Octets of the body; more than fit are [`u32::MAX`].
+    pub size: u32,
+    /// Attempts so far.
+    pub attempts: u16,
+    /// Recipients that wait.
+    pub waiting: u16,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// Nobody has tried it.
+    New = 0,
+    /// It was tried.
+    Deferred = 1,
+    /// It is not tried until somebody releases it.
+    Held = 2,
+}
