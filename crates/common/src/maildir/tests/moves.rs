@@ -97,14 +97,19 @@ fn what_other_programs_change_meanwhile_is_carried() {
     assert!(ann.names(".Sent/cur")[2].contains(":2,DFPS"), "{:?}", ann.names(".Sent/cur"));
 }
 
-#[test]
-fn of_what_others_took_away_no_copy_stays() {
-    let ann = Ann::new();
+/// INBOX with three messages, Sent without any, and the names of the files in INBOX.
+fn three(ann: &Ann) -> (Store, Store, Vec<String>) {
     let (inbox, sent) = (ann.inbox(), ann.open().mailbox("Sent").unwrap());
     for text in ["a", "b", "c"] {
         append(&inbox, text, Flags::SEEN, &[]);
     }
-    let names = ann.names("cur");
+    (inbox, sent, ann.names("cur"))
+}
+
+#[test]
+fn of_what_others_took_away_no_copy_stays() {
+    let ann = Ann::new();
+    let (inbox, sent, names) = three(&ann);
     let moving = begin(&inbox, &[1, 2, 3], &sent);
     fs::remove_file(ann.home().join("cur").join(&names[0])).unwrap();
     ann.rename(&format!("cur/{}", names[1]), &format!(".Trash/cur/{}", names[1]));
@@ -116,11 +121,7 @@ fn of_what_others_took_away_no_copy_stays() {
 #[test]
 fn what_cannot_go_stays_alone() {
     let ann = Ann::new();
-    let (inbox, sent) = (ann.inbox(), ann.open().mailbox("Sent").unwrap());
-    for text in ["a", "b", "c"] {
-        append(&inbox, text, Flags::SEEN, &[]);
-    }
-    let names = ann.names("cur");
+    let (inbox, sent, names) = three(&ann);
     let moving = begin(&inbox, &[1, 2, 3], &sent);
     // Nobody unlinks a directory.
     fs::remove_file(ann.home().join("cur").join(&names[1])).unwrap();
