@@ -1,12 +1,12 @@
-//! `posthorn check`: what is wrong with the configuration, all of it.
+//! `posthorn check`: what is wrong with the configuration, all of it. It exits as the daemons do
+//! when their configuration does not hold.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mail_common::config::{Source, load};
 
-/// 78, as the daemons exit when their configuration does not hold (sysexits' EX_CONFIG).
-const CONFIGURATION: u8 = 78;
+use crate::sysexits;
 
 pub(crate) fn main(file: PathBuf) -> ExitCode {
     let shown = file.display().to_string();
@@ -17,7 +17,7 @@ pub(crate) fn main(file: PathBuf) -> ExitCode {
         }
         Err(mistakes) => {
             eprintln!("{mistakes}");
-            ExitCode::from(CONFIGURATION)
+            ExitCode::from(sysexits::CONFIGURATION)
         }
     }
 }

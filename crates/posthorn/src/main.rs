@@ -4,6 +4,7 @@
 mod check;
 mod mailbox;
 mod sendmail;
+mod sysexits;
 mod trial;
 
 use std::ffi::OsString;
@@ -60,9 +61,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What was asked for, if that is help, or what is wrong with the command line: 64, as sysexits.h
-/// has it.
+/// What was asked for, if that is help, or what is wrong with the command line.
 fn misused(error: &clap::Error) -> ExitCode {
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+    if error.use_stderr() { ExitCode::from(sysexits::USAGE) } else { ExitCode::SUCCESS }
 }

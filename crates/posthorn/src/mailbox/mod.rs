@@ -30,6 +30,7 @@ use mail_common::maildir::StoreError;
 use mail_proto::address::Address;
 use thiserror::Error;
 
+use crate::sysexits;
 use user::People;
 
 /// What `posthorn mailbox` can be told.
@@ -144,12 +145,11 @@ enum Failure {
 }
 
 impl Failure {
-    /// As sysexits.h has it.
     fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 64,
-            Self::Temporary(_) => 75,
-            Self::Configuration(_) => 78,
+            Self::Usage(_) => sysexits::USAGE,
+            Self::Temporary(_) => sysexits::TEMPORARY,
+            Self::Configuration(_) => sysexits::CONFIGURATION,
         }
     }
 }

@@ -12,9 +12,10 @@ mod smtp;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use mail_common::config::{Mistakes, Site, Source, load};
+use mail_common::config::{Site, Source, load};
 use thiserror::Error;
 
+use crate::sysexits;
 use options::{Mode, Options};
 
 /// Why nothing was handed in.
@@ -34,21 +35,14 @@ enum Failure {
 }
 
 impl Failure {
-    /// As sysexits.h has it.
     fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 64,
-            Self::Message(_) => 65,
-            Self::Refused(_) => 69,
-            Self::Temporary(_) => 75,
-            Self::Configuration(_) => 78,
+            Self::Usage(_) => sysexits::USAGE,
+            Self::Message(_) => sysexits::DATA,
+            Self::Refused(_) => sysexits::UNAVAILABLE,
+            Self::Temporary(_) => sysexits::TEMPORARY,
+            Self::Configuration(_) => sysexits::CONFIGURATION,
         }
-    }
-}
-
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        Self::Configuration(mistakes.to_string())
     }
 }
 
@@ -65,7 +59,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
 fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     let options = Options::parse(arguments)?;
-    let site = load(&Source { file: options.config.clone(), flags: Vec::new() })?;
+    let site = load(&Source { file: options.config.clone(), flags: Vec::new() })
+        .map_err(|mistakes| Failure::Configuration(mistakes.to_string()))?;
     match options.mode {
         Mode::Smtp => smtp::pass_on(&socket(&site)),
         Mode::Message => hand_in::message(&site, &options),
