@@ -23,7 +23,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mail_common::disk::{Dir, DiskError};
+use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
 use thiserror::Error;
 use tracing::{error, warn};
@@ -153,13 +153,9 @@ impl Queue {
     /// # Errors
     /// The disk is broken.
     pub(crate) fn finish(&self, id: &Id) -> Result<(), QueueError> {
-        match self.messages.unlink(id.as_str()) {
-            Err(error) if !error.is_missing() => return Err(error.into()),
-            _ => {}
-        }
-        match self.progress.stat(id.as_str()) {
-            Err(error) if error.is_missing() => return Ok(self.messages.sync()?),
-            _ => {}
+        disk::found(self.messages.unlink(id.as_str()))?;
+        if self.progress.stat(id.as_str()).is_err_and(|error| error.is_missing()) {
+            return Ok(self.messages.sync()?);
         }
         // Were the progress to go first, a power cut could bring back the message alone.
         self.messages.sync()?;
