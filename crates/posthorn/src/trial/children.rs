@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use mail_common::disk::Dir;
+use mail_common::disk::{self, Dir};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
@@ -134,10 +134,8 @@ fn notify_socket(path: &Path) -> Result<UnixDatagram, TrialError> {
 /// Removes the socket that an earlier run left.
 fn remove_socket(path: &Path) -> Result<(), TrialError> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    match Dir::open(directory)?.unlink(name) {
-        Err(error) if !error.is_missing() => Err(error.into()),
-        _ => Ok(()),
-    }
+    disk::found(Dir::open(directory)?.unlink(name))?;
+    Ok(())
 }
 
 /// Waits for `READY=1`.

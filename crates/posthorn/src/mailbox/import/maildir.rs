@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use mail_common::disk::{Dir, DiskError, Kind};
+use mail_common::disk::{self, Dir, DiskError, Kind};
 use mail_common::maildir::Directory;
 use mail_proto::mailbox::{Flags, NamedFlags};
 
@@ -135,11 +135,8 @@ fn base(name: &str) -> &str {
 
 /// A file that may be missing.
 fn text(dir: &Dir, name: &str) -> Result<String, DiskError> {
-    match dir.read(name, LIMIT) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.is_missing() => Ok(String::new()),
-        Err(error) => Err(error),
-    }
+    let bytes = disk::found(dir.read(name, LIMIT))?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn unreadable(error: impl fmt::Display) -> Failure {
