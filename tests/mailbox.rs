@@ -27,7 +27,6 @@ use mail_tests::reference::Unpacked;
 use mail_tests::site::Site;
 use mail_tests::suite::{Suite, binary};
 use servers::{Servers, Side};
-use view::View;
 
 #[test]
 fn dovecot_takes_back_what_was_settled() {
@@ -47,8 +46,8 @@ fn dovecot_takes_back_what_was_settled() {
             (0..40).for_each(|_| history.step(&mut client, &maildir));
         }
     }
-    let before: Vec<View> = names.map(|name| View::of(&mut servers.login(name))).into();
-    assert!(before.iter().map(View::messages).sum::<usize>() > 10);
+    let before = names.map(|name| view::of(&mut servers.login(name)));
+    assert!(before.iter().map(view::messages).sum::<usize>() > 10);
     let maildir = servers.maildir("user0");
     let root = maildir.ancestors().nth(3).expect("mail/DOMAIN/USER");
     give(&root.join("mail")).expect("we are root");
@@ -67,7 +66,7 @@ fn dovecot_takes_back_what_was_settled() {
 
     servers.change_to(Side::Dovecot, &unpacked);
     for (name, before) in names.iter().zip(&before) {
-        let now = View::of(&mut servers.login(name));
+        let now = view::of(&mut servers.login(name));
         assert!(now == *before, "{name}:\n{}", before.difference(&now));
     }
 }

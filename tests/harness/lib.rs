@@ -13,6 +13,7 @@
 //! - [`progress`]: how far a long run is
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
+//! - [`view`]: what a client sees of mailboxes, now and later
 //! - [`rig`]: histories of mailboxes, and what must be left of them when something goes wrong
 //! - [`reference`]: Postfix and Dovecot, to which the same chats are played
 //! - [`source`]: the workspace's own files, for the house rules
@@ -36,3 +37,4 @@ pub mod source;
 pub mod suite;
 pub mod trial;
 pub mod trouble;
+pub mod view;

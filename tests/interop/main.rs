@@ -16,8 +16,9 @@ mod view;
 use history::History;
 use mail_tests::progress::Progress;
 use mail_tests::reference::Unpacked;
+use mail_tests::view::View;
 use servers::{Servers, Side};
-use view::View;
+use view::Mailbox;
 
 /// How often the files change hands.
 const TURNS: usize = 4;
@@ -33,7 +34,7 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
         (0..histories).map(|at| History::new(format!("user{at}"), seed * 1_000_003 + at)).collect();
     let names: Vec<&str> = users.iter().map(|history| history.user.as_str()).collect();
     let mut servers = Servers::new(&names);
-    let mut views: Vec<View> = Vec::new();
+    let mut views: Vec<View<Mailbox>> = Vec::new();
     let mut progress = Progress::new("visits", users.len() * TURNS * 2);
     for turn in 0..TURNS {
         let side = if turn % 2 == 0 { Side::Dovecot } else { Side::Posthorn };
@@ -44,7 +45,7 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
                 history.begin(&mut client);
             }
             if let Some(before) = views.get(at) {
-                let now = View::of(&mut client);
+                let now = view::of(&mut client);
                 assert!(
                     now == *before,
                     "{side:?} sees {} otherwise, seed {seed}, turn {turn}:\n{}\nhistory: {:#?}",
@@ -63,11 +64,11 @@ fn maildirs_move_in_and_out_without_a_client_noticing() {
             .iter()
             .map(|history| {
                 progress.step();
-                View::of(&mut servers.login(&history.user))
+                view::of(&mut servers.login(&history.user))
             })
             .collect();
     }
-    let messages: usize = views.iter().map(View::messages).sum();
+    let messages: usize = views.iter().map(view::messages).sum();
     assert!(messages > users.len(), "histories leave messages: {messages}");
     println!(
         "figure: {histories} users, {TURNS} turns, {messages} messages at the end, all as seen"

@@ -1,18 +1,14 @@
 //! What a client sees of a user's mailboxes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use mail_tests::view::View;
 
 use super::imap::Imap;
 
-/// All that a client sees.
+/// What it sees of one.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct View {
-    mailboxes: BTreeMap<String, Mailbox>,
-    subscribed: BTreeSet<String>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Mailbox {
+pub(crate) struct Mailbox {
     uid_validity: String,
     uid_next: String,
     messages: Vec<Message>,
@@ -29,42 +25,24 @@ struct Message {
     subject: String,
 }
 
-impl View {
-    /// What this client sees now. Nothing is changed by looking.
-    pub(crate) fn of(client: &mut Imap) -> Self {
-        let mailboxes = names(client, "LIST \"\" \"*\"")
-            .into_iter()
-            .filter_map(|name| {
-                let mailbox = mailbox(client, &name)?;
-                Some((name, mailbox))
-            })
-            .collect();
-        let mut subscribed = names(client, "LSUB \"\" \"*\"");
-        // We show INBOX as subscribed always: some clients show no mail otherwise.
-        subscribed.remove("INBOX");
-        Self { mailboxes, subscribed }
-    }
+/// What this client sees now. Nothing is changed by looking.
+pub(crate) fn of(client: &mut Imap) -> View<Mailbox> {
+    let mailboxes = names(client, "LIST \"\" \"*\"")
+        .into_iter()
+        .filter_map(|name| {
+            let mailbox = mailbox(client, &name)?;
+            Some((name, mailbox))
+        })
+        .collect();
+    let mut subscribed = names(client, "LSUB \"\" \"*\"");
+    // We show INBOX as subscribed always: some clients show no mail otherwise.
+    subscribed.remove("INBOX");
+    View { mailboxes, subscribed }
+}
 
-    /// How many messages there are.
-    pub(crate) fn messages(&self) -> usize {
-        self.mailboxes.values().map(|mailbox| mailbox.messages.len()).sum()
-    }
-
-    /// What is not the same, for people.
-    pub(crate) fn difference(&self, now: &Self) -> String {
-        let mut text = String::new();
-        if self.subscribed != now.subscribed {
-            text += &format!("subscribed {:?}, now {:?}\n", self.subscribed, now.subscribed);
-        }
-        let names: BTreeSet<&String> = self.mailboxes.keys().chain(now.mailboxes.keys()).collect();
-        for name in names {
-            let (before, after) = (self.mailboxes.get(name), now.mailboxes.get(name));
-            if before != after {
-                text += &format!("{name}: {before:#?}\nnow {after:#?}\n");
-            }
-        }
-        text
-    }
+/// How many messages there are.
+pub(crate) fn messages(view: &View<Mailbox>) -> usize {
+    view.mailboxes.values().map(|mailbox| mailbox.messages.len()).sum()
 }
 
 /// Names of LIST responses that can be selected, or of LSUB responses.

@@ -5,7 +5,7 @@
 //! keywords and dates, copies, expunges, deliveries, folders that come, go and get other names,
 //! subscriptions. Then we serve the same Maildir, then Dovecot, then Courier again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use mail_tests::dovecot::{Dovecot, give};
 use mail_tests::reference::Unpacked;
 use mail_tests::site::Site;
 use mail_tests::suite::Suite;
+use mail_tests::view::View;
 
 /// Courier has UTF-8 in the names of directories since version 1.0 (Courier-IMAP 5.0).
 const OURS: [&str; 3] =
@@ -53,27 +54,27 @@ fn handed_over(seed: u64) {
     for _ in 0..2 {
         history.go_on(&mut Session::courier(&unpacked, &site, &maildir), 40);
     }
-    let before = View::of(&mut Session::courier(&unpacked, &site, &maildir));
-    assert!(before.is_rich(), "{before:#?}");
+    let before = seen(&mut Session::courier(&unpacked, &site, &maildir));
+    assert!(is_rich(&before), "{before:#?}");
 
     let mut suite = Suite::of(site, &["imapd"]);
-    let taken = View::of(&mut Session::ours(&suite));
+    let taken = seen(&mut Session::ours(&suite));
     assert_eq!(before.difference(&taken), "", "{:#?}", history.steps);
     for _ in 0..2 {
         history.go_on(&mut Session::ours(&suite), 40);
     }
-    let ours = View::of(&mut Session::ours(&suite));
+    let ours = seen(&mut Session::ours(&suite));
     assert_ne!(ours, taken, "nothing was changed");
     suite.stop("imapd");
 
-    let again = View::of(&mut Session::courier(&unpacked, &suite.site, &maildir));
-    let files = ours.without_what_courier_keeps();
-    let difference = files.difference(&again.without_what_courier_keeps());
+    let again = seen(&mut Session::courier(&unpacked, &suite.site, &maildir));
+    let files = without_what_courier_keeps(&ours);
+    let difference = files.difference(&without_what_courier_keeps(&again));
     assert_eq!(difference, "", "Courier: {:#?}", history.steps);
 
     give(&suite.site.path("mail")).expect("root may");
     let dovecot = Dovecot::start(&unpacked, &suite.site, SETTINGS);
-    let theirs = View::of(&mut Session::dovecot(&dovecot, &suite.site));
+    let theirs = seen(&mut Session::dovecot(&dovecot, &suite.site));
     assert_eq!(ours.difference(&theirs), "", "Dovecot: {:#?}", history.steps);
 }
 
@@ -161,13 +162,7 @@ impl Drop for Session {
     }
 }
 
-/// All that a client sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct View {
-    mailboxes: BTreeMap<String, Mailbox>,
-    subscribed: BTreeSet<String>,
-}
-
+/// What a client sees of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mailbox {
     /// UIDVALIDITY and UIDNEXT.
@@ -185,54 +180,37 @@ struct Message {
     size: u32,
 }
 
-impl View {
-    fn of(session: &mut Session) -> Self {
-        let (names, subscribed) = (session.names(), session.subscribed());
-        let mailboxes =
-            names.into_iter().map(|name| (name.clone(), Mailbox::of(session, &name))).collect();
-        Self { mailboxes, subscribed }
-    }
+fn seen(session: &mut Session) -> View<Mailbox> {
+    let (names, subscribed) = (session.names(), session.subscribed());
+    let mailboxes =
+        names.into_iter().map(|name| (name.clone(), Mailbox::of(session, &name))).collect();
+    View { mailboxes, subscribed }
+}
 
-    /// As Courier sees what others did: it has UIDs, keywords and subscriptions in files of its own.
-    fn without_what_courier_keeps(&self) -> Self {
-        let mut view = self.clone();
-        view.subscribed.clear();
-        for mailbox in view.mailboxes.values_mut() {
-            mailbox.numbers = (0, 0);
-            for message in &mut mailbox.messages {
-                message.uid = 0;
-                message.flags.retain(|flag| flag.starts_with('\\'));
-            }
-            mailbox.messages.sort();
+/// As Courier sees what others did: it has UIDs, keywords and subscriptions in files of its own.
+fn without_what_courier_keeps(view: &View<Mailbox>) -> View<Mailbox> {
+    let mut view = view.clone();
+    view.subscribed.clear();
+    for mailbox in view.mailboxes.values_mut() {
+        mailbox.numbers = (0, 0);
+        for message in &mut mailbox.messages {
+            message.uid = 0;
+            message.flags.retain(|flag| flag.starts_with('\\'));
         }
-        view
+        mailbox.messages.sort();
     }
+    view
+}
 
-    /// Whether there is some of all that may get lost.
-    fn is_rich(&self) -> bool {
-        let messages = || self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
-        let flagged = |system| {
-            messages().filter(|one| one.flags.iter().any(|f| f.starts_with('\\') == system)).count()
-        };
-        let counts = [messages().count(), flagged(true), flagged(false), self.mailboxes.len()];
-        counts.iter().zip([10, 5, 5, 3]).all(|(count, least)| *count >= least)
-            && !self.subscribed.is_empty()
-    }
-
-    fn difference(&self, now: &Self) -> String {
-        let mut text = String::new();
-        if self.subscribed != now.subscribed {
-            text += &format!("subscribed {:?}, now {:?}\n", self.subscribed, now.subscribed);
-        }
-        let names: BTreeSet<&String> = self.mailboxes.keys().chain(now.mailboxes.keys()).collect();
-        for name in names {
-            let (before, after) = (self.mailboxes.get(name), now.mailboxes.get(name));
-            if before != after {
-                text += &format!("{name}: {before:#?}\nnow {after:#?}\n");
-            }
-        }
-        text
-    }
+/// Whether there is some of all that may get lost.
+fn is_rich(view: &View<Mailbox>) -> bool {
+    let messages = || view.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+    let flagged = |system| {
+        messages().filter(|one| one.flags.iter().any(|f| f.starts_with('\\') == system)).count()
+    };
+    let counts = [messages().count(), flagged(true), flagged(false), view.mailboxes.len()];
+    counts.iter().zip([10, 5, 5, 3]).all(|(count, least)| *count >= least)
+        && !view.subscribed.is_empty()
 }
 
 impl Mailbox {
