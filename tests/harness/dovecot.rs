@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::fs::{Gid, Uid, chown};
 use rustix::process::{Pid, Signal, kill_process};
@@ -54,23 +54,9 @@ impl Dovecot {
     /// It does not come up.
     pub fn below(unpacked: &Unpacked, root: &Path, settings: &str) -> io::Result<Self> {
         let (imap, lmtp) = (free()?, free()?);
-        fs::create_dir_all(root.join("dovecot"))?;
-        let text = [SETTINGS, settings].concat();
-        let text = text
-            .replace("{site}", root.to_string_lossy().trim_end_matches('/'))
-            .replace("{mail}", &MAIL.to_string())
-            .replace("{imap}", &imap.port().to_string())
-            .replace("{lmtp}", &lmtp.port().to_string());
-        fs::write(root.join("dovecot.conf"), text)?;
-        let child = unpacked
-            .command("/usr/sbin/dovecot")
-            .args(["-F", "-c"])
-            .arg(root.join("dovecot.conf"))
-            .env("TZ", "UTC")
-            .stdin(Stdio::null())
-            .stdout(File::create(root.join("log/dovecot.out"))?)
-            .stderr(File::create(root.join("log/dovecot.err"))?)
-            .spawn()?;
+        let settings = [SETTINGS, settings].concat();
+        let ports = [("{imap}", imap.port().to_string()), ("{lmtp}", lmtp.port().to_string())];
+        let child = command(unpacked, root, &settings, &ports)?.env("TZ", "UTC").spawn()?;
         let dovecot = Self { child, imap, lmtp, log: log(root) };
         for address in [imap, lmtp] {
             patience::until(|| TcpStream::connect(address).ok())
@@ -111,6 +97,33 @@ impl Drop for Dovecot {
     }
 }
 
+/// The command that runs it in the foreground, below a directory that has a directory `log`. These
+/// settings come to those of [`EVERYWHERE`]; in both, `{site}` is the directory and `{mail}` is
+/// [`MAIL`]. What else is in braces is given, the ports `{imap}` and `{lmtp}` among it.
+pub(crate) fn command(
+    unpacked: &Unpacked,
+    root: &Path,
+    settings: &str,
+    fill: &[(&str, String)],
+) -> io::Result<Command> {
+    fs::create_dir_all(root.join("dovecot"))?;
+    let text = [EVERYWHERE, settings]
+        .concat()
+        .replace("{site}", root.to_string_lossy().trim_end_matches('/'))
+        .replace("{mail}", &MAIL.to_string());
+    let text = fill.iter().fold(text, |text, (name, value)| text.replace(name, value));
+    let file = root.join("dovecot.conf");
+    fs::write(&file, text)?;
+    let mut dovecot = unpacked.command("/usr/sbin/dovecot");
+    dovecot
+        .args(["-F", "-c"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(File::create(root.join("log/dovecot.out"))?)
+        .stderr(File::create(root.join("log/dovecot.err"))?);
+    Ok(dovecot)
+}
+
 /// Gives a directory and all that is in it to [`MAIL`].
 ///
 /// # Errors
@@ -136,28 +149,17 @@ fn free() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-const SETTINGS: &str = "\
+/// What every Dovecot of the tests is told.
+const EVERYWHERE: &str = "\
 base_dir = {site}/dovecot
 state_dir = {site}/dovecot
 log_path = {site}/log/dovecot.log
 default_internal_user = daemon
 default_internal_group = daemon
 default_login_user = nobody
-protocols = imap lmtp
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
 auth_failure_delay = 0
 first_valid_uid = {mail}
 mail_max_userip_connections = 0
-passdb {
-  driver = passwd-file
-  args = username_format=%Lu {site}/passwd
-}
-userdb {
-  driver = static
-  args = uid={mail} gid={mail} home={site}/mail/%d/%n
-}
 service imap-login {
   inet_listener imap {
     port = {imap}
@@ -172,8 +174,25 @@ service lmtp {
   }
 }
 service anvil {
+  # No penalty for those who log in after a wrong password.
   unix_listener anvil-auth-penalty {
     mode = 0
   }
+}
+";
+
+/// What it is told besides when it is alone.
+const SETTINGS: &str = "\
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+passdb {
+  driver = passwd-file
+  args = username_format=%Lu {site}/passwd
+}
+userdb {
+  driver = static
+  args = uid={mail} gid={mail} home={site}/mail/%d/%n
 }
 ";

@@ -25,6 +25,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::chat::{Heading, Protocol, message};
 use crate::client::Client;
+use crate::dovecot::MAIL;
 use crate::patience;
 use crate::site::{DOMAIN, Site, USERS};
 
@@ -37,9 +38,6 @@ const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long an original may be silent before that is its answer: where it should do the same as
 /// we, and where it should not.
 const SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
-
-/// Whose the mailboxes are: Debian's user and group `mail`.
-const MAIL: u32 = 8;
 
 /// What they speak: our `inject.sock` is our own.
 pub const SPOKEN: [Protocol; 5] =
