@@ -1,4 +1,4 @@
-//! `cargo xtask long bench [PART…]`: our daemons and Dovecot under the same loads.
+//! `cargo xtask long bench [PART…]`: our daemons, Postfix and Dovecot under the same loads.
 //!
 //! `tests/bench/compare` does the work. It is the first process of a PID namespace with mounts of
 //! its own: when it ends, or this program does, servers, mounts and disk images go with it.
@@ -18,7 +18,7 @@ const END: &str = "<!-- its end -->\n";
 pub(crate) fn compare(parts: &[String], stamp: &str) -> Result<String, Failure> {
     peers::fetch()?;
     let build = ["build", "--ignore-rust-version", "--release", "--bins"];
-    let packages = ["-p", "imapd", "-p", "lmtp-deliverd", "-p", "mail-tests"];
+    let packages = ["-p", "imapd", "-p", "lmtp-deliverd", "-p", "mtad", "-p", "mail-tests"];
     run(cargo(&build).args(packages), "mend what the compiler names above")?;
     let mut compare = Command::new("unshare");
     compare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);

@@ -22,7 +22,7 @@ pub(crate) enum Name {
     Interop,
     /// Trouble at every system call of every operation, one operation after the other
     Sweep,
-    /// Our daemons and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news
+    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, mail
     Bench,
 }
 

@@ -1,4 +1,4 @@
-//! `compare`: our daemons and Debian's Dovecot under the same loads, and one table.
+//! `compare`: our daemons and Debian's Postfix and Dovecot under the same loads, and one table.
 //!
 //! Each side has a fresh ext4 image with a journal, its mail there, and the same users and
 //! mailboxes. A part is run on one side, then on the other, while the other is down. It is meant
@@ -8,6 +8,8 @@
 //! The table goes to standard output, everything else to standard error.
 
 mod dovecot;
+mod exchange;
+mod exchanges;
 mod figures;
 mod image;
 mod lines;
@@ -27,7 +29,7 @@ use parts::Part;
 use side::{Side, Software};
 
 #[derive(Parser)]
-#[command(name = "compare", about = "Our daemons and Dovecot under the same loads")]
+#[command(name = "compare", about = "Our daemons, Postfix and Dovecot under the same loads")]
 struct Arguments {
     /// Which parts; all without a name
     #[arg(value_enum)]
@@ -50,10 +52,10 @@ fn compare(parts: &[Part]) -> io::Result<()> {
     let parts = if parts.is_empty() { Part::ALL.to_vec() } else { parts.to_vec() };
     let unpacked = Unpacked::find().map_err(io::Error::other)?;
     let mut ours = Side::new(Software::Posthorn, Image::mount("ours")?)?;
-    let mut theirs = Side::new(Software::Dovecot(unpacked), Image::mount("dovecot")?)?;
+    let mut theirs = Side::new(Software::Dovecot(unpacked.clone()), Image::mount("dovecot")?)?;
     let mut lines = Vec::new();
     for part in parts {
-        lines.extend(part.run(&mut ours, &mut theirs)?);
+        lines.extend(part.run(&mut ours, &mut theirs, &unpacked)?);
     }
     print!("{}", lines::table(&lines));
     Ok(())

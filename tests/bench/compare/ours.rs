@@ -2,35 +2,33 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use mail_tests::suite::binary;
 
-use crate::side::{DOMAIN, Place};
+use crate::side::DOMAIN;
 
-const DAEMONS: [&str; 2] = ["imapd", "lmtp-deliverd"];
-
-/// Starts those that the loads need.
-pub(crate) fn start(place: &Place) -> io::Result<Vec<Child>> {
-    let config = place.root.join("posthorn.toml");
-    fs::write(&config, settings(place))?;
-    DAEMONS.map(|daemon| start_one(place, daemon)).into_iter().collect()
+/// Starts these, with these settings besides those that all have.
+pub(crate) fn start(root: &Path, daemons: &[&str], settings: &str) -> io::Result<Vec<Child>> {
+    fs::write(root.join("posthorn.toml"), common(root) + settings)?;
+    daemons.iter().map(|daemon| start_one(root, daemon)).collect()
 }
 
-fn start_one(place: &Place, daemon: &str) -> io::Result<Child> {
-    let log = place.root.join("log").join(daemon);
+fn start_one(root: &Path, daemon: &str) -> io::Result<Child> {
+    let log = root.join("log").join(daemon);
     let log = File::options().create(true).append(true).open(log)?;
     Command::new(binary(daemon))
         .arg("--config")
-        .arg(place.root.join("posthorn.toml"))
+        .arg(root.join("posthorn.toml"))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
 }
 
-fn settings(place: &Place) -> String {
-    let (root, imap) = (place.root.display(), place.imap);
+fn common(root: &Path) -> String {
+    let root = root.display();
     format!(
         "config_version = 1\n\
          hostname = \"mx.{DOMAIN}\"\n\
@@ -43,8 +41,9 @@ fn settings(place: &Place) -> String {
          cleartext = \"loopback\"\n\
          [run]\n\
          directory = \"{root}/run\"\n\
-         [[imapd.listen]]\n\
-         address = \"127.0.0.1:{imap}\"\n\
+         [mtad]\n\
+         spool = \"{root}/spool\"\n\
+         lmtp = \"{root}/run/lmtp\"\n\
          [[lmtp-deliverd.listen]]\n\
          address = \"{root}/run/lmtp\"\n"
     )

@@ -3,7 +3,9 @@
 use std::io;
 
 use clap::ValueEnum;
+use mail_tests::reference::Unpacked;
 
+use crate::exchanges;
 use crate::figures::Figures;
 use crate::lines::{Cost, Line, Speed, Target};
 use crate::side::Side;
@@ -25,6 +27,10 @@ pub(crate) enum Part {
     Flags,
     /// From a delivery to the news of it in IDLE
     News,
+    /// Taking mail by SMTP
+    Accept,
+    /// From SMTP into Maildirs
+    Mail,
 }
 
 /// A mailbox that is filled before.
@@ -46,11 +52,25 @@ const EMPTY: &str = "empty";
 const STARTS: usize = 3;
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Lmtp, Self::Append, Self::Open, Self::Memory, Self::Fetch, Self::Flags, Self::News];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lmtp,
+        Self::Append,
+        Self::Open,
+        Self::Memory,
+        Self::Fetch,
+        Self::Flags,
+        Self::News,
+        Self::Accept,
+        Self::Mail,
+    ];
 
     /// Runs it on both sides.
-    pub(crate) fn run(self, ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
+    pub(crate) fn run(
+        self,
+        ours: &mut Side,
+        theirs: &mut Side,
+        unpacked: &Unpacked,
+    ) -> io::Result<Vec<Line>> {
         match self {
             Self::Open => opening(ours, theirs),
             Self::Memory => memory(ours, theirs),
@@ -59,6 +79,8 @@ impl Part {
             Self::Lmtp => deliveries(ours, theirs),
             Self::Append => append(ours, theirs),
             Self::News => news(ours, theirs),
+            Self::Accept => exchanges::accept(unpacked),
+            Self::Mail => exchanges::mail(unpacked),
         }
     }
 }

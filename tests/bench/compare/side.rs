@@ -36,14 +36,6 @@ pub(crate) enum Software {
     Dovecot(Unpacked),
 }
 
-/// Where a server lives, and where it listens: LMTP at `run/lmtp`, IMAP, if it is ours, at this
-/// port.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) root: PathBuf,
-    pub(crate) imap: u16,
-}
-
 /// The processes of a server.
 #[derive(Debug)]
 enum Running {
@@ -58,7 +50,8 @@ pub(crate) struct Side {
     /// Before the image, on which its files are open.
     running: Running,
     software: Software,
-    place: Place,
+    /// Where it listens for IMAP if it is ours. LMTP is at `run/lmtp`.
+    imap: u16,
     image: Image,
 }
 
@@ -66,19 +59,20 @@ impl Side {
     /// A server that is down, with users and no mail.
     pub(crate) fn new(software: Software, image: Image) -> io::Result<Self> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let place = Place { root: image.path().to_owned(), imap: socket.local_addr()?.port() };
+        let root = image.path();
         for folder in ["log", "run", "mail", &format!("mail/{DOMAIN}")] {
-            fs::create_dir(place.root.join(folder))?;
+            fs::create_dir(root.join(folder))?;
             if folder.starts_with("mail") {
-                std::os::unix::fs::chown(place.root.join(folder), Some(MAIL), Some(MAIL))?;
+                std::os::unix::fs::chown(root.join(folder), Some(MAIL), Some(MAIL))?;
             }
         }
         let crowd: Vec<String> = (0..CROWD).map(|number| format!("u{number}")).collect();
         let all = [&crowd[..], &ALONE.map(str::to_owned)].concat();
-        fs::write(place.root.join("passwd"), lines(&all, "{PLAIN}"))?;
-        fs::write(place.root.join("all"), lines(&all, ""))?;
-        fs::write(place.root.join("crowd"), lines(&crowd, ""))?;
-        Ok(Self { running: Running::Nothing, software, place, image })
+        fs::write(root.join("passwd"), lines(&all, "{PLAIN}"))?;
+        fs::write(root.join("all"), lines(&all, ""))?;
+        fs::write(root.join("crowd"), lines(&crowd, ""))?;
+        let imap = socket.local_addr()?.port();
+        Ok(Self { running: Running::Nothing, software, imap, image })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -96,7 +90,11 @@ impl Side {
     /// Starts it and waits until it serves.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         self.running = match &self.software {
-            Software::Posthorn => Running::Daemons(ours::start(&self.place)?),
+            Software::Posthorn => {
+                let listen = format!("[[imapd.listen]]\naddress = \"127.0.0.1:{}\"\n", self.imap);
+                let daemons = ["imapd", "lmtp-deliverd"];
+                Running::Daemons(ours::start(self.root(), &daemons, &listen)?)
+            }
             Software::Dovecot(unpacked) => {
                 Running::Dovecot(Dovecot::below(unpacked, self.root(), TUNED)?)
             }
@@ -215,7 +213,7 @@ impl Side {
     fn imap_address(&self) -> SocketAddr {
         match &self.running {
             Running::Dovecot(dovecot) => dovecot.imap(),
-            Running::Nothing | Running::Daemons(_) => (Ipv4Addr::LOCALHOST, self.place.imap).into(),
+            Running::Nothing | Running::Daemons(_) => (Ipv4Addr::LOCALHOST, self.imap).into(),
         }
     }
 
@@ -237,11 +235,11 @@ impl Drop for Side {
 }
 
 /// A line for each user; the scheme stands before the password.
-fn lines(users: &[String], scheme: &str) -> String {
+pub(crate) fn lines(users: &[String], scheme: &str) -> String {
     users.iter().map(|user| format!("{user}@{DOMAIN}:{scheme}secret\n")).collect()
 }
 
-fn output(command: &mut Command) -> io::Result<String> {
+pub(crate) fn output(command: &mut Command) -> io::Result<String> {
     let output = command.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(io::Error::other(format!("{command:?}: {}", output.status)));
@@ -249,7 +247,7 @@ fn output(command: &mut Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn parse(line: &str) -> io::Result<Figures> {
+pub(crate) fn parse(line: &str) -> io::Result<Figures> {
     let value: Value = serde_json::from_str(line)?;
     Ok(Figures::new(value))
 }

@@ -1,4 +1,5 @@
-//! What the disk allows: durable creates of small files, as bare as they can be.
+//! What the disk allows: durable creates of small files, or durable appends to one, as bare as they
+//! can be.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -21,14 +22,17 @@ pub(crate) struct Probe {
     /// For how long
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Octets of a file
+    /// Octets of a file, or of an append
     #[arg(long, default_value_t = 4096)]
     size: usize,
+    /// Append to one file, and sync its octets, instead of creating files
+    #[arg(long)]
+    append: bool,
 }
 
 impl Probe {
     pub(crate) fn run(&self) -> io::Result<()> {
-        let top = self.path.join("durable-creates");
+        let top = self.path.join("durable");
         let content = vec![b'x'; self.size];
         let end = Duration::from_secs(self.seconds);
         let meter = Meter::start(&[]);
@@ -37,7 +41,8 @@ impl Probe {
             let workers: Vec<_> = (0..self.threads)
                 .map(|number| {
                     let (folder, content) = (top.join(number.to_string()), &content);
-                    scope.spawn(move || create(&folder, content, begun, end))
+                    let work = if self.append { append } else { create };
+                    scope.spawn(move || work(&folder, content, begun, end))
                 })
                 .collect();
             let all = workers.into_iter().map(|worker| worker.join().expect("does not panic"));
@@ -45,7 +50,8 @@ impl Probe {
         });
         let spent = meter.stop();
         let times: Vec<Duration> = times?.into_iter().flatten().collect();
-        Report::new("durable creates", times.len() as u64, spent, times)
+        let name = if self.append { "durable appends" } else { "durable creates" };
+        Report::new(name, times.len() as u64, spent, times)
             .with("threads", self.threads as f64)
             .print();
         fs::remove_dir_all(top)
@@ -72,6 +78,25 @@ fn create(
         file.sync_all()?;
         fs::rename(tmp.join(&name), new.join(&name))?;
         directory.sync_all()?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+/// Appends until the end; returns how long each took.
+fn append(
+    folder: &Path,
+    content: &[u8],
+    begun: Instant,
+    end: Duration,
+) -> io::Result<Vec<Duration>> {
+    fs::create_dir_all(folder)?;
+    let mut file = File::create_new(folder.join("appended"))?;
+    let mut times = Vec::new();
+    while begun.elapsed() < end {
+        let start = Instant::now();
+        file.write_all(content)?;
+        file.sync_data()?;
         times.push(start.elapsed());
     }
     Ok(times)

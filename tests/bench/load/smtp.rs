@@ -1,7 +1,9 @@
 //! SMTP and LMTP: how fast messages are taken.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,9 @@ use crate::meter::Meter;
 use crate::report::Report;
 use crate::target::{Address, Target, User};
 use crate::wire::Wire;
+
+/// How often to look whether all have arrived: reading the directories costs a little.
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// How every message ends.
 const END: &[u8] = b"\r\n.\r\n";
@@ -46,6 +51,9 @@ pub(crate) struct Options {
     /// Send MAIL, RCPT and DATA at once
     #[arg(long)]
     pipelining: bool,
+    /// The clock runs until all are in Maildirs below this directory
+    #[arg(long)]
+    until_in: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +89,7 @@ pub(crate) async fn run(target: &Target, options: &Options, dialect: Dialect) ->
         next: Cell::new(0),
         times: RefCell::default(),
     });
+    let before = options.until_in.as_deref().map_or(0, messages_below);
     let meter = Meter::start(&target.pids);
     let mut lanes = JoinSet::new();
     for _ in 0..options.connections {
@@ -89,12 +98,24 @@ pub(crate) async fn run(target: &Target, options: &Options, dialect: Dialect) ->
     while let Some(lane) = lanes.join_next().await {
         lane.map_err(io::Error::other)??;
     }
+    let copies = options.messages * options.recipients as u64;
+    if let Some(top) = &options.until_in {
+        while messages_below(top) < before + copies {
+            tokio::time::sleep(OFTEN).await;
+        }
+    }
     let spent = meter.stop();
     let name = if dialect == Dialect::Lmtp { "lmtp" } else { "smtp" };
-    let copies = options.messages * options.recipients as u64;
     let report = Report::new(name, options.messages, spent, job.times.take());
     report.with("copies", copies as f64).print();
     Ok(())
+}
+
+/// Messages that nobody has seen yet, in the Maildirs below a directory.
+fn messages_below(top: &Path) -> u64 {
+    let homes = fs::read_dir(top).into_iter().flatten().flatten();
+    let count = |new: PathBuf| fs::read_dir(new).into_iter().flatten().count() as u64;
+    homes.map(|home| count(home.path().join("new"))).sum()
 }
 
 /// One connection after the other until all messages are sent.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::source::workspace;
 
 /// The originals' files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unpacked {
     usr: PathBuf,
 }
