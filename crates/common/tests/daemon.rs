@@ -308,11 +308,11 @@ fn a_stop_says_goodbye() {
 }
 
 fn what_does_not_end_is_cut_off() {
-    let running = Place::new(&format!("{CLEAR}[limits]\ndrain = '1s'\n")).start();
+    let mut running = Place::new(&format!("{CLEAR}[limits]\ndrain = '1s'\n")).start();
     let mut peer = running.connect();
     assert_eq!(peer.hear(), "hello");
     peer.say("ask hang");
-    assert_eq!(running.connect().ask("a"), "hello", "by now the question has been asked");
+    running.log_until("hangs");
     let begin = Instant::now();
     running.signal(Signal::TERM);
     let (code, rest) = running.end();

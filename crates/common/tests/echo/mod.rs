@@ -138,7 +138,10 @@ impl Backend<Echo> for Mirror {
     async fn perform(&mut self, question: String) -> String {
         match question.as_str() {
             "panic" => panic!("as the test wants it"),
-            "hang" => std::future::pending().await,
+            "hang" => {
+                tracing::info!("hangs");
+                std::future::pending().await
+            }
             _ => question.chars().rev().collect(),
         }
     }
