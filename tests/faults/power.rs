@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mail_tests::rig::histories;
+use mail_tests::rig::ledger::Ledger;
 use mail_tests::rig::machine::Boots;
 use mail_tests::rig::power::Recording;
 use mail_tests::source::workspace;
@@ -32,7 +33,7 @@ fn and_where_nobody_tells_that_it_was_one() {
 fn survives(seed: u64, letters: u32, flushes: u32, boots: Boots) {
     let operations = histories::random(seed, letters);
     let mebibytes = 96 + u64::from(letters) / 20;
-    let recording = Recording::make(Path::new(HISTORY), &operations, mebibytes, boots);
+    let recording = Recording::<Ledger>::make(Path::new(HISTORY), &operations, mebibytes, boots);
     let outcome = recording.cut(flushes as usize);
     println!("figure: {} operations, {} flushes", outcome.promises, outcome.flushes);
     println!("figure: {} disks after a power cut looked at", outcome.disks);
@@ -45,7 +46,7 @@ fn survives(seed: u64, letters: u32, flushes: u32, boots: Boots) {
 #[test]
 fn without_the_sync_of_directories_it_is_noticed() {
     let operations = histories::random(2, 12);
-    let outcome = Recording::make(&mutant(), &operations, 96, Boots::Told).cut(300);
+    let outcome = Recording::<Ledger>::make(&mutant(), &operations, 96, Boots::Told).cut(300);
     let lost = outcome
         .violations
         .iter()

@@ -11,10 +11,14 @@ use std::process::Command;
 
 use mail_proto::mailbox::Flags;
 use mail_tests::progress::Progress;
-use mail_tests::rig::ledger::{Harm, Ledger};
+use mail_tests::rig::ledger::Ledger;
 use mail_tests::rig::operation::{Letter, Line, Marks, Operation, Said};
-use mail_tests::rig::strace::{self, Run, Spot, Trouble};
+use mail_tests::rig::promises::{Harm, Promises as _};
+use mail_tests::rig::strace::{self, Spot, Trouble};
 use mail_tests::rig::view::{Mailboxes, View};
+
+/// What a run told.
+type Run = strace::Run<Ledger>;
 
 const HISTORY: &str = env!("CARGO_BIN_EXE_history");
 
@@ -139,7 +143,7 @@ fn sweep(before: &[Operation], known: &[&str], operation: &Operation) {
     let home = directory.path().join("home");
     std::fs::create_dir(&home).expect("the directory is writable");
     let mut ledger = Ledger::new(Harm::Killed);
-    let made = strace::undisturbed(Path::new(HISTORY), &home, before);
+    let made: Run = strace::undisturbed(Path::new(HISTORY), &home, before);
     assert!(made.status.success(), "{}", made.said);
     take(&mut ledger, &made.lines);
     let mut operations: Vec<Operation> = known.iter().map(|name| look(name)).collect();
@@ -149,7 +153,7 @@ fn sweep(before: &[Operation], known: &[&str], operation: &Operation) {
     let sweep = Sweep { directory: directory.path(), home, ledger, operations };
     let first = sweep.copy("first");
     let history = Path::new(HISTORY);
-    let spots = strace::spots(history, &first, &sweep.operations, swept, &TROUBLES);
+    let spots = strace::spots::<Ledger>(history, &first, &sweep.operations, swept, &TROUBLES);
     assert!(!spots.is_empty(), "{operation:?} makes no system calls");
     let mut broken = Vec::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -189,7 +193,7 @@ impl Sweep<'_> {
     fn trouble(&self, spot: &Spot) -> Vec<String> {
         let home = self.copy("troubled");
         let history = Path::new(HISTORY);
-        let run = strace::run(history, &home, &self.operations, spot);
+        let run: Run = strace::run(history, &home, &self.operations, spot);
         let mut ledger = self.ledger.clone();
         take(&mut ledger, &run.lines);
         let mut broken = complaints(spot, &run);
@@ -203,7 +207,7 @@ impl Sweep<'_> {
 
     /// What is broken when the next process does again what was not answered.
     fn next_process(&self, home: &Path, ledger: &mut Ledger) -> Vec<String> {
-        let run = strace::undisturbed(Path::new(HISTORY), home, &self.operations);
+        let run: Run = strace::undisturbed(Path::new(HISTORY), home, &self.operations);
         take(ledger, &run.lines);
         let mut broken = Vec::new();
         if !is_over(&run) {

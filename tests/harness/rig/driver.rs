@@ -1,33 +1,21 @@
 //! The program `history`: does operations to mailboxes and tells what it promised.
 //!
-//! It reads operations from its standard input, one a line, and writes [`Line`]s to its standard
-//! output: one before an operation, one after it. Around each operation stands a system call that
-//! nothing else makes, so that whoever traces it knows where it begins and ends.
+//! [`promises::play`] says how it is told what to do, and tells.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use mail_common::maildir::{DeliveryId, Directory, NewMessage, Store, StoreError};
 use mail_proto::mailbox::{Change, FlagChange, NamedFlags, Uid};
 
+use super::ledger::Ledger;
 use super::machine;
-use super::operation::{Answer, Letter, Line, Marks, Operation, Said, text};
-use super::view::{self, Mailboxes};
-
-/// How an operation that was refused goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// With the next one.
-    Once,
-    /// It is tried a second time.
-    Again,
-}
-
-/// The system call around each operation, as strace calls it.
-pub const MARK: &str = "getpriority";
+use super::operation::{Answer, Letter, Marks, Operation, text};
+use super::promises::{self, Attempt, Patience, print};
+use super::view::{self, Mailboxes, View};
 
 /// Does operations, and remembers what a client would.
 #[derive(Debug)]
@@ -35,9 +23,10 @@ pub struct Driver {
     directory: Directory,
     home: PathBuf,
     known: BTreeMap<String, Known>,
-    /// The log of the disk, if it has one.
-    log: Option<PathBuf>,
 }
+
+/// No history has so many letters.
+const FRESH: Letter = 4_000_000_000;
 
 /// No clock says so many microseconds.
 const AHEAD: u64 = 1 << 60;
@@ -57,10 +46,10 @@ pub fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["run", mail] => Driver::new(Path::new(mail), None).run(Patience::Once),
-        ["run-again", mail] => Driver::new(Path::new(mail), None).run(Patience::Again),
-        ["record", machine, boots] => machine::record(Path::new(machine), boots.into()),
-        ["examine", machine, boots] => machine::examine(Path::new(machine), boots.into()),
+        ["run", mail] => Driver::new(Path::new(mail)).run(None, Patience::Once),
+        ["run-again", mail] => Driver::new(Path::new(mail)).run(None, Patience::Again),
+        ["record", machine, boots] => machine::record(Path::new(machine), boots.into(), record),
+        ["examine", machine, boots] => machine::examine(Path::new(machine), boots.into(), examine),
         ["view", mail] => print(&Mailboxes::below(Path::new(mail)).view()),
         _ => panic!(
             "history run|run-again|view DIRECTORY or record|examine DIRECTORY BOOTS, not {arguments:?}"
@@ -68,14 +57,34 @@ pub fn main() {
     }
 }
 
-/// Writes one line of JSON, at once.
-///
-/// # Panics
-/// If nobody reads it any more.
-pub fn print(value: &impl serde::Serialize) {
-    let mut line = serde_json::to_vec(value).expect("has no maps with odd keys");
-    line.push(b'\n');
-    io::stdout().lock().write_all(&line).expect("somebody reads this");
+fn record(mail: &Path, log: &Path) {
+    let mut driver = Driver::new(mail);
+    driver.let_modseqs_be_ahead();
+    driver.run(Some(log), Patience::Once);
+}
+
+/// What is there, after a boot. What is not the same for another process, or does not work any
+/// more, is a trouble.
+fn examine(mail: &Path) -> View {
+    let mailboxes = Mailboxes::below(mail);
+    let mut view = mailboxes.view();
+    let again = view_again(mail);
+    if !view.may_become(&again) {
+        let difference = view.difference(&again).join("; ");
+        view.troubles.push(format!("another process sees something else: {difference}"));
+    }
+    if let Err(error) = mailboxes.try_out(FRESH) {
+        view.troubles.push(format!("INBOX cannot be used: {error}"));
+    }
+    view
+}
+
+fn view_again(mail: &Path) -> View {
+    let this = std::env::current_exe().expect("a program has a path");
+    let output = Command::new(this).arg("view").arg(mail).stderr(Stdio::inherit()).output();
+    let output = output.expect("history can be started");
+    assert!(output.status.success(), "history view: {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("is a view")
 }
 
 impl Driver {
@@ -84,10 +93,10 @@ impl Driver {
     /// # Panics
     /// If they cannot be opened.
     #[must_use]
-    pub fn new(mail: &Path, log: Option<PathBuf>) -> Self {
+    pub fn new(mail: &Path) -> Self {
         let directory = Mailboxes::below(mail).open().expect("the mailboxes can be opened");
         let home = mail.join("example.org/ann");
-        Self { directory, home, known: BTreeMap::new(), log }
+        Self { directory, home, known: BTreeMap::new() }
     }
 
     /// Leaves the mailboxes, which nobody looked at yet, as a server would have whose modseqs are
@@ -117,42 +126,18 @@ impl Driver {
     ///
     /// # Panics
     /// If that is no operation.
-    pub fn run(&mut self, patience: Patience) {
-        for line in io::stdin().lock().lines() {
-            let line = line.expect("can be read");
-            let operation: Operation = serde_json::from_str(&line).expect("is an operation");
-            self.say(Said::Begins(operation.clone()));
-            let refused = match self.act(&operation) {
-                Ok(answer) => {
-                    self.say(Said::Done(answer));
-                    continue;
-                }
-                Err(error) => error,
+    pub fn run(&mut self, log: Option<&Path>, patience: Patience) {
+        promises::play::<Ledger>(log, patience, |operation, attempt| {
+            let done = self.act(operation);
+            let done = match attempt {
+                Attempt::First => done,
+                Attempt::Second => done.or_else(|error| already(operation, error)),
             };
-            self.say(Said::Refused(refused.to_string()));
-            if patience == Patience::Again {
-                self.say(Said::Begins(operation.clone()));
-                match self.act(&operation).or_else(|error| already(&operation, error)) {
-                    Ok(answer) => self.say(Said::Done(answer)),
-                    Err(error) => self.say(Said::Refused(error.to_string())),
-                }
-            }
-        }
-    }
-
-    fn say(&self, said: Said) {
-        let at = self.log.as_deref().map_or(0, length);
-        print(&Line { at, said });
+            done.map_err(|error| error.to_string())
+        });
     }
 
     fn act(&mut self, operation: &Operation) -> Result<Answer, StoreError> {
-        mark();
-        let done = self.dispatch(operation);
-        mark();
-        done
-    }
-
-    fn dispatch(&mut self, operation: &Operation) -> Result<Answer, StoreError> {
         match operation {
             Operation::Deliver { mailbox, letter, identified } => {
                 self.deliver(mailbox, *letter, *identified)
@@ -339,13 +324,4 @@ fn already(operation: &Operation, error: StoreError) -> Result<Answer, StoreErro
 
 fn named(marks: &Marks) -> NamedFlags {
     NamedFlags { system: marks.system, keywords: marks.keywords.clone() }
-}
-
-/// Makes the system call [`MARK`].
-fn mark() {
-    rustix::process::getpriority_process(None).expect("every process has one");
-}
-
-fn length(log: &Path) -> u64 {
-    fs::metadata(log).expect("the log is there").size()
 }

@@ -14,16 +14,8 @@ use mail_common::maildir::Directory;
 use mail_proto::mailbox::Uid;
 
 use super::operation::{Answer, Letter, Line, Marks, Operation, Said};
+use super::promises::{Harm, Promises};
 use super::view::{Found, Shown, View};
-
-/// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
-    /// The process died, or was told of an error.
-    Killed,
-    /// What the disk was not told to keep may be gone.
-    PowerCut,
-}
 
 /// Everything that was promised.
 #[derive(Debug, Clone)]
@@ -75,10 +67,13 @@ enum Sure {
 
 const INBOX: &str = "INBOX";
 
-impl Ledger {
+impl Promises for Ledger {
+    type Operation = Operation;
+    type Answer = Answer;
+    type View = View;
+
     /// Of a user who has what every user has.
-    #[must_use]
-    pub fn new(harm: Harm) -> Self {
+    fn new(harm: Harm) -> Self {
         let special = Directory::SPECIAL.iter().map(|(name, _)| *name);
         let mailboxes =
             special.chain([INBOX]).map(|name| (name.to_owned(), Promise::new(Sure::Yes)));
@@ -92,11 +87,7 @@ impl Ledger {
         }
     }
 
-    /// Takes down what the driver says.
-    ///
-    /// # Panics
-    /// If an operation ends that did not begin.
-    pub fn take(&mut self, line: &Line) {
+    fn take(&mut self, line: &Line) {
         match &line.said {
             Said::Begins(operation) => {
                 self.begin(operation);
@@ -110,9 +101,7 @@ impl Ledger {
         }
     }
 
-    /// What of the promises is broken by what is found; empty if none is.
-    #[must_use]
-    pub fn violations(&self, view: &View) -> Vec<String> {
+    fn violations(&self, view: &View) -> Vec<String> {
         let mut broken = self.broken.clone();
         broken.extend(view.troubles.iter().cloned());
         for (name, promise) in &self.mailboxes {
@@ -131,7 +120,9 @@ impl Ledger {
         }
         broken
     }
+}
 
+impl Ledger {
     fn begin(&mut self, operation: &Operation) {
         match operation {
             Operation::Deliver { mailbox, letter, identified } => {

@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 
-use super::driver::{Driver, Patience, print};
-use super::operation::Letter;
-use super::view::{Mailboxes, View};
+use super::promises::print;
 use crate::patience;
 
 /// The files of a machine, in a directory.
@@ -45,9 +44,6 @@ pub enum Boots {
 /// A process that is killed when it is dropped.
 #[derive(Debug)]
 struct Running(Child);
-
-/// No history has so many letters.
-const FRESH: Letter = 4_000_000_000;
 
 /// The kernel's name for the time since the machine was started.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -129,11 +125,12 @@ pub fn format(image: &Path, mebibytes: u64) {
     run(Command::new("mkfs.ext4").args(options).arg(image), "Debian's package e2fsprogs");
 }
 
-/// In a world of its own: starts the disk, mounts it, and does there what standard input says.
+/// In a world of its own: starts the disk, mounts it, and lets `act` do something there; the log
+/// of the disk is its second argument.
 ///
 /// # Panics
 /// If a part of that is missing.
-pub fn record(directory: &Path, boots: Boots) {
+pub fn record(directory: &Path, boots: Boots, act: impl FnOnce(&Path, &Path)) {
     boots.hide();
     let files = Files::of(directory);
     for empty in [&files.log, &files.exported] {
@@ -147,19 +144,16 @@ pub fn record(directory: &Path, boots: Boots) {
     patience::until(|| (length(&files.exported) == whole).then_some(()))
         .expect("qemu-storage-daemon exports the disk by FUSE");
     mount(&files.exported, &files.mounted);
-    let mut driver = Driver::new(&files.mounted, Some(files.log.clone()));
-    driver.let_modseqs_be_ahead();
-    driver.run(Patience::Once);
+    act(&files.mounted, &files.log);
     run(Command::new("umount").arg(&files.mounted), "who still uses it?");
     disk.end();
 }
 
-/// In a world of its own: mounts the image, after a boot, and tells what is there. What is not the
-/// same for another process, or does not work any more, is a trouble.
+/// In a world of its own: mounts the image, after a boot, and prints what `look` finds there.
 ///
 /// # Panics
 /// If it cannot be mounted.
-pub fn examine(directory: &Path, boots: Boots) {
+pub fn examine<V: Serialize>(directory: &Path, boots: Boots, look: impl FnOnce(&Path) -> V) {
     let files = Files::of(directory);
     fs::create_dir(&files.mounted).expect("the directory is writable");
     fs::write(&files.boot_id, "11111111-2222-4333-8444-555555555555\n").expect("so it is");
@@ -168,25 +162,7 @@ pub fn examine(directory: &Path, boots: Boots) {
     run(bind_boot_id.args(bind).arg(&files.boot_id).arg(BOOT_ID), "mount in a world of its own");
     boots.hide();
     mount(&files.image, &files.mounted);
-    let mailboxes = Mailboxes::below(&files.mounted);
-    let mut view = mailboxes.view();
-    let again = view_again(&files.mounted);
-    if !view.may_become(&again) {
-        let difference = view.difference(&again).join("; ");
-        view.troubles.push(format!("another process sees something else: {difference}"));
-    }
-    if let Err(error) = mailboxes.try_out(FRESH) {
-        view.troubles.push(format!("INBOX cannot be used: {error}"));
-    }
-    print(&view);
-}
-
-fn view_again(mail: &Path) -> View {
-    let this = std::env::current_exe().expect("a program has a path");
-    let output = Command::new(this).arg("view").arg(mail).stderr(Stdio::inherit()).output();
-    let output = output.expect("history can be started");
-    assert!(output.status.success(), "history view: {}", output.status);
-    serde_json::from_slice(&output.stdout).expect("is a view")
+    print(&look(&files.mounted));
 }
 
 fn mount(image: &Path, mounted: &Path) {

@@ -1,5 +1,6 @@
 //! Histories of a user's mailboxes, and what must be left of them when something goes wrong.
 //!
+//! - [`promises`]: what histories of all kinds have in common
 //! - [`operation`]: what is done to the mailboxes, and the lines in which it is told
 //! - [`driver`]: the program that does it, `history`, and tells of it
 //! - [`histories`]: operations at random
@@ -16,6 +17,7 @@ pub mod ledger;
 pub mod machine;
 pub mod operation;
 pub mod power;
+pub mod promises;
 pub mod strace;
 pub mod view;
 pub mod write_log;

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use mail_proto::mailbox::Uid;
 use serde::{Deserialize, Serialize};
 
+use super::promises;
+
 /// The number of a letter.
 pub type Letter = u32;
 
@@ -119,25 +121,10 @@ pub struct Marks {
 }
 
 /// A line of the driver's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// How long the disk's log was then; 0 where there is none. What begins was read before, what
-    /// is done after.
-    pub at: u64,
-    /// What is told.
-    pub said: Said,
-}
+pub type Line = promises::Line<Operation, Answer>;
 
-/// What is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Said {
-    /// The next operation begins: from here on it may be done, or half done.
-    Begins(Operation),
-    /// It was answered OK.
-    Done(Answer),
-    /// It was answered NO.
-    Refused(String),
-}
+/// What the driver tells.
+pub type Said = promises::Said<Operation, Answer>;
 
 /// What comes with an OK.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -14,20 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::histories::Dice;
-use super::ledger::{Harm, Ledger};
 use super::machine::{self, Boots, Files};
-use super::operation::{Line, Operation};
-use super::view::View;
+use super::promises::{Harm, LineOf, Promises};
 use super::write_log::WriteLog;
 use crate::progress::Progress;
 
 /// A history, and the writes that came of it.
 #[derive(Debug)]
-pub struct Recording {
+pub struct Recording<P: Promises> {
     directory: tempfile::TempDir,
     program: PathBuf,
     boots: Boots,
-    lines: Vec<Line>,
+    lines: Vec<LineOf<P>>,
     log: WriteLog,
 }
 
@@ -45,10 +43,10 @@ pub struct Outcome {
 }
 
 /// A disk to look at.
-struct Cut {
+struct Cut<P> {
     what: String,
     directory: tempfile::TempDir,
-    ledger: Ledger,
+    ledger: P,
 }
 
 /// Disks that are looked at at the same time.
@@ -56,14 +54,14 @@ const ABREAST: usize = 2;
 
 const UNSHARE: &str = "unshare is in Debian's package util-linux";
 
-impl Recording {
+impl<P: Promises> Recording<P> {
     /// Records a history on a disk of so many MiB; `history` is the program that does it, of which
     /// a copy is kept: whoever builds it again meanwhile would otherwise take it away.
     ///
     /// # Panics
     /// If it cannot be done here.
     #[must_use]
-    pub fn make(history: &Path, operations: &[Operation], mebibytes: u64, boots: Boots) -> Self {
+    pub fn make(history: &Path, operations: &[P::Operation], mebibytes: u64, boots: Boots) -> Self {
         let directory = tempfile::tempdir().expect("the directory for temporary files is writable");
         let base = directory.path().join("base");
         let files = Files::of(directory.path());
@@ -84,7 +82,7 @@ impl Recording {
         let mut recording = record.stdout(Stdio::piped()).spawn().expect(UNSHARE);
         let said = BufReader::new(recording.stdout.take().expect("it is piped"));
         let mut progress = Progress::new("operations recorded", operations.len());
-        let mut lines: Vec<Line> = Vec::new();
+        let mut lines: Vec<LineOf<P>> = Vec::new();
         for line in said.lines() {
             let line = line.expect("is text");
             lines.push(serde_json::from_str(&line).expect("is a line"));
@@ -126,14 +124,14 @@ impl Recording {
     }
 
     /// Makes the disks, in order, until somebody has seen enough.
-    fn put_together(&self, most: usize, mut take: impl FnMut(Cut) -> bool) {
+    fn put_together(&self, most: usize, mut take: impl FnMut(Cut<P>) -> bool) {
         let disk = self.directory.path().join("disk");
         copy(&self.directory.path().join("base"), &disk);
         let image = File::options().write(true).open(&disk).expect("was just made");
         let flushes = self.log.flushes();
         let step = flushes.len().div_ceil(most.max(1)).max(1);
         let mut dice = Dice::new(flushes.len() as u64);
-        let mut ledger = Ledger::new(Harm::PowerCut);
+        let mut ledger = P::new(Harm::PowerCut);
         let (mut applied, mut told) = (0, 0);
         let chosen = flushes.iter().enumerate().step_by(step);
         let mut progress = Progress::new("power cuts", chosen.len());
@@ -162,7 +160,7 @@ impl Recording {
         }
     }
 
-    fn look_at_all(&self, waiting: &Mutex<Receiver<Cut>>, outcome: &Mutex<Outcome>) {
+    fn look_at_all(&self, waiting: &Mutex<Receiver<Cut<P>>>, outcome: &Mutex<Outcome>) {
         loop {
             let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(cut) = next else { return };
@@ -174,7 +172,7 @@ impl Recording {
         }
     }
 
-    fn look_at(&self, cut: &Cut) -> Vec<String> {
+    fn look_at(&self, cut: &Cut<P>) -> Vec<String> {
         let mut examine = machine::started_anew(&self.program);
         let output =
             examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
@@ -182,7 +180,7 @@ impl Recording {
         if !output.status.success() {
             return vec![format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))];
         }
-        let view: View = serde_json::from_slice(&output.stdout).expect("is a view");
+        let view: P::View = serde_json::from_slice(&output.stdout).expect("is a view");
         cut.ledger.violations(&view)
     }
 }
@@ -191,7 +189,7 @@ impl Recording {
 const ENOUGH: usize = 20;
 
 /// Takes down what was answered when the log was that long. Returns how many lines that are.
-fn promised(lines: &[Line], mut told: usize, at: u64, ledger: &mut Ledger) -> usize {
+fn promised<P: Promises>(lines: &[LineOf<P>], mut told: usize, at: u64, ledger: &mut P) -> usize {
     while let Some([begins, ends]) = lines.get(told..told + 2).filter(|pair| pair[1].at <= at) {
         ledger.take(begins);
         ledger.take(ends);
@@ -201,7 +199,7 @@ fn promised(lines: &[Line], mut told: usize, at: u64, ledger: &mut Ledger) -> us
 }
 
 /// And what was begun and not answered.
-fn with_what_began(lines: &[Line], told: usize, at: u64, ledger: &Ledger) -> Ledger {
+fn with_what_began<P: Promises>(lines: &[LineOf<P>], told: usize, at: u64, ledger: &P) -> P {
     let mut ledger = ledger.clone();
     if let Some(begins) = lines.get(told).filter(|line| line.at < at) {
         ledger.take(begins);

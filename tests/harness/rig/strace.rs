@@ -14,8 +14,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
-use super::driver::MARK;
-use super::operation::{Line, Operation};
+use super::promises::{LineOf, MARK, Promises};
 
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +42,9 @@ pub struct Spot {
 
 /// What a run told.
 #[derive(Debug)]
-pub struct Run {
-    /// The driver's lines.
-    pub lines: Vec<Line>,
+pub struct Run<P: Promises> {
+    /// The program's lines.
+    pub lines: Vec<LineOf<P>>,
     /// How it ended; strace ends as the traced process does.
     pub status: ExitStatus,
     /// Whether the trouble came.
@@ -82,10 +81,10 @@ fn is_possible(trouble: Trouble, call: &str) -> bool {
 /// # Panics
 /// If strace cannot run here.
 #[must_use]
-pub fn spots(
+pub fn spots<P: Promises>(
     history: &Path,
     mail: &Path,
-    operations: &[Operation],
+    operations: &[P::Operation],
     swept: usize,
     troubles: &[Trouble],
 ) -> Vec<Spot> {
@@ -93,7 +92,7 @@ pub fn spots(
     let mut strace = Command::new("strace");
     strace.arg("-o").arg(trace.path()).args(["-e", &format!("trace={CALLS},{MARK}")]);
     strace.args(["-f", "-qq", "--seccomp-bpf"]).arg(history);
-    let run = start(strace, mail, operations, None);
+    let run = start::<P>(strace, mail, operations, None);
     assert!(run.status.success(), "a run without trouble: {}", run.said);
     let text = fs::read_to_string(trace.path()).expect("strace wrote it");
     let mut marks = 0;
@@ -133,7 +132,11 @@ pub fn spots(
 /// # Panics
 /// If it does not run.
 #[must_use]
-pub fn undisturbed(history: &Path, mail: &Path, operations: &[Operation]) -> Run {
+pub fn undisturbed<P: Promises>(
+    history: &Path,
+    mail: &Path,
+    operations: &[P::Operation],
+) -> Run<P> {
     start(Command::new(history), mail, operations, None)
 }
 
@@ -142,7 +145,12 @@ pub fn undisturbed(history: &Path, mail: &Path, operations: &[Operation]) -> Run
 /// # Panics
 /// If strace cannot run here.
 #[must_use]
-pub fn run(history: &Path, mail: &Path, operations: &[Operation], spot: &Spot) -> Run {
+pub fn run<P: Promises>(
+    history: &Path,
+    mail: &Path,
+    operations: &[P::Operation],
+    spot: &Spot,
+) -> Run<P> {
     let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
     let what = match spot.trouble {
         Trouble::Kill => "signal=KILL",
@@ -162,7 +170,12 @@ pub fn run(history: &Path, mail: &Path, operations: &[Operation], spot: &Spot) -
     start(strace, mail, operations, Some(trace.path()))
 }
 
-fn start(mut command: Command, mail: &Path, operations: &[Operation], trace: Option<&Path>) -> Run {
+fn start<P: Promises>(
+    mut command: Command,
+    mail: &Path,
+    operations: &[P::Operation],
+    trace: Option<&Path>,
+) -> Run<P> {
     let mut child = command
         .arg("run-again")
         .arg(mail)
