@@ -2,11 +2,22 @@
 //!
 //! Plain blocking code; one writer thread makes everything last that waits at the same time.
 
+mod big;
+mod blocks;
+mod body;
+mod error;
+mod index;
 mod letter;
+mod message;
 mod progress;
 pub mod record;
 pub mod row;
+mod spool;
 mod text;
 
+pub use body::Body;
+pub use error::{Damage, SpoolError};
 pub use letter::Letter;
+pub use message::{Incoming, Message};
 pub use progress::{Progress, State};
+pub use spool::{Entry, Recovered, Settings, Spool, Then};

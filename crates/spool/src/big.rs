@@ -1,0 +1,108 @@
+//! Bodies above the limit of the segments: a file each, below `big/`.
+
+use std::fs::File;
+
+use mail_common::disk::{self, Dir, DiskError, NamelessFile};
+use mail_common::log::Id;
+use tracing::warn;
+
+/// The directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Big {
+    dir: Dir,
+}
+
+/// A body on its way there. Dropped before [`finish`](Self::finish) it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    dir: Dir,
+    id: Id,
+    file: NamelessFile,
+}
+
+/// A body that is there, durably, but of which no record tells yet: dropped before
+/// [`keep`](Self::keep) it is removed.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    big: Big,
+    id: Id,
+    fate: std::sync::OnceLock<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept;
+
+impl Big {
+    pub(crate) fn new(dir: Dir) -> Self {
+        Self { dir }
+    }
+
+    /// Begins a body.
+    pub(crate) fn begin(&self, id: Id) -> Result<Arriving, DiskError> {
+        let file = self.dir.create_nameless(id.as_str())?;
+        Ok(Arriving { dir: self.dir.clone(), id, file })
+    }
+
+    /// A body that is there.
+    pub(crate) fn open(&self, id: Id) -> Result<File, DiskError> {
+        self.dir.file(id.as_str())
+    }
+
+    /// Removes a body of which no record tells. A power cut may bring it back: the next start
+    /// removes it again.
+    pub(crate) fn remove(&self, id: Id) {
+        if let Err(error) = disk::found(self.dir.unlink(id.as_str())) {
+            warn!("{id}: its body cannot be removed: {error}");
+        }
+    }
+
+    /// The ids of those that are there now. What has no id for a name is somebody else's.
+    pub(crate) fn list(&self) -> Result<Vec<Id>, DiskError> {
+        let mut ids = Vec::new();
+        for found in self.dir.entries()? {
+            let name = found?.name;
+            match name.to_str().and_then(Id::parse) {
+                Some(id) => ids.push(id),
+                None => warn!("{}: not of the spool, left alone", name.display()),
+            }
+        }
+        Ok(ids)
+    }
+}
+
+impl Arriving {
+    pub(crate) fn write(&mut self, block: &[u8]) -> Result<(), DiskError> {
+        self.file.write(block)
+    }
+
+    /// Content and name are durable when this returns.
+    pub(crate) fn finish(mut self) -> Result<Arrived, DiskError> {
+        self.file.sync()?;
+        self.file.move_to(&self.dir, self.id.as_str())?;
+        let big = Big { dir: self.dir };
+        // From here on it is removed if anything fails.
+        let arrived = Arrived { big, id: self.id, fate: std::sync::OnceLock::new() };
+        arrived.big.dir.sync()?;
+        Ok(arrived)
+    }
+}
+
+impl Arrived {
+    /// A record tells of it.
+    pub(crate) fn keep(&self) {
+        // That it was said before changes nothing.
+        let _ = self.fate.set(Kept);
+    }
+
+    pub(crate) fn open(&self) -> Result<File, DiskError> {
+        self.big.open(self.id)
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        if self.fate.get().is_none() {
+            self.big.remove(self.id);
+        }
+    }
+}
