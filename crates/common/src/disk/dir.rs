@@ -307,7 +307,7 @@ impl Dir {
         Ok(Replace::Yes)
     }
 
-    fn openat(&self, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    pub(super) fn openat(&self, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let name = self.checked(name)?;
         rustix::fs::openat(self, name, flags | OFlags::NOFOLLOW, mode)
             .map_err(|error| self.error(name, error.into()))

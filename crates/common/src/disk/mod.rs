@@ -13,12 +13,14 @@
 //! What does not, because callers do several and sync once with [`Dir::sync`]: rename, link,
 //! unlink, [`NewFile::move_to`], [`NamelessFile::move_to`].
 
+mod block;
 mod dir;
 mod entries;
 mod file;
 mod nameless;
 mod stat;
 
+pub use block::BlockFile;
 pub use dir::Dir;
 pub use entries::{Entries, Entry};
 pub use file::{AppendFile, NewFile};
@@ -114,6 +116,12 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(count)
+}
+
+/// Drops what the system remembers of a file, so that the next read asks the disk. What was not
+/// written back yet stays.
+pub fn drop_cached(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
 /// For those who speak `io::Error`: the kind is kept, the text names the path.
