@@ -2,6 +2,9 @@
 
 use mail_common::log::Id;
 
+use crate::index::Summary;
+use crate::record::UNIT;
+
 /// Where a record stands. A slot holds another one only once no row points here any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -41,6 +44,38 @@ pub struct Row {
     pub waiting: u16,
     /// How it stands.
     pub standing: Standing,
+    /// Whether its body is a file in `big/`.
+    pub big: bool,
+}
+
+impl Place {
+    /// Where a record of so many octets stands; `None`: no segment is that long.
+    #[must_use]
+    pub fn new(slot: u32, offset: u64, octets: u64) -> Option<Self> {
+        let unit = u32::try_from(offset / UNIT).ok()?;
+        let units = u32::try_from(octets.div_ceil(UNIT)).ok()?;
+        Some(Self { slot, unit, units })
+    }
+
+    /// The record's first octet, counted from the segment's beginning.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        u64::from(self.unit) * UNIT
+    }
+
+    /// The first octet behind it.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset() + u64::from(self.units) * UNIT
+    }
+}
+
+impl Row {
+    /// Takes over what letter and progress say of a message.
+    pub(crate) fn summarise(&mut self, summary: &Summary) {
+        let Summary { due, destination, reason, sender, attempts, waiting, standing } = *summary;
+        *self = Self { due, destination, reason, sender, attempts, waiting, standing, ..*self };
+    }
 }
 
 /// How a message stands.

@@ -1,45 +1,336 @@
-//! The rows of all messages. Stands in for the index until that is joined.
+//! The index: one row a message, in memory.
+//!
+//! The writer applies what a commit changed once the commit is durable, and never before, so that
+//! rows promise no more than the disk. What was in the queue at start is read in another thread
+//! meanwhile ([`crate::recovery`]) and joins all at once; until then only what was taken since is
+//! found here, and no segment that was there before is used again.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+mod names;
+mod slots;
+mod summary;
+mod table;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mail_common::log::Id;
 
-use crate::row::{Name, Place, Row};
+pub(crate) use slots::{Position, Slot, Stage};
+pub(crate) use summary::{Summary, again, place, row, summarise};
+pub(crate) use table::{Live, Table};
 
+use crate::row::{Name, Place, Row};
+use names::Names;
+use slots::Slots;
+
+/// The rows of all messages, and the slots of all segments.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    rows: Mutex<HashMap<Id, Row>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Applied {
-    Letter { row: Row },
+    state: Mutex<State>,
+    names: Mutex<Names>,
+    phase: Mutex<Phase>,
+    phase_changed: Condvar,
 }
 
 #[derive(Debug, Default)]
+struct State {
+    table: Table,
+    slots: Slots,
+}
+
+/// Whether the rows of earlier processes are here.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not yet.
+    #[default]
+    Replaying,
+    /// They are.
+    Complete,
+    /// They cannot be read.
+    Failed,
+}
+
+/// What a durable record changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// A message was taken.
+    Letter {
+        /// Its row.
+        row: Row,
+    },
+    /// More is known of what became of one.
+    Progress {
+        /// Of which.
+        id: Id,
+        /// Where that stands.
+        place: Place,
+        /// What the row says now.
+        summary: Summary,
+    },
+    /// One is done with.
+    Done {
+        /// Which.
+        id: Id,
+    },
+    /// A letter was copied by the cleaner, or changed by an admin.
+    ///
+    /// Replay follows the log alone: a copy of an old letter behind a changed one would undo the
+    /// change. So the writer records a copy only if [`Index::place_is_live`] still holds when it
+    /// encodes the commit, and in front of all else that the commit has of this message.
+    MovedLetter {
+        /// Which.
+        id: Id,
+        /// A copy: only if it still stood here. `None`: it was changed.
+        from: Option<Place>,
+        /// Where it stands now.
+        to: Place,
+        /// What the row of a changed letter says; where its progress stands does not count.
+        row: Row,
+    },
+    /// A progress was copied by the cleaner; see [`MovedLetter`](Self::MovedLetter).
+    MovedProgress {
+        /// Of which message.
+        id: Id,
+        /// Only if it still stood here.
+        from: Place,
+        /// Where it stands now.
+        to: Place,
+    },
+}
+
+/// What nobody needs any more.
+#[derive(Debug, Default)]
+#[must_use = "bodies would stay on the disk until the next start"]
 pub(crate) struct Freed {
+    /// Messages whose bodies in `big/` can be removed.
     pub(crate) big: Vec<Id>,
 }
 
 impl Index {
+    /// Without rows, for segments that were found on the disk.
+    pub(crate) fn new(slots: impl IntoIterator<Item = (u32, Slot)>) -> Self {
+        let index = Self::default();
+        let mut state = index.lock();
+        slots.into_iter().for_each(|(number, slot)| state.slots.add(number, slot));
+        drop(state);
+        index
+    }
+
+    /// Applies what a commit changed, which is durable.
     pub(crate) fn apply(&self, applied: Vec<Applied>) -> Freed {
-        let mut rows = self.rows.lock().expect("nobody panics");
-        for Applied::Letter { row } in applied {
-            rows.insert(row.id, row);
+        let mut freed = Freed::default();
+        let mut state = self.lock();
+        for change in applied {
+            freed.big.extend(state.table.apply(change));
         }
-        Freed::default()
+        freed
     }
 
+    /// The row of a message.
     pub(crate) fn find(&self, id: Id) -> Option<Row> {
-        self.rows.lock().expect("nobody panics").get(&id).copied()
+        self.lock().table.find(id).copied()
     }
 
-    pub(crate) fn intern(&self, _text: &str) -> Name {
-        0
-    }
-
+    /// Whether a message's letter or progress stands here.
     pub(crate) fn place_is_live(&self, id: Id, place: Place) -> bool {
-        self.find(id).is_some_and(|row| row.letter == place || row.progress == Some(place))
+        let row = self.find(id);
+        row.is_some_and(|row| row.letter == place || row.progress == Some(place))
+    }
+
+    /// How many messages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().table.len()
+    }
+
+    /// Hands out a slot whose file is there and can be written over.
+    pub(crate) fn take_free_slot(&self) -> Option<u32> {
+        let complete = self.phase() == Phase::Complete;
+        let State { table, slots } = &mut *self.lock();
+        slots.take_free(|slot| complete && table.live(slot) == Live::default())
+    }
+
+    /// Hands out a slot that has no file yet.
+    pub(crate) fn take_new_slot(&self) -> u32 {
+        self.lock().slots.take_new()
+    }
+
+    /// The generation of the next use of a slot: above all that there were.
+    pub(crate) fn next_generation(&self) -> u64 {
+        self.lock().slots.next_generation()
+    }
+
+    /// From now on the log goes on in this slot. To be called before anything of its first commit
+    /// is applied.
+    pub(crate) fn begin_segment(&self, slot: u32, generation: u64) {
+        self.lock().slots.begin(slot, generation);
+    }
+
+    /// The log's end, once everything before it was applied: a checkpoint that begins now holds
+    /// all up to here.
+    pub(crate) fn reached(&self, offset: u64) {
+        self.lock().slots.reach(offset);
+    }
+
+    /// A sync of this slot failed.
+    pub(crate) fn seal(&self, slot: u32) {
+        self.lock().slots.seal(slot);
+    }
+
+    /// Octets that the log has grown by since the last checkpoint.
+    pub(crate) fn grown(&self) -> u64 {
+        self.lock().slots.grown()
+    }
+
+    /// Shows all rows, in no order. The lock is held for some thousand of them at a time, and not
+    /// while they are shown: those that come and go meanwhile may be shown or not.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Row)) {
+        let mut rows = Vec::new();
+        for piece in 0.. {
+            rows.clear();
+            match self.lock().table.piece(piece) {
+                Some(found) => rows.extend(found),
+                None => return,
+            }
+            rows.iter().for_each(&mut see);
+        }
+    }
+
+    /// The rows of one piece, by number; `None`: there are no more.
+    pub(crate) fn piece(&self, number: usize) -> Option<Vec<Row>> {
+        Some(self.lock().table.piece(number)?.copied().collect())
+    }
+
+    /// Shows all slots, and what is alive of each.
+    pub(crate) fn each_slot(&self, mut see: impl FnMut(u32, &Slot, Live)) {
+        let state = self.lock();
+        for (number, slot) in state.slots.iter() {
+            see(number, slot, state.table.live(number));
+        }
+    }
+
+    /// A slot.
+    pub(crate) fn slot(&self, number: u32) -> Option<Slot> {
+        self.lock().slots.slot(number).copied()
+    }
+
+    /// The name of a text.
+    pub(crate) fn intern(&self, text: &str) -> Name {
+        self.names().intern(text)
+    }
+
+    /// The text of a name.
+    pub(crate) fn name(&self, name: Name) -> String {
+        self.names().text(name).to_owned()
+    }
+
+    /// How many names there are, numbered from 0.
+    pub(crate) fn name_count(&self) -> usize {
+        self.names().count()
+    }
+
+    /// Where a checkpoint stands that begins now, and by how much the log has grown before.
+    pub(crate) fn position(&self) -> (Position, u64) {
+        let state = self.lock();
+        (state.slots.position(), state.slots.grown())
+    }
+
+    /// A checkpoint is durable that began so.
+    pub(crate) fn checkpointed(&self, position: Position, grown: u64) {
+        self.lock().slots.checkpointed(position, grown);
+    }
+
+    /// Where the newer and the older checkpoint stand, if they are there and whole.
+    pub(crate) fn checkpoints(&self) -> (Option<Position>, Option<Position>) {
+        let state = self.lock();
+        (state.slots.newer, state.slots.older)
+    }
+
+    /// Says where the checkpoints stand that were found.
+    pub(crate) fn set_checkpoints(&self, newer: Option<Position>, older: Option<Position>) {
+        let mut state = self.lock();
+        (state.slots.newer, state.slots.older) = (newer, older);
+    }
+
+    /// Takes over the rows of earlier processes, after so many octets of log.
+    pub(crate) fn complete(&self, mut rows: Table, replayed: u64) {
+        rows.reserve();
+        let mut state = self.lock();
+        for piece in state.table.pieces() {
+            state.table.piece(piece).into_iter().flatten().for_each(|row| rows.insert(*row));
+        }
+        state.table = rows;
+        state.slots.replayed(replayed);
+        drop(state);
+        self.set_phase(Phase::Complete);
+    }
+
+    /// The rows of earlier processes cannot be read.
+    pub(crate) fn fail(&self) {
+        self.set_phase(Phase::Failed);
+    }
+
+    /// How far it is.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is no more [`Phase::Replaying`].
+    pub(crate) fn wait(&self) -> Phase {
+        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.phase_changed.wait_while(phase, |phase| *phase == Phase::Replaying);
+        *waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.phase_changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The rows that were there at start, in pieces, once all of the log was applied.
+#[derive(Debug)]
+pub struct Recovered {
+    index: Arc<Index>,
+    pieces: Option<std::ops::Range<usize>>,
+}
+
+impl Recovered {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self { index, pieces: None }
+    }
+
+    fn begin(index: &Index) -> std::ops::Range<usize> {
+        match index.wait() {
+            Phase::Complete => index.lock().table.reserved_pieces(),
+            Phase::Replaying | Phase::Failed => 0..0,
+        }
+    }
+}
+
+/// Waits before the first piece until all of the log was applied.
+impl Iterator for Recovered {
+    type Item = Vec<Row>;
+
+    fn next(&mut self) -> Option<Vec<Row>> {
+        let index = &self.index;
+        let pieces = self.pieces.get_or_insert_with(|| Self::begin(index));
+        let rows = pieces.find_map(|piece| index.piece(piece).filter(|rows| !rows.is_empty()));
+        if rows.is_none() {
+            index.lock().table.release();
+        }
+        rows
+    }
+}
+
+impl Drop for Recovered {
+    fn drop(&mut self) {
+        self.index.lock().table.release();
     }
 }
