@@ -5,18 +5,25 @@
 mod big;
 mod blocks;
 mod body;
+mod checkpoint;
+mod corrupt;
 mod error;
+mod fsck;
 mod index;
 mod letter;
 mod message;
 mod progress;
 pub mod record;
+mod recovery;
+mod replay;
 pub mod row;
+mod scan;
 mod spool;
 mod text;
 
 pub use body::Body;
 pub use error::{Damage, SpoolError};
+pub use fsck::{Finding, Stretch, Summary, fsck};
 pub use letter::Letter;
 pub use message::{Incoming, Message};
 pub use progress::{Progress, State};

@@ -185,6 +185,17 @@ impl Header {
         Ok((Self { kind, generation, commit, id, text: length, body }, text))
     }
 
+    /// Of which generation a header says that it is; `None`: it is no header.
+    #[must_use]
+    pub fn generation_of(octets: &[u8]) -> Option<u64> {
+        let mut fields = octets.first_chunk::<HEADER>()?.as_slice();
+        if take::<4>(&mut fields) != *MAGIC {
+            return None;
+        }
+        let _kind_and_flags = take::<4>(&mut fields);
+        Some(u64::from_le_bytes(take(&mut fields)))
+    }
+
     /// How many octets after a header its text has, for whoever reads the header first. Not yet to
     /// be trusted, but within its limit.
     ///

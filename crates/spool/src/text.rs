@@ -24,3 +24,11 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
 pub(crate) fn decode<T: DeserializeOwned>(text: &[u8]) -> Result<T, BadText> {
     serde_json::from_slice(text).map_err(|error| BadText::new(&error))
 }
+
+/// How long the text is that stands at the beginning, whatever follows; `None`: there is none.
+pub(crate) fn length(octets: &[u8]) -> Option<usize> {
+    let mut values =
+        serde_json::Deserializer::from_slice(octets).into_iter::<serde::de::IgnoredAny>();
+    values.next()?.ok()?;
+    Some(values.byte_offset())
+}

@@ -271,6 +271,16 @@ impl Dir {
         Ok(named.is_some_and(|named| named.inode == held.st_ino).then_some(file))
     }
 
+    /// Whether a process holds a [`lock`](Self::lock); for an instant nobody else can take it.
+    pub fn is_locked(&self, name: impl AsRef<OsStr>) -> Result<bool> {
+        let Some(file) = found(self.file(name.as_ref()))? else { return Ok(false) };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(self.error(name.as_ref(), error.into())),
+        }
+    }
+
     /// Writes into a file that [`lock`](Self::lock) returned who holds it; a power cut may take that
     /// back.
     pub fn sign(&self, name: impl AsRef<OsStr>, lock: &File, holder: &str) -> Result<()> {
@@ -485,7 +495,10 @@ mod tests {
         let held = dir.lock("l").unwrap();
         assert!(held.is_some());
         assert!(dir.lock("l").unwrap().is_none());
+        assert!(dir.is_locked("l").unwrap());
         drop(held);
+        assert!(!dir.is_locked("l").unwrap());
+        assert!(!dir.is_locked("m").unwrap());
         assert!(dir.lock("l").unwrap().is_some());
     }
 

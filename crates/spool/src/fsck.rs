@@ -1,0 +1,306 @@
+//! `posthorn spool fsck`: what is in a spool, and what is wrong with it. Changes nothing.
+//!
+//! It finds all messages as a start does, and then reads every record that one of them needs, with
+//! its body. Damage that nobody needs any more costs nothing, and is told only where a start would
+//! tell it.
+
+use std::fmt;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use mail_common::disk::{self, Dir, DiskError};
+use mail_common::log::Id;
+
+use crate::SpoolError;
+use crate::checkpoint;
+use crate::index::Index;
+use crate::record::Body;
+use crate::recovery::{self, Directories, Survey};
+use crate::replay::{Files, Replayed, replay};
+use crate::row::Place;
+use crate::scan;
+
+/// Octets of a segment that were not what they must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The segment's slot.
+    pub slot: u32,
+    /// Its generation.
+    pub generation: u64,
+    /// The octets, from its beginning.
+    pub range: Range<u64>,
+}
+
+/// Something that a person may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A process has the spool, and what it writes just now may look unfinished.
+    Running,
+    /// A checkpoint does not hold.
+    Checkpoint {
+        /// Its file.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The header of a segment is damaged.
+    Segment {
+        /// Its slot.
+        slot: u32,
+        /// As its records say; `None`: there are none.
+        generation: Option<u64>,
+    },
+    /// Records are damaged.
+    Damage {
+        /// Where.
+        stretch: Stretch,
+        /// Whose message is the first, if that can be read.
+        letter: Option<String>,
+    },
+    /// The last commit of a segment is not whole: most likely it was promised to nobody.
+    Unfinished {
+        /// Where.
+        stretch: Stretch,
+        /// Whose message is the first, if that can be read.
+        letter: Option<String>,
+    },
+    /// A record is whole, but makes no sense.
+    Text {
+        /// Of which message.
+        id: Id,
+        /// Where.
+        stretch: Stretch,
+        /// What is wrong.
+        why: String,
+    },
+    /// The body of a message is not what was written.
+    Body {
+        /// Of which message.
+        id: Id,
+    },
+    /// The letter of a message is nowhere.
+    Lost {
+        /// Of which message.
+        id: Id,
+    },
+    /// The progress of a message is nowhere: it is tried for all recipients.
+    LostProgress {
+        /// Of which message.
+        id: Id,
+    },
+    /// The body of a message should be in `big/`, and is not.
+    BigMissing {
+        /// Of which message.
+        id: Id,
+    },
+    /// A body in `big/` is of no message.
+    Orphan {
+        /// Its name.
+        id: Id,
+    },
+}
+
+/// What is in a spool.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages.
+    pub messages: usize,
+    /// Segments that were used.
+    pub segments: usize,
+    /// Records that a message needs.
+    pub records: usize,
+    /// Octets of those, bodies included.
+    pub octets: u64,
+    /// Bodies in `big/`.
+    pub big: usize,
+    /// Octets of those.
+    pub big_octets: u64,
+}
+
+/// Reads a whole spool. What a process that has it changes meanwhile may look damaged; that there
+/// is one is told first.
+///
+/// # Errors
+/// It is no spool, or cannot be read.
+pub fn fsck(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<Summary, SpoolError> {
+    let root = Dir::open(path)?;
+    if root.is_locked(LOCK)? {
+        report(Finding::Running);
+    }
+    let directories = Directories::open(root)?;
+    let survey = recovery::survey(&directories)?;
+    let index = survey.index();
+    let mut note = |finding: &Finding| report(finding.clone());
+    let replayed = replay(&directories, &survey, &index, &mut note)?;
+    recovery::check_big(&replayed.table, &survey, &mut note);
+    check_older(&directories, &replayed, &mut note)?;
+    let mut check = Check::new(&directories, &survey, &mut note);
+    for (place, id, part) in places(&replayed) {
+        check.record(place, id, part)?;
+    }
+    check.summary.messages = replayed.table.len();
+    Ok(check.summary)
+}
+
+impl Finding {
+    /// Whether mail may be lost, or sent twice.
+    #[must_use]
+    pub fn is_harm(&self) -> bool {
+        !matches!(self, Self::Running | Self::Orphan { .. })
+    }
+
+    /// The octets that it is about.
+    pub(crate) fn stretch(&self) -> Option<&Stretch> {
+        match self {
+            Self::Damage { stretch, .. }
+            | Self::Unfinished { stretch, .. }
+            | Self::Text { stretch, .. } => Some(stretch),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { slot, generation, range } = self;
+        let Range { start, end } = range;
+        write!(f, "segment {slot:08x}, generation {generation}, octets {start} to {end}")
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => {
+                f.write_str("a process has this spool: what it writes now may look damaged")
+            }
+            Self::Checkpoint { name, why } => write!(f, "{name}: {why}"),
+            Self::Segment { slot, generation: Some(generation) } => {
+                write!(
+                    f,
+                    "segment {slot:08x}: its header is damaged; its records are of generation {generation}"
+                )
+            }
+            Self::Segment { slot, generation: None } => {
+                write!(f, "segment {slot:08x}: damaged, there is no record in it")
+            }
+            Self::Damage { stretch, letter } => {
+                write!(f, "{stretch}: damaged{}", Whose(letter.as_deref()))
+            }
+            Self::Unfinished { stretch, letter } => {
+                let whose = Whose(letter.as_deref());
+                write!(f, "{stretch}: not whole{whose}; most likely never answered 250")
+            }
+            Self::Text { id, stretch, why } => write!(f, "{id}: {stretch}: {why}"),
+            Self::Body { id } => write!(f, "{id}: its body is damaged"),
+            Self::Lost { id } => write!(f, "{id}: its letter is damaged or gone"),
+            Self::LostProgress { id } => {
+                write!(
+                    f,
+                    "{id}: its progress is damaged or gone; it is tried for all recipients again"
+                )
+            }
+            Self::BigMissing { id } => write!(f, "{id}: its body is not in big/"),
+            Self::Orphan { id } => write!(f, "big/{id}: of no message"),
+        }
+    }
+}
+
+/// Held by the process that has the spool.
+const LOCK: &str = "lock";
+
+/// `: begins with <whose>`, where that is known.
+struct Whose<'text>(Option<&'text str>);
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |letter| write!(f, ", beginning with {letter}"))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Letter,
+    Progress,
+}
+
+/// All records that messages need, in the order of the disk.
+fn places(replayed: &Replayed) -> Vec<(Place, Id, Part)> {
+    let table = &replayed.table;
+    let rows = table.pieces().filter_map(|number| table.piece(number)).flatten();
+    let places = rows.flat_map(|row| {
+        let progress = row.progress.map(|place| (place, row.id, Part::Progress));
+        std::iter::once((row.letter, row.id, Part::Letter)).chain(progress)
+    });
+    let mut places: Vec<_> = places.collect();
+    places.sort_by_key(|(place, ..)| (place.slot, place.unit));
+    places
+}
+
+/// The older checkpoint is not looked at by a start that has a newer one.
+fn check_older(
+    directories: &Directories,
+    replayed: &Replayed,
+    note: &mut dyn FnMut(&Finding),
+) -> Result<(), DiskError> {
+    let name = checkpoint::OLDER;
+    let older = disk::found(directories.root.file(name))?.filter(|_| replayed.newer.is_some());
+    if let Some(Err(why)) = older.map(|file| checkpoint::read(&file, &Index::default(), |_| ())) {
+        note(&Finding::Checkpoint { name, why: why.to_string() });
+    }
+    Ok(())
+}
+
+/// The way through all records.
+struct Check<'spool> {
+    directories: &'spool Directories,
+    survey: &'spool Survey,
+    files: Files<'spool>,
+    note: &'spool mut dyn FnMut(&Finding),
+    summary: Summary,
+}
+
+impl<'spool> Check<'spool> {
+    fn new(
+        directories: &'spool Directories,
+        survey: &'spool Survey,
+        note: &'spool mut dyn FnMut(&Finding),
+    ) -> Self {
+        let segments = survey.segments.iter().filter(|s| s.generation().is_some()).count();
+        let summary = Summary { segments, ..Summary::default() };
+        let files = Files::new(&directories.segments, survey);
+        Self { directories, survey, files, note, summary }
+    }
+
+    fn record(&mut self, place: Place, id: Id, part: Part) -> Result<(), DiskError> {
+        self.summary.records += 1;
+        self.summary.octets += place.end() - place.offset();
+        let Some((file, record)) = self.files.record(place, id) else {
+            let lost = match part {
+                Part::Letter => Finding::Lost { id },
+                Part::Progress => Finding::LostProgress { id },
+            };
+            (self.note)(&lost);
+            return Ok(());
+        };
+        let holds = match record.header.body {
+            Body::Here(..) => scan::body_holds(file, &record).unwrap_or(false),
+            Body::Big(length, checksum) => {
+                self.summary.big += 1;
+                self.summary.big_octets += length;
+                let there = self.survey.big.contains(&id);
+                !there || big_holds(&self.directories.big.file(id.as_str())?, length, checksum)
+            }
+        };
+        if !holds {
+            (self.note)(&Finding::Body { id });
+        }
+        Ok(())
+    }
+}
+
+fn big_holds(file: &File, length: u64, expected: u32) -> bool {
+    let is_length = file.metadata().is_ok_and(|metadata| metadata.len() == length);
+    is_length && scan::checksum(file, 0, length).is_ok_and(|found| found == Some(expected))
+}

@@ -1,0 +1,187 @@
+//! The start: what is in the spool that an earlier process left.
+//!
+//! [`survey`] looks at the header of each segment, so that new mail can be taken under a generation
+//! above them all. [`recover`] then reads the checkpoint, applies the log from its position on to
+//! a table of its own, and hands that over whole. Nothing on the disk changes, but for copies of
+//! what is damaged and bodies that no message has: killed anywhere, the next start does the same.
+
+use std::collections::HashSet;
+
+use mail_common::disk::{Dir, DiskError};
+use mail_common::log::Id;
+use tracing::{error, warn};
+
+use crate::corrupt;
+use crate::fsck::Finding;
+use crate::index::{Index, Slot, Stage, Table};
+use crate::replay::{Harm, replay};
+use crate::scan::{self, Use};
+
+/// The directories of a spool.
+#[derive(Debug, Clone)]
+pub(crate) struct Directories {
+    pub(crate) root: Dir,
+    pub(crate) segments: Dir,
+    pub(crate) big: Dir,
+    pub(crate) corrupt: Dir,
+}
+
+/// What is there at start.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// In the order of the log.
+    pub(crate) segments: Vec<Segment>,
+    /// The bodies in `big/`.
+    pub(crate) big: HashSet<Id>,
+}
+
+/// A segment's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) slot: u32,
+    pub(crate) used: Use,
+    /// Octets of the file.
+    pub(crate) length: u64,
+    /// When it was last written to, in seconds since 1970.
+    pub(crate) written: i64,
+}
+
+impl Directories {
+    /// Opens them; all must exist.
+    pub(crate) fn open(root: Dir) -> Result<Self, DiskError> {
+        let below = |name| root.subdir(name);
+        let (segments, big, corrupt) = (below("segments")?, below("big")?, below("corrupt")?);
+        Ok(Self { root, segments, big, corrupt })
+    }
+}
+
+/// The name of a slot's file.
+pub(crate) fn name(slot: u32) -> String {
+    format!("{slot:08x}")
+}
+
+/// Looks at all segments, and lists the bodies in `big/`.
+///
+/// # Errors
+/// The disk is broken.
+pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
+    let mut survey = Survey::default();
+    for entry in directories.segments.entries()? {
+        let name = entry?.name;
+        let slot = name.to_str().filter(|name| name.len() == 8);
+        match slot.and_then(|name| u32::from_str_radix(name, 16).ok()) {
+            Some(slot) => survey.segments.push(look(&directories.segments, slot)?),
+            None => warn!("segments/{}: not of the spool, left alone", name.display()),
+        }
+    }
+    survey.segments.sort_by_key(|segment| (segment.generation(), segment.slot));
+    for entry in directories.big.entries()? {
+        let name = entry?.name;
+        match name.to_str().and_then(Id::parse) {
+            Some(id) => drop(survey.big.insert(id)),
+            None => warn!("big/{}: not of the spool, left alone", name.display()),
+        }
+    }
+    Ok(survey)
+}
+
+/// Finds all messages, and hands their rows to the index.
+///
+/// # Errors
+/// The disk is broken; the index says that it failed.
+pub(crate) fn recover(
+    directories: &Directories,
+    survey: &Survey,
+    index: &Index,
+) -> Result<(), DiskError> {
+    let mut note = |finding: &Finding| tell(directories, finding);
+    let replayed = replay(directories, survey, index, &mut note).inspect_err(|_| index.fail())?;
+    check_big(&replayed.table, survey, &mut |finding| {
+        if let Finding::Orphan { id } = finding {
+            remove(directories, *id, replayed.harm);
+        }
+        note(finding);
+    });
+    index.set_checkpoints(replayed.newer, replayed.older);
+    replayed.sealed.iter().for_each(|&slot| index.seal(slot));
+    index.complete(replayed.table, replayed.octets);
+    Ok(())
+}
+
+/// Compares rows with what is in `big/`.
+pub(crate) fn check_big(table: &Table, survey: &Survey, note: &mut dyn FnMut(&Finding)) {
+    let known = |id: &Id| table.find(*id).is_some_and(|row| row.big);
+    for &id in survey.big.iter().filter(|id| !known(id)) {
+        note(&Finding::Orphan { id });
+    }
+    for number in table.pieces() {
+        let rows = table.piece(number).into_iter().flatten();
+        for row in rows.filter(|row| row.big && !survey.big.contains(&row.id)) {
+            note(&Finding::BigMissing { id: row.id });
+        }
+    }
+}
+
+impl Survey {
+    /// An index of its segments that has no rows yet.
+    pub(crate) fn index(&self) -> Index {
+        Index::new(self.segments.iter().map(|segment| (segment.slot, segment.slot())))
+    }
+}
+
+impl Segment {
+    /// `None`: it was never used, or nobody knows.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        match self.used {
+            Use::Blank => None,
+            Use::Sound(generation) => Some(generation),
+            Use::Headless(generation) => generation,
+        }
+    }
+
+    fn slot(&self) -> Slot {
+        let stage = match self.used {
+            Use::Blank => Stage::Blank,
+            // A person may make something of it.
+            Use::Headless(None) => Stage::Taken,
+            Use::Sound(_) | Use::Headless(Some(_)) => Stage::Closed,
+        };
+        let generation = self.generation().unwrap_or(0);
+        Slot { generation, stage, length: self.length, written: self.written }
+    }
+}
+
+fn look(segments: &Dir, slot: u32) -> Result<Segment, DiskError> {
+    let name = name(slot);
+    let file = segments.file(&name)?;
+    let stat = segments.stat(&name)?;
+    let used = scan::used(&file, slot);
+    let used = used.map_err(|error| DiskError::new(segments.path().join(&name), error))?;
+    Ok(Segment { slot, used, length: stat.size, written: stat.modified.seconds })
+}
+
+/// Tells the admin, and keeps the octets.
+fn tell(directories: &Directories, finding: &Finding) {
+    match finding {
+        Finding::Unfinished { .. } | Finding::Orphan { .. } => warn!("{finding}"),
+        _ => error!("{finding}"),
+    }
+    let Some(stretch) = finding.stretch() else { return };
+    let file = directories.segments.file(name(stretch.slot));
+    let kept = file.and_then(|file| corrupt::keep(&directories.corrupt, &file, stretch));
+    if let Err(error) = kept {
+        error!("its octets could not be kept: {error}");
+    }
+}
+
+/// Removes a body that no message has; where records were damaged, one may have been its own.
+fn remove(directories: &Directories, id: Id, harm: Harm) {
+    let Directories { big, corrupt, .. } = directories;
+    let removed = match harm {
+        Harm::None => big.unlink(id.as_str()),
+        Harm::Some => corrupt::keep_big(corrupt, big, id),
+    };
+    if let Err(error) = removed {
+        warn!("{id}: its body stays where it is: {error}");
+    }
+}

@@ -1,0 +1,392 @@
+//! Finds all messages: reads the checkpoint, and applies the log from its position on.
+//!
+//! Replay knows less than the writer did, and ends right nevertheless:
+//!
+//! - The checkpoint may be newer than a record that is applied. The row is then as it was at an
+//!   earlier time, until the later records are applied too; none is left out but damaged ones.
+//! - A row of the checkpoint may point to where the log was not yet when the position was taken,
+//!   or to a slot that was used again since. Such a row is doubtful until a record confirms it. If
+//!   none does, the record was damaged, or the one that said that the message is done.
+//! - Where a progress is applied whose letter stands further back, the first recipient that waits
+//!   may be another one than the row says: those letters are read once, at the end.
+//! - A moved letter whose message is not known is a letter: the first record was damaged, or its
+//!   slot used again while no checkpoint holds. Done messages it does not bring back: their letters
+//!   are not moved.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::ops::Range;
+
+use mail_common::disk::{self, Dir, DiskError};
+use mail_common::log::Id;
+
+use crate::checkpoint::{self, BadCheckpoint};
+use crate::fsck::{Finding, Stretch};
+use crate::index::{self, Index, Position, Table};
+use crate::record::{BLOCK, Kind};
+use crate::recovery::{Directories, Survey, name};
+use crate::row::{Place, Row};
+use crate::scan::{self, Found, Record, Use};
+use crate::text::{self, BadText};
+use crate::{Letter, Progress, corrupt};
+
+/// The state of all messages as the disk tells it.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) table: Table,
+    /// Octets of log that were applied.
+    pub(crate) octets: u64,
+    /// Where the checkpoints begin that hold.
+    pub(crate) newer: Option<Position>,
+    pub(crate) older: Option<Position>,
+    /// Slots of segments a sync of which failed.
+    pub(crate) sealed: Vec<u32>,
+    /// Whether messages may have been lost.
+    pub(crate) harm: Harm,
+}
+
+/// Whether messages may have been lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// All records hold.
+    None,
+    /// Some do not.
+    Some,
+}
+
+/// Finds all messages; changes nothing.
+pub(crate) fn replay(
+    directories: &Directories,
+    survey: &Survey,
+    index: &Index,
+    note: &mut dyn FnMut(&Finding),
+) -> Result<Replayed, DiskError> {
+    let mut replay = Replay::new(directories, survey, index, note);
+    let (newer, older) = replay.read_checkpoints()?;
+    replay.read_seals()?;
+    replay.apply_log()?;
+    replay.settle_doubts();
+    replay.read_stale();
+    let Replay { table, octets, seals, harm, .. } = replay;
+    let segments = survey.segments.iter();
+    let sealed = segments.filter(|s| s.generation().is_some_and(|g| seals.contains_key(&g)));
+    let sealed = sealed.map(|segment| segment.slot).collect();
+    Ok(Replayed { table, octets, newer, older, sealed, harm })
+}
+
+/// Files of segments that were opened.
+pub(crate) struct Files<'spool> {
+    segments: &'spool Dir,
+    generations: HashMap<u32, u64>,
+    open: HashMap<u32, File>,
+}
+
+/// Files open at a time.
+const FILES: usize = 64;
+
+impl<'spool> Files<'spool> {
+    pub(crate) fn new(segments: &'spool Dir, survey: &Survey) -> Self {
+        let known = survey.segments.iter();
+        let generations = known.filter_map(|s| Some((s.slot, s.generation()?))).collect();
+        Self { segments, generations, open: HashMap::new() }
+    }
+
+    /// A record of this message that stands here, and its file.
+    pub(crate) fn record(&mut self, place: Place, id: Id) -> Option<(&File, Record)> {
+        let generation = *self.generations.get(&place.slot)?;
+        if self.open.len() >= FILES && !self.open.contains_key(&place.slot) {
+            self.open.clear();
+        }
+        let file = match self.open.entry(place.slot) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(self.segments.file(name(place.slot)).ok()?),
+        };
+        let record = scan::record(file, generation, place.offset()).ok()?.ok()?;
+        (record.header.id == Some(id)).then_some((file, record))
+    }
+}
+
+/// A replay under way.
+struct Replay<'spool> {
+    directories: &'spool Directories,
+    survey: &'spool Survey,
+    index: &'spool Index,
+    note: &'spool mut dyn FnMut(&Finding),
+    /// Generation and length of each segment, by slot.
+    known: HashMap<u32, (u64, u64)>,
+    position: Position,
+    table: Table,
+    /// Rows of the checkpoint whose letter, whose progress nobody has confirmed yet.
+    doubtful_letters: HashSet<Id>,
+    doubtful_progress: HashSet<Id>,
+    done: HashSet<Id>,
+    /// Rows whose destination may be another one.
+    stale: HashSet<Id>,
+    /// Lengths of sealed segments, by generation.
+    seals: HashMap<u64, u64>,
+    octets: u64,
+    harm: Harm,
+}
+
+impl<'spool> Replay<'spool> {
+    fn new(
+        directories: &'spool Directories,
+        survey: &'spool Survey,
+        index: &'spool Index,
+        note: &'spool mut dyn FnMut(&Finding),
+    ) -> Self {
+        let segments = survey.segments.iter();
+        let known = segments.filter_map(|s| Some((s.slot, (s.generation()?, s.length))));
+        Self {
+            directories,
+            survey,
+            index,
+            note,
+            known: known.collect(),
+            position: Position::default(),
+            table: Table::default(),
+            doubtful_letters: HashSet::new(),
+            doubtful_progress: HashSet::new(),
+            done: HashSet::new(),
+            stale: HashSet::new(),
+            seals: HashMap::new(),
+            octets: 0,
+            harm: Harm::None,
+        }
+    }
+
+    fn note(&mut self, finding: &Finding) {
+        if finding.is_harm() {
+            self.harm = Harm::Some;
+        }
+        (self.note)(finding);
+    }
+
+    /// Reads the rows of the newest checkpoint that holds; where both begin.
+    fn read_checkpoints(&mut self) -> Result<(Option<Position>, Option<Position>), DiskError> {
+        let newer = self.read_checkpoint(checkpoint::NEWER)?;
+        if newer.is_some() {
+            let older = disk::found(self.directories.root.file(checkpoint::OLDER))?;
+            return Ok((newer, older.and_then(|file| checkpoint::position(&file).ok())));
+        }
+        Ok((None, self.read_checkpoint(checkpoint::OLDER)?))
+    }
+
+    fn read_checkpoint(&mut self, name: &'static str) -> Result<Option<Position>, DiskError> {
+        let Some(file) = disk::found(self.directories.root.file(name))? else { return Ok(None) };
+        let mut table = Table::default();
+        match checkpoint::read(&file, self.index, |row| table.insert(row)) {
+            Ok(position) => {
+                (self.table, self.position) = (table, position);
+                self.doubt();
+                Ok(Some(position))
+            }
+            Err(BadCheckpoint::Unreadable(error)) => {
+                Err(DiskError::new(self.directories.root.path().join(name), error))
+            }
+            Err(why) => {
+                self.note(&Finding::Checkpoint { name, why: why.to_string() });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes which rows of the checkpoint need a record of the log to confirm them.
+    fn doubt(&mut self) {
+        let is_sure = |place: Place| {
+            let segment = self.known.get(&place.slot);
+            segment.is_some_and(|&(generation, length)| {
+                generation <= self.position.generation && place.end() <= length
+            })
+        };
+        for number in self.table.pieces() {
+            for row in self.table.piece(number).into_iter().flatten() {
+                if !is_sure(row.letter) {
+                    self.doubtful_letters.insert(row.id);
+                }
+                if row.progress.is_some_and(|place| !is_sure(place)) {
+                    self.doubtful_progress.insert(row.id);
+                }
+            }
+        }
+    }
+
+    /// Seals stand in front of a later segment, so they are read before all else.
+    fn read_seals(&mut self) -> Result<(), DiskError> {
+        for segment in &self.survey.segments {
+            let Some(generation) = segment.generation().filter(|g| *g >= self.position.generation)
+            else {
+                continue;
+            };
+            let file = self.directories.segments.file(name(segment.slot))?;
+            let mut at = BLOCK;
+            // What cannot be read is met again, and told of, when the log is applied.
+            while let Ok(Ok(record)) = scan::record(&file, generation, at)
+                && record.header.kind == Kind::Seal
+                && let Ok(seal) = text::decode::<Seal>(&record.text)
+            {
+                let length = self.seals.entry(seal.generation).or_insert(seal.length);
+                *length = seal.length.min(*length);
+                at += record.header.span();
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_log(&mut self) -> Result<(), DiskError> {
+        for segment in &self.survey.segments {
+            if let Use::Headless(generation) = segment.used {
+                self.note(&Finding::Segment { slot: segment.slot, generation });
+            }
+            let Some(generation) = segment.generation().filter(|g| *g >= self.position.generation)
+            else {
+                continue;
+            };
+            let begin = match generation == self.position.generation {
+                true => self.position.offset.max(BLOCK),
+                false => BLOCK,
+            };
+            let end = self.seals.get(&generation).copied().unwrap_or(u64::MAX);
+            let path = name(segment.slot);
+            let file = self.directories.segments.file(&path)?;
+            let tail = scan::scan(&file, generation, begin..end, &mut |found| {
+                self.apply(segment.slot, &file, found);
+            });
+            let path = self.directories.segments.path().join(path);
+            let tail = tail.map_err(|error| DiskError::new(path, error))?;
+            self.octets += tail.end.saturating_sub(begin);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, slot: u32, file: &File, found: Found) {
+        let generation = self.known.get(&slot).map_or(0, |known| known.0);
+        let stretch_at = |range: Range<u64>| Stretch { slot, generation, range };
+        match found {
+            Found::Record(record) => self.apply_record(slot, generation, &record),
+            Found::Damage(range) => {
+                let letter = corrupt::envelope(file, range.start);
+                self.note(&Finding::Damage { stretch: stretch_at(range), letter });
+            }
+            Found::Unfinished(range) => {
+                let letter = corrupt::envelope(file, range.start);
+                self.note(&Finding::Unfinished { stretch: stretch_at(range), letter });
+            }
+            Found::Torn(record) => {
+                let range = record.offset..record.offset + record.header.span();
+                let letter = corrupt::envelope(file, range.start);
+                self.note(&Finding::Unfinished { stretch: stretch_at(range), letter });
+            }
+        }
+    }
+
+    fn apply_record(&mut self, slot: u32, generation: u64, record: &Record) {
+        let (Some(id), Some(place)) =
+            (record.header.id, index::place(slot, record.offset, &record.header))
+        else {
+            return;
+        };
+        let understood = match record.header.kind {
+            Kind::Letter => self.apply_letter(id, place, record),
+            Kind::MovedLetter => self.apply_moved_letter(id, place, record),
+            Kind::Progress | Kind::MovedProgress => self.apply_progress(id, place, record),
+            Kind::Done => {
+                self.table.remove(id);
+                self.done.insert(id);
+                Ok(())
+            }
+            Kind::Seal => Ok(()),
+        };
+        if let Err(error) = understood {
+            let stretch = Stretch { slot, generation, range: place.offset()..place.end() };
+            self.note(&Finding::Text { id, stretch, why: error.to_string() });
+        }
+    }
+
+    fn apply_letter(&mut self, id: Id, place: Place, record: &Record) -> Result<(), BadText> {
+        let row = self.row(id, place, record)?;
+        self.doubtful_letters.remove(&id);
+        self.doubtful_progress.remove(&id);
+        self.table.insert(row);
+        Ok(())
+    }
+
+    fn apply_moved_letter(&mut self, id: Id, place: Place, record: &Record) -> Result<(), BadText> {
+        if self.done.contains(&id) {
+            return Ok(());
+        }
+        let row = self.row(id, place, record)?;
+        self.doubtful_letters.remove(&id);
+        match self.table.find(id).copied() {
+            Some(known) if known.progress.is_some() => {
+                let Row { size, big, sender, .. } = row;
+                self.table.insert(Row { letter: place, size, big, sender, ..known });
+                self.stale.insert(id);
+            }
+            _ => self.table.insert(row),
+        }
+        Ok(())
+    }
+
+    fn apply_progress(&mut self, id: Id, place: Place, record: &Record) -> Result<(), BadText> {
+        let Some(mut row) = self.table.find(id).copied() else { return Ok(()) };
+        let progress: Progress = text::decode(&record.text)?;
+        self.doubtful_progress.remove(&id);
+        row.progress = Some(place);
+        row.summarise(&index::again(&row, &progress, self.index));
+        self.table.insert(row);
+        if progress.recipients.len() != 1 {
+            self.stale.insert(id);
+        }
+        Ok(())
+    }
+
+    fn row(&self, id: Id, place: Place, record: &Record) -> Result<Row, BadText> {
+        let letter = Letter::decode(id, &record.text)?;
+        let summary = index::summarise(&letter, None, self.index);
+        Ok(index::row(&letter, place, record.header.body, &summary))
+    }
+
+    /// What nobody confirmed is lost.
+    fn settle_doubts(&mut self) {
+        for id in std::mem::take(&mut self.doubtful_letters) {
+            if self.table.remove(id).is_some() {
+                self.note(&Finding::Lost { id });
+            }
+        }
+        for id in std::mem::take(&mut self.doubtful_progress) {
+            if self.table.update(id, |row| row.progress = None).is_some() {
+                self.stale.insert(id);
+                self.note(&Finding::LostProgress { id });
+            }
+        }
+    }
+
+    /// Reads the letters whose rows may name another destination than the next.
+    fn read_stale(&mut self) {
+        let ids = std::mem::take(&mut self.stale);
+        let mut rows: Vec<Row> =
+            ids.iter().filter_map(|&id| self.table.find(id).copied()).collect();
+        rows.sort_by_key(|row| (row.letter.slot, row.letter.unit));
+        let mut files = Files::new(&self.directories.segments, self.survey);
+        for row in rows {
+            // One that cannot be read now says so when it is delivered.
+            let Some((_, letter)) = files.record(row.letter, row.id) else { continue };
+            let Ok(letter) = Letter::decode(row.id, &letter.text) else { continue };
+            let progress = row.progress.and_then(|place| files.record(place, row.id));
+            let progress = progress.and_then(|(_, r)| Progress::decode(&r.text, &letter).ok());
+            let summary = index::summarise(&letter, progress.as_ref(), self.index);
+            self.table.update(row.id, |row| row.summarise(&summary));
+        }
+    }
+}
+
+/// The text of a seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Seal {
+    /// Of the segment.
+    pub(crate) generation: u64,
+    /// What stands from here on counts for nothing.
+    pub(crate) length: u64,
+}

@@ -1,0 +1,324 @@
+//! Reads a segment from its beginning, past whatever is damaged.
+//!
+//! A record that does not hold says nothing of where the next begins, so the search goes on unit
+//! by unit. What lies before the next record was damaged, unless it is what every commit ends
+//! with: zeros up to a multiple of [`BLOCK`]. What lies after the last record was never finished.
+//!
+//! A power cut can leave any part of the commit that was under way, and nothing else: commits are
+//! written one after the other, and nothing is written to a segment behind a failure. So the last
+//! commit of a segment is the one whose bodies are checked here; a letter whose body does not hold
+//! there was promised to nobody. That must be so at each start again, whatever was written to
+//! other segments since, and it is, for it is seen in the segment alone.
+//!
+//! Memory is bounded: headers and texts go through one window, bodies are skipped, and records are
+//! held back for one commit. Time is bounded too: where the octets were made by somebody who
+//! wishes us ill, each unit may look like a header of the longest text, so the search has an
+//! allowance for long ones.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use mail_common::disk;
+
+use crate::record::{BLOCK, Body, HEADER, Header, NoRecord, SegmentHeader, UNIT};
+
+/// Octets that can be read anywhere.
+pub(crate) trait Octets {
+    /// Reads as much as fits, or up to the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// How many there are.
+    fn length(&self) -> io::Result<u64>;
+}
+
+impl Octets for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        disk::read_at(self, buffer, offset)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+impl Octets for [u8] {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
+        let some = rest.unwrap_or_default();
+        let some = some.get(..buffer.len()).unwrap_or(some);
+        if let Some(filled) = buffer.get_mut(..some.len()) {
+            filled.copy_from_slice(some);
+        }
+        Ok(some.len())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
+/// A record without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Where it begins.
+    pub(crate) offset: u64,
+    pub(crate) header: Header,
+    pub(crate) text: Vec<u8>,
+}
+
+/// What stands in a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A record.
+    Record(Record),
+    /// Where records must have been.
+    Damage(Range<u64>),
+    /// The same in the last commit, which may never have been finished.
+    Unfinished(Range<u64>),
+    /// A record of the last commit whose body is not whole.
+    Torn(Record),
+}
+
+/// Which use of its slot a segment is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Of none: there are zeros in it.
+    Blank,
+    /// Of this generation.
+    Sound(u64),
+    /// Its header is damaged: of the newest generation that its records tell of.
+    Headless(Option<u64>),
+}
+
+/// How a segment ends.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// Behind the last record.
+    pub(crate) end: u64,
+    /// The number of the last commit.
+    pub(crate) commit: u64,
+}
+
+/// Octets of a window; longer texts make it grow.
+const WINDOW: usize = 256 << 10;
+/// Octets of texts that the search for the next record tries.
+const LONG: u32 = 64 << 10;
+/// So many octets of longer texts are tried as well.
+const ALLOWANCE: u64 = 256 << 20;
+/// What stands in the window for what the disk does not give.
+const UNREADABLE: u8 = 0xff;
+
+/// Shows what stands in a segment from an offset on, up to a length where one is known.
+pub(crate) fn scan(
+    source: &(impl Octets + ?Sized),
+    generation: u64,
+    span: Range<u64>,
+    see: &mut dyn FnMut(Found),
+) -> io::Result<Tail> {
+    let end = source.length()?.min(span.end);
+    let mut scan = Scan { window: Window::new(source), generation, end, allowance: ALLOWANCE };
+    let mut held = Vec::new();
+    let mut tail = Tail { end: span.start, commit: 0 };
+    let mut at = span.start.next_multiple_of(UNIT);
+    while let Some((damage, record)) = scan.next(at) {
+        let (last, commit) = (tail.commit, record.header.commit);
+        if commit != last {
+            held.drain(..).for_each(&mut *see);
+        }
+        let damage = damage.map(Found::Damage);
+        // Commits are missing: not only the last one was hit.
+        match commit > last.saturating_add(1) && last > 0 {
+            true => damage.into_iter().for_each(&mut *see),
+            false => held.extend(damage),
+        }
+        at = record.offset + record.header.span();
+        tail = Tail { end: at, commit };
+        held.push(Found::Record(record));
+    }
+    held.into_iter().for_each(|found| see(of_last_commit(source, found)));
+    Ok(tail)
+}
+
+/// Reads the header and the text of the record that begins here.
+pub(crate) fn record(
+    source: &(impl Octets + ?Sized),
+    generation: u64,
+    offset: u64,
+) -> io::Result<Result<Record, NoRecord>> {
+    let (mut window, end) = (Window::new(source), source.length()?);
+    window.room = BLOCK as usize;
+    let mut scan = Scan { window, generation, end, allowance: ALLOWANCE };
+    Ok(scan.record(offset, u32::MAX))
+}
+
+/// Whether a record's body is what was written.
+pub(crate) fn body_holds(source: &(impl Octets + ?Sized), record: &Record) -> io::Result<bool> {
+    let Body::Here(length, expected) = record.header.body else { return Ok(true) };
+    let found = checksum(source, record.offset + record.header.body_offset(), length)?;
+    Ok(found == Some(expected))
+}
+
+/// The checksum of so many octets; `None`: there are less.
+pub(crate) fn checksum(
+    source: &(impl Octets + ?Sized),
+    mut offset: u64,
+    length: u64,
+) -> io::Result<Option<u32>> {
+    let end = offset.saturating_add(length);
+    let (mut found, mut buffer) = (0, vec![0; 64 << 10]);
+    while offset < end {
+        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
+        let count = source.read_at(buffer.get_mut(..wanted).unwrap_or_default(), offset)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        found = crc32c::crc32c_append(found, buffer.get(..count).unwrap_or_default());
+        offset += count as u64;
+    }
+    Ok(Some(found))
+}
+
+/// Which use of its slot a segment is of.
+pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use> {
+    let mut window = Window::new(source);
+    let first = window.at(0, BLOCK as usize).unwrap_or_default();
+    if let Ok(header) = SegmentHeader::decode(first)
+        && header.slot == slot
+    {
+        return Ok(Use::Sound(header.generation));
+    }
+    let is_blank = first.iter().all(|&octet| octet == 0);
+    match newest(window, source.length()?) {
+        None if is_blank => Ok(Use::Blank),
+        newest => Ok(Use::Headless(newest)),
+    }
+}
+
+/// The newest generation of which there is a record.
+fn newest(window: Window<'_, impl Octets + ?Sized>, end: u64) -> Option<u64> {
+    let mut newest = None;
+    let mut scan = Scan { window, generation: 0, end, allowance: ALLOWANCE };
+    for offset in (BLOCK..end).step_by(UNIT as usize) {
+        let Some(generation) = scan.window.at(offset, HEADER).and_then(Header::generation_of)
+        else {
+            continue;
+        };
+        scan.generation = generation;
+        if newest < Some(generation) && scan.record(offset, LONG).is_ok() {
+            newest = Some(generation);
+        }
+    }
+    newest
+}
+
+/// What was found in the last commit.
+fn of_last_commit(source: &(impl Octets + ?Sized), found: Found) -> Found {
+    match found {
+        // What cannot be read now may be read later, or be found damaged then.
+        Found::Record(record) if matches!(body_holds(source, &record), Ok(false)) => {
+            Found::Torn(record)
+        }
+        Found::Damage(stretch) => Found::Unfinished(stretch),
+        other => other,
+    }
+}
+
+/// The way through a segment.
+struct Scan<'source, S: ?Sized> {
+    window: Window<'source, S>,
+    generation: u64,
+    end: u64,
+    allowance: u64,
+}
+
+impl<S: Octets + ?Sized> Scan<'_, S> {
+    /// The next record from here on, and what is damaged before it.
+    fn next(&mut self, from: u64) -> Option<(Option<Range<u64>>, Record)> {
+        let mut zeros = true;
+        let mut at = from;
+        while at < self.end {
+            let limit = if at == from { u32::MAX } else { LONG };
+            if let Ok(record) = self.record(at, limit) {
+                let padding = zeros && at - from < BLOCK && at % BLOCK == 0;
+                let damage = (at > from && !padding).then_some(from..at);
+                return Some((damage, record));
+            }
+            let unit = self.window.at(at, UNIT as usize).unwrap_or_default();
+            zeros &= unit.iter().all(|&octet| octet == 0);
+            at += UNIT;
+        }
+        None
+    }
+
+    /// The record that begins here. Texts above the limit are read as long as the allowance lasts.
+    fn record(&mut self, offset: u64, limit: u32) -> Result<Record, NoRecord> {
+        let header = self.window.at(offset, HEADER).and_then(<[u8]>::first_chunk::<HEADER>);
+        let length = Header::text_length(header.ok_or(NoRecord::Cut)?, self.generation)?;
+        let left = self.end.saturating_sub(offset).checked_sub(HEADER as u64 + u64::from(length));
+        let left = left.ok_or(NoRecord::Cut)?;
+        if length > limit {
+            let allowance = self.allowance.checked_sub(length.into());
+            self.allowance = allowance.ok_or(NoRecord::Checksum)?;
+        }
+        let octets = self.window.at(offset, HEADER + length as usize).ok_or(NoRecord::Cut)?;
+        let (header, text) = Header::decode(octets, self.generation)?;
+        match header.body {
+            Body::Here(length, _) if length > left => Err(NoRecord::Cut),
+            _ => Ok(Record { offset, header, text: text.to_vec() }),
+        }
+    }
+}
+
+/// What was read last.
+struct Window<'source, S: ?Sized> {
+    source: &'source S,
+    start: u64,
+    octets: Vec<u8>,
+    room: usize,
+}
+
+impl<'source, S: Octets + ?Sized> Window<'source, S> {
+    fn new(source: &'source S) -> Self {
+        Self { source, start: 0, octets: Vec::new(), room: WINDOW }
+    }
+
+    /// So many octets from here; `None`: there are less.
+    fn at(&mut self, offset: u64, length: usize) -> Option<&[u8]> {
+        let inside = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        let end = inside.and_then(|from| from.checked_add(length));
+        if end.is_none_or(|end| end > self.octets.len()) {
+            self.fill(offset, length.max(self.room));
+        }
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.octets.get(from..from.checked_add(length)?)
+    }
+
+    fn fill(&mut self, offset: u64, length: usize) {
+        self.start = offset;
+        self.octets.resize(length, 0);
+        let count = self.source.read_at(&mut self.octets, offset);
+        let count = count.unwrap_or_else(|_| self.fill_by_blocks(offset));
+        self.octets.truncate(count);
+    }
+
+    /// Where a part cannot be read, the rest can.
+    fn fill_by_blocks(&mut self, offset: u64) -> usize {
+        let mut filled = 0;
+        for block in self.octets.chunks_mut(BLOCK as usize) {
+            match self.source.read_at(block, offset + filled as u64) {
+                Ok(count) => {
+                    filled += count;
+                    if count < block.len() {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    block.fill(UNREADABLE);
+                    filled += block.len();
+                }
+            }
+        }
+        filled
+    }
+}
