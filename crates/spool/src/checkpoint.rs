@@ -67,6 +67,11 @@ pub(crate) fn is_due(index: &Index, growth: u64) -> bool {
 /// The disk is full or broken.
 pub(crate) fn write(dir: &Dir, index: &Index) -> Result<(), DiskError> {
     let (position, grown) = index.position();
+    write_from(dir, index, position, grown)
+}
+
+/// Writes one that begins at a position of the past.
+pub(crate) fn write_from(dir: &Dir, index: &Index, position: Position, grown: u64) -> Result<(), DiskError> {
     // A damaged one must not take the place of the one that serves.
     let keep_newer = index.checkpoints().0.is_some();
     dir.replace_with(NEWER, |file| {

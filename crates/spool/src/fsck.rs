@@ -14,6 +14,7 @@ use mail_common::log::Id;
 
 use crate::SpoolError;
 use crate::checkpoint;
+use crate::cleaner::Part;
 use crate::index::Index;
 use crate::record::Body;
 use crate::recovery::{self, Directories, Survey};
@@ -147,7 +148,10 @@ impl Finding {
     /// Whether mail may be lost, or sent twice.
     #[must_use]
     pub fn is_harm(&self) -> bool {
-        !matches!(self, Self::Running | Self::Orphan { .. })
+        !matches!(
+            self,
+            Self::Running | Self::Segment { generation: Some(_), .. } | Self::Orphan { .. }
+        )
     }
 
     /// The octets that it is about.
@@ -217,12 +221,6 @@ impl fmt::Display for Whose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |letter| write!(f, ", beginning with {letter}"))
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Letter,
-    Progress,
 }
 
 /// All records that messages need, in the order of the disk.

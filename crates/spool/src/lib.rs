@@ -6,6 +6,7 @@ mod big;
 mod blocks;
 mod body;
 mod checkpoint;
+mod cleaner;
 mod corrupt;
 mod error;
 mod fsck;

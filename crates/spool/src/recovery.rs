@@ -78,7 +78,7 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
     for entry in directories.big.entries()? {
         let name = entry?.name;
         match name.to_str().and_then(Id::parse) {
-            Some(id) => drop(survey.big.insert(id)),
+            Some(id) => survey.big.extend([id]),
             None => warn!("big/{}: not of the spool, left alone", name.display()),
         }
     }
@@ -162,9 +162,9 @@ fn look(segments: &Dir, slot: u32) -> Result<Segment, DiskError> {
 
 /// Tells the admin, and keeps the octets.
 fn tell(directories: &Directories, finding: &Finding) {
-    match finding {
-        Finding::Unfinished { .. } | Finding::Orphan { .. } => warn!("{finding}"),
-        _ => error!("{finding}"),
+    match finding.is_harm() && !matches!(finding, Finding::Unfinished { .. }) {
+        true => error!("{finding}"),
+        false => warn!("{finding}"),
     }
     let Some(stretch) = finding.stretch() else { return };
     let file = directories.segments.file(name(stretch.slot));

@@ -100,6 +100,8 @@ pub(crate) struct Tail {
     pub(crate) commit: u64,
 }
 
+/// Octets of which most records have fewer in front of their body.
+const FIRST: usize = 4096;
 /// Octets of a window; longer texts make it grow.
 const WINDOW: usize = 256 << 10;
 /// Octets of texts that the search for the next record tries.
@@ -146,10 +148,33 @@ pub(crate) fn record(
     generation: u64,
     offset: u64,
 ) -> io::Result<Result<Record, NoRecord>> {
-    let (mut window, end) = (Window::new(source), source.length()?);
-    window.room = BLOCK as usize;
-    let mut scan = Scan { window, generation, end, allowance: ALLOWANCE };
-    Ok(scan.record(offset, u32::MAX))
+    let mut octets = read(source, offset, FIRST)?;
+    let header = octets.first_chunk::<HEADER>().ok_or(NoRecord::Cut);
+    let length = header.and_then(|header| Header::text_length(header, generation));
+    let wanted = match length {
+        Ok(length) => HEADER + length as usize,
+        Err(why) => return Ok(Err(why)),
+    };
+    let left = source.length()?.saturating_sub(offset);
+    if wanted > octets.len() && wanted as u64 <= left {
+        octets = read(source, offset, wanted)?;
+    }
+    Ok(Header::decode(&octets, generation).and_then(|(header, text)| {
+        let record = Record { offset, header, text: text.to_vec() };
+        fits(&header, left).then_some(record).ok_or(NoRecord::Cut)
+    }))
+}
+
+/// A record's body; `None`: it is not what was written. One in `big/` is not looked at.
+pub(crate) fn body(
+    source: &(impl Octets + ?Sized),
+    record: &Record,
+) -> io::Result<Option<Vec<u8>>> {
+    let Body::Here(length, expected) = record.header.body else { return Ok(Some(Vec::new())) };
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let octets = read(source, record.offset + record.header.body_offset(), length)?;
+    let holds = octets.len() == length && crc32c::crc32c(&octets) == expected;
+    Ok(holds.then_some(octets))
 }
 
 /// Whether a record's body is what was written.
@@ -224,6 +249,23 @@ fn of_last_commit(source: &(impl Octets + ?Sized), found: Found) -> Found {
     }
 }
 
+/// Whether so many octets can hold a record.
+fn fits(header: &Header, left: u64) -> bool {
+    let body = match header.body {
+        Body::Here(length, _) => length,
+        Body::Big(..) => 0,
+    };
+    left.checked_sub(header.body_offset()).is_some_and(|left| body <= left)
+}
+
+/// So many octets from here, or what there is of them.
+fn read(source: &(impl Octets + ?Sized), offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut octets = vec![0; length];
+    let count = source.read_at(&mut octets, offset)?;
+    octets.truncate(count);
+    Ok(octets)
+}
+
 /// The way through a segment.
 struct Scan<'source, S: ?Sized> {
     window: Window<'source, S>,
@@ -255,18 +297,18 @@ impl<S: Octets + ?Sized> Scan<'_, S> {
     fn record(&mut self, offset: u64, limit: u32) -> Result<Record, NoRecord> {
         let header = self.window.at(offset, HEADER).and_then(<[u8]>::first_chunk::<HEADER>);
         let length = Header::text_length(header.ok_or(NoRecord::Cut)?, self.generation)?;
-        let left = self.end.saturating_sub(offset).checked_sub(HEADER as u64 + u64::from(length));
-        let left = left.ok_or(NoRecord::Cut)?;
+        let left = self.end.saturating_sub(offset);
+        if HEADER as u64 + u64::from(length) > left {
+            return Err(NoRecord::Cut);
+        }
         if length > limit {
             let allowance = self.allowance.checked_sub(length.into());
             self.allowance = allowance.ok_or(NoRecord::Checksum)?;
         }
         let octets = self.window.at(offset, HEADER + length as usize).ok_or(NoRecord::Cut)?;
         let (header, text) = Header::decode(octets, self.generation)?;
-        match header.body {
-            Body::Here(length, _) if length > left => Err(NoRecord::Cut),
-            _ => Ok(Record { offset, header, text: text.to_vec() }),
-        }
+        let record = Record { offset, header, text: text.to_vec() };
+        fits(&header, left).then_some(record).ok_or(NoRecord::Cut)
     }
 }
 
@@ -275,12 +317,11 @@ struct Window<'source, S: ?Sized> {
     source: &'source S,
     start: u64,
     octets: Vec<u8>,
-    room: usize,
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
     fn new(source: &'source S) -> Self {
-        Self { source, start: 0, octets: Vec::new(), room: WINDOW }
+        Self { source, start: 0, octets: Vec::new() }
     }
 
     /// So many octets from here; `None`: there are less.
@@ -288,7 +329,7 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
         let inside = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
         let end = inside.and_then(|from| from.checked_add(length));
         if end.is_none_or(|end| end > self.octets.len()) {
-            self.fill(offset, length.max(self.room));
+            self.fill(offset, length.max(WINDOW));
         }
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.octets.get(from..from.checked_add(length)?)

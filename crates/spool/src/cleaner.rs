@@ -1,0 +1,154 @@
+//! Empties segments of which little is alive, and those that a sync failed of.
+//!
+//! It reads and says what is to be written; the writer's queue is the only way to the log. Reading
+//! a segment that a sync failed of asks the disk and not the memory: the kernel keeps the pages
+//! that it could not write, and shows them as if they were there.
+
+use mail_common::disk::{self, DiskError};
+use mail_common::log::Id;
+use tracing::error;
+
+use crate::fsck::{Finding, Stretch};
+use crate::index::{Index, Phase, Slot, Stage};
+use crate::record::{Body, UNIT};
+use crate::recovery::{Directories, name};
+use crate::row::Place;
+use crate::scan::{self, Record};
+use crate::{SpoolError, corrupt};
+
+/// Seconds after its last record before a segment is emptied: much of what is new ends soon.
+pub(crate) const REST: i64 = 600;
+/// A segment is emptied when less than one part of so many is alive.
+const PARTS: u64 = 4;
+
+/// What is to be done with a live record of a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// To be copied to the end of the log.
+    Copy {
+        /// Of which message.
+        id: Id,
+        part: Part,
+        /// Where it stands now.
+        from: Place,
+        text: Vec<u8>,
+        body: Body,
+        /// The octets of a body in the segment.
+        octets: Vec<u8>,
+    },
+    /// It is damaged: its octets are in `corrupt/`. A message without letter is done with; one
+    /// without progress is tried for all recipients again.
+    Lost {
+        /// Of which message.
+        id: Id,
+        part: Part,
+    },
+}
+
+/// What a live record is of its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Letter,
+    Progress,
+}
+
+/// The segment that is to be emptied next, at so many seconds since 1970: one that a sync failed
+/// of, else the one of which least is alive.
+pub(crate) fn choose(index: &Index, now: i64) -> Option<u32> {
+    if index.phase() != Phase::Complete {
+        return None;
+    }
+    let mut best: Option<(u64, u32)> = None;
+    index.each_slot(|number, slot, live| {
+        let octets = live.units * UNIT;
+        let rank = match slot.stage {
+            _ if live.records == 0 => return,
+            Stage::Sealed => 0,
+            Stage::Closed if is_ripe(slot, octets, now) => octets,
+            Stage::Blank | Stage::Taken | Stage::Open | Stage::Closed => return,
+        };
+        best = Some(best.map_or((rank, number), |known| known.min((rank, number))));
+    });
+    best.map(|(_, number)| number)
+}
+
+/// Says of all live records of a segment what is to be done. `act` returns once it is done, and
+/// durable where that matters for the next step; an error ends it.
+///
+/// # Errors
+/// The disk is broken, or what `act` says.
+pub(crate) fn empty(
+    directories: &Directories,
+    index: &Index,
+    number: u32,
+    act: &mut dyn FnMut(Task) -> Result<(), SpoolError>,
+) -> Result<(), SpoolError> {
+    let Some(slot) = index.slot(number) else { return Ok(()) };
+    let file = directories.segments.file(name(number))?;
+    if slot.stage == Stage::Sealed {
+        let path = directories.segments.path().join(name(number));
+        disk::drop_cached(&file).map_err(|error| DiskError::new(path, error))?;
+    }
+    for (place, id, part) in live(index, number) {
+        let read = match scan::record(&file, slot.generation, place.offset()) {
+            Ok(Ok(record)) if record.header.id == Some(id) => {
+                scan::body(&file, &record).map(|octets| octets.map(|octets| (record, octets)))
+            }
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // It may have gone meanwhile.
+        if !index.place_is_live(id, place) {
+            continue;
+        }
+        match read {
+            Ok(Some((record, octets))) => act(copy(id, part, place, record, octets))?,
+            Ok(None) => {
+                let range = place.offset()..place.end();
+                let stretch = Stretch { slot: number, generation: slot.generation, range };
+                quarantine(directories, &file, id, part, stretch);
+                act(Task::Lost { id, part })?;
+            }
+            Err(error) => error!("{id}: cannot be copied, but stays in the queue: {error}"),
+        }
+    }
+    Ok(())
+}
+
+fn is_ripe(slot: &Slot, octets: u64, now: i64) -> bool {
+    octets < slot.length / PARTS && now.saturating_sub(slot.written) >= REST
+}
+
+/// The live records of a segment, in the order of the disk.
+fn live(index: &Index, number: u32) -> Vec<(Place, Id, Part)> {
+    let mut live = Vec::new();
+    index.each(|row| {
+        let progress = row.progress.map(|place| (place, row.id, Part::Progress));
+        let both = std::iter::once((row.letter, row.id, Part::Letter)).chain(progress);
+        live.extend(both.filter(|(place, ..)| place.slot == number));
+    });
+    live.sort_unstable_by_key(|(place, ..)| place.unit);
+    live
+}
+
+fn copy(id: Id, part: Part, from: Place, record: Record, octets: Vec<u8>) -> Task {
+    Task::Copy { id, part, from, text: record.text, body: record.header.body, octets }
+}
+
+fn quarantine(
+    directories: &Directories,
+    file: &std::fs::File,
+    id: Id,
+    part: Part,
+    stretch: Stretch,
+) {
+    if let Err(error) = corrupt::keep(&directories.corrupt, file, &stretch) {
+        error!("{id}: its octets could not be kept: {error}");
+    }
+    let letter = corrupt::envelope(file, stretch.range.start);
+    error!("{}", Finding::Damage { stretch, letter });
+    match part {
+        Part::Letter => error!("{}", Finding::Lost { id }),
+        Part::Progress => error!("{}", Finding::LostProgress { id }),
+    }
+}
