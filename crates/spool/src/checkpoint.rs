@@ -71,7 +71,12 @@ pub(crate) fn write(dir: &Dir, index: &Index) -> Result<(), DiskError> {
 }
 
 /// Writes one that begins at a position of the past.
-pub(crate) fn write_from(dir: &Dir, index: &Index, position: Position, grown: u64) -> Result<(), DiskError> {
+pub(crate) fn write_from(
+    dir: &Dir,
+    index: &Index,
+    position: Position,
+    grown: u64,
+) -> Result<(), DiskError> {
     // A damaged one must not take the place of the one that serves.
     let keep_newer = index.checkpoints().0.is_some();
     dir.replace_with(NEWER, |file| {
@@ -95,7 +100,7 @@ pub(crate) fn position(source: &(impl Octets + ?Sized)) -> Result<Position, BadC
         let version = fields.u32()?;
         let position = Position { generation: fields.u64()?, offset: fields.u64()? };
         let holds = fields.u32()? == crc32c::crc32c(header.get(..HEADER - 4)?);
-        let known = magic == *MAGIC && version == VERSION && position.offset % BLOCK == 0;
+        let known = magic == *MAGIC && version == VERSION && position.offset.is_multiple_of(BLOCK);
         (holds && known).then_some(position)
     })();
     found.ok_or(BadCheckpoint::Damaged(0))
@@ -186,12 +191,11 @@ fn write_piece(
     file.write(content)
 }
 
-/// Shows the pieces of a checkpoint, each once its checksum holds; `see` says whether it makes
-/// sense.
-fn each_piece(
-    source: &(impl Octets + ?Sized),
-    see: &mut dyn FnMut(&[u8; 4], &[u8]) -> Option<()>,
-) -> Result<(), BadCheckpoint> {
+/// Sees kind and content of a piece, and says whether it makes sense.
+type See<'see> = dyn FnMut(&[u8; 4], &[u8]) -> Option<()> + 'see;
+
+/// Shows the pieces of a checkpoint, each once its checksum holds.
+fn each_piece(source: &(impl Octets + ?Sized), see: &mut See<'_>) -> Result<(), BadCheckpoint> {
     let (mut at, mut content) = (HEADER as u64, Vec::new());
     let (mut rows, mut names) = (0, 0);
     loop {

@@ -29,7 +29,7 @@ use crate::recovery::{Directories, Survey, name};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Record, Use};
 use crate::text::{self, BadText};
-use crate::{Letter, Progress, corrupt};
+use crate::{Letter, Progress, State, corrupt};
 
 /// The state of all messages as the disk tells it.
 #[derive(Debug)]
@@ -333,12 +333,14 @@ impl<'spool> Replay<'spool> {
         let Some(mut row) = self.table.find(id).copied() else { return Ok(()) };
         let progress: Progress = text::decode(&record.text)?;
         self.doubtful_progress.remove(&id);
+        // The only recipient waits as before; in all other cases the letter has to be asked.
+        let is_same = row.waiting == 1 && matches!(*progress.recipients, [State::Waiting(_)]);
+        if !is_same {
+            self.stale.insert(id);
+        }
         row.progress = Some(place);
         row.summarise(&index::again(&row, &progress, self.index));
         self.table.insert(row);
-        if progress.recipients.len() != 1 {
-            self.stale.insert(id);
-        }
         Ok(())
     }
 
@@ -390,3 +392,7 @@ pub(crate) struct Seal {
     /// What stands from here on counts for nothing.
     pub(crate) length: u64,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -282,7 +282,7 @@ impl<S: Octets + ?Sized> Scan<'_, S> {
         while at < self.end {
             let limit = if at == from { u32::MAX } else { LONG };
             if let Ok(record) = self.record(at, limit) {
-                let padding = zeros && at - from < BLOCK && at % BLOCK == 0;
+                let padding = zeros && at - from < BLOCK && at.is_multiple_of(BLOCK);
                 let damage = (at > from && !padding).then_some(from..at);
                 return Some((damage, record));
             }

@@ -41,8 +41,8 @@ pub(crate) fn summarise(letter: &Letter, progress: Option<&Progress>, index: &In
     }
 }
 
-/// What a row says once its message has other progress, where the first recipient that waits is
-/// the same.
+/// What a row says once its message has other progress, if the first recipient that waits has the
+/// same domain.
 pub(crate) fn again(row: &Row, progress: &Progress, index: &Index) -> Summary {
     summary(progress, index, row.destination, row.sender)
 }

@@ -1,0 +1,538 @@
+//! Histories of a spool, with crashes and damage, against a model of what was promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use mail_common::disk::Dir;
+use mail_common::time::now_seconds;
+use mail_proto::address::ReversePath;
+use mail_proto::smtp::Recipient;
+use proptest::prelude::*;
+use proptest::sample::Index as Pick;
+
+use super::*;
+use crate::cleaner::{self, Part, Task};
+use crate::fsck::fsck;
+use crate::index::{Applied, summarise};
+use crate::record::{Body, Header, SegmentHeader, UNIT};
+use crate::recovery::{recover, survey};
+
+/// Octets of a segment: small, so that histories go through many.
+const SEGMENT: u64 = 64 << 10;
+
+/// What was promised of a message.
+#[derive(Debug, Clone, PartialEq)]
+struct Promise {
+    letter: Letter,
+    body: Vec<u8>,
+    progress: Option<Progress>,
+}
+
+/// A record that was made durable.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    id: Id,
+    kind: Kind,
+    place: Place,
+    generation: u64,
+}
+
+struct Current {
+    slot: u32,
+    generation: u64,
+    offset: u64,
+    commit: u64,
+}
+
+/// What a commit has for one record.
+struct Draft {
+    id: Id,
+    kind: Kind,
+    text: Vec<u8>,
+    body: Vec<u8>,
+    /// Of a moved record.
+    from: Option<Place>,
+    /// As it is once this is durable; `None`: done.
+    after: Option<Promise>,
+}
+
+/// A spool as the writer would leave it, and what it promised.
+struct Model {
+    root: tempfile::TempDir,
+    directories: Directories,
+    index: Index,
+    current: Option<Current>,
+    promised: BTreeMap<Id, Promise>,
+    done: BTreeSet<Id>,
+    written: Vec<Written>,
+    count: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit(Vec<Change>),
+    NextSegment,
+    /// With so many changes between its position and its rows.
+    Checkpoint(Vec<Change>),
+    Clean,
+    Restart,
+    /// The power goes while this is written; of each 512 octets, so much arrives.
+    PowerCut(Vec<Change>, Vec<bool>),
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Take { size: usize, recipients: usize },
+    Try(Pick),
+    Finish(Pick),
+    Edit(Pick),
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        4 => (0..9000usize, 1..4usize)
+            .prop_map(|(size, recipients)| Change::Take { size, recipients }),
+        3 => any::<Pick>().prop_map(Change::Try),
+        3 => any::<Pick>().prop_map(Change::Finish),
+        1 => any::<Pick>().prop_map(Change::Edit),
+    ];
+    prop::collection::vec(change, 1..8)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => changes().prop_map(Step::Commit),
+        2 => Just(Step::NextSegment),
+        3 => changes().prop_map(Step::Checkpoint),
+        2 => Just(Step::Clean),
+        1 => Just(Step::Restart),
+        2 => (changes(), prop::collection::vec(any::<bool>(), 1..200))
+            .prop_map(|(changes, arrived)| Step::PowerCut(changes, arrived)),
+    ]
+}
+
+fn letter(id: Id, recipients: usize) -> Letter {
+    let to = |number| format!("user@domain{number}.example").parse().unwrap();
+    Letter {
+        id,
+        arrived: 1_795_363_200_000_000,
+        sender: ReversePath(Some("ann@example.net".parse().unwrap())),
+        recipients: (0..recipients).map(|number| Recipient::new(to(number))).collect(),
+        eight_bit: false,
+        ret: None,
+        envid: None,
+    }
+}
+
+impl Model {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["segments", "big", "corrupt"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let directories = Directories::open(Dir::open(root.path()).unwrap()).unwrap();
+        let index = Index::default();
+        index.complete(Table::default(), 0);
+        Self {
+            root,
+            directories,
+            index,
+            current: None,
+            promised: BTreeMap::new(),
+            done: BTreeSet::new(),
+            written: Vec::new(),
+            count: 0,
+        }
+    }
+
+    fn path(&self, slot: u32) -> PathBuf {
+        self.root.path().join("segments").join(name(slot))
+    }
+
+    fn pick(&self, pick: &Pick) -> Option<Id> {
+        let ids: Vec<_> = self.promised.keys().copied().collect();
+        (!ids.is_empty()).then(|| ids[pick.index(ids.len())])
+    }
+
+    /// No message twice in one commit, as nobody changes one before he has heard of the last
+    /// change.
+    fn drafts(&mut self, changes: &[Change]) -> Vec<Draft> {
+        let mut drafts: Vec<Draft> = Vec::new();
+        for change in changes {
+            let Some(draft) = self.draft(change) else { continue };
+            if drafts.iter().all(|known| known.id != draft.id) {
+                drafts.push(draft);
+            }
+        }
+        drafts
+    }
+
+    fn draft(&mut self, change: &Change) -> Option<Draft> {
+        match change {
+            Change::Take { size, recipients } => {
+                self.count += 1;
+                let id = Id::parse(&format!("{:09}", self.count)).unwrap();
+                let (letter, body) = (letter(id, *recipients), vec![self.count as u8; *size]);
+                let after = Promise { letter, body: body.clone(), progress: None };
+                let text = after.letter.encode();
+                Some(Draft { id, kind: Kind::Letter, text, body, from: None, after: Some(after) })
+            }
+            Change::Try(pick) => {
+                let id = self.pick(pick)?;
+                let mut after = self.promised[&id].clone();
+                let progress = after.progress.get_or_insert_with(|| Progress::new(&after.letter));
+                progress.attempts += 1;
+                progress.due += 300_000_000;
+                progress.set(progress.attempts as usize % 4, State::Delivered);
+                let text = progress.encode();
+                let (kind, body) = (Kind::Progress, Vec::new());
+                Some(Draft { id, kind, text, body, from: None, after: Some(after) })
+            }
+            Change::Finish(pick) => {
+                let (text, body) = (Vec::new(), Vec::new());
+                let id = self.pick(pick)?;
+                Some(Draft { id, kind: Kind::Done, text, body, from: None, after: None })
+            }
+            Change::Edit(pick) => {
+                let id = self.pick(pick)?;
+                let mut after = self.promised[&id].clone();
+                for recipient in &mut after.letter.recipients {
+                    recipient.address = format!("x{}", recipient.address).parse().unwrap();
+                }
+                let (text, body) = (after.letter.encode(), after.body.clone());
+                let kind = Kind::MovedLetter;
+                Some(Draft { id, kind, text, body, from: None, after: Some(after) })
+            }
+        }
+    }
+
+    fn next_segment(&mut self) {
+        let slot = self.index.take_free_slot().unwrap_or_else(|| self.index.take_new_slot());
+        let generation = self.index.next_generation();
+        self.index.begin_segment(slot, generation);
+        self.current = Some(Current { slot, generation, offset: 0, commit: 0 });
+        let file = self.file(slot);
+        if file.metadata().unwrap().len() < SEGMENT {
+            file.set_len(SEGMENT).unwrap();
+        }
+    }
+
+    fn file(&self, slot: u32) -> File {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).open(self.path(slot)).unwrap()
+    }
+
+    /// The octets of a commit, and what it changes.
+    fn encode(&mut self, drafts: &[Draft]) -> (Vec<u8>, Vec<(Written, Applied)>) {
+        let octets = drafts
+            .iter()
+            .map(|draft| (64 + draft.text.len() + draft.body.len()).next_multiple_of(64) as u64);
+        let octets = octets.sum::<u64>() + 2 * BLOCK;
+        if self.current.as_ref().is_none_or(|current| current.offset + octets > SEGMENT) {
+            self.next_segment();
+        }
+        let current = self.current.as_ref().unwrap();
+        let mut buffer = Vec::new();
+        if current.offset == 0 {
+            let Current { generation, slot, .. } = *current;
+            buffer.extend(SegmentHeader { generation, slot }.encode());
+            buffer.resize(BLOCK as usize, 0);
+        }
+        let mut written = Vec::new();
+        for draft in drafts {
+            let body = match draft.body.len() {
+                0 => Body::NONE,
+                length => Body::Here(length as u64, crc32c::crc32c(&draft.body)),
+            };
+            let header = Header {
+                kind: draft.kind,
+                generation: current.generation,
+                commit: current.commit + 1,
+                id: Some(draft.id),
+                text: draft.text.len() as u32,
+                body,
+            };
+            let offset = current.offset + buffer.len() as u64;
+            let place = index::place(current.slot, offset, &header).unwrap();
+            buffer.extend(header.encode(&draft.text));
+            buffer.extend(&draft.text);
+            buffer.extend(&draft.body);
+            buffer.resize(buffer.len().next_multiple_of(UNIT as usize), 0);
+            let generation = current.generation;
+            let one = Written { id: draft.id, kind: draft.kind, place, generation };
+            written.push((one, self.applied(draft, place, body)));
+        }
+        buffer.resize(buffer.len().next_multiple_of(BLOCK as usize), 0);
+        (buffer, written)
+    }
+
+    fn applied(&self, draft: &Draft, place: Place, body: Body) -> Applied {
+        let id = draft.id;
+        let Some(after) = &draft.after else { return Applied::Done { id } };
+        let summary = summarise(&after.letter, after.progress.as_ref(), &self.index);
+        let row = index::row(&after.letter, place, body, &summary);
+        match (draft.kind, draft.from) {
+            (Kind::Letter, _) => Applied::Letter { row },
+            (Kind::Progress, _) => Applied::Progress { id, place, summary },
+            (Kind::MovedLetter, from) => Applied::MovedLetter { id, from, to: place, row },
+            (_, from) => Applied::MovedProgress { id, from: from.unwrap(), to: place },
+        }
+    }
+
+    fn commit(&mut self, drafts: Vec<Draft>) {
+        if drafts.is_empty() {
+            return;
+        }
+        let (buffer, changes) = self.encode(&drafts);
+        let current = self.current.as_mut().unwrap();
+        let (slot, offset) = (current.slot, current.offset);
+        current.offset += buffer.len() as u64;
+        current.commit += 1;
+        let end = current.offset;
+        self.file(slot).write_all_at(&buffer, offset).unwrap();
+        let (written, applied): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        self.written.extend(written);
+        let _ = self.index.apply(applied);
+        self.index.reached(end);
+        for draft in drafts {
+            match draft.after {
+                Some(after) => drop(self.promised.insert(draft.id, after)),
+                None => {
+                    self.promised.remove(&draft.id);
+                    self.done.insert(draft.id);
+                }
+            }
+        }
+    }
+
+    fn clean(&mut self) {
+        let Some(slot) = cleaner::choose(&self.index, now_seconds() + cleaner::REST) else {
+            return;
+        };
+        let mut tasks = Vec::new();
+        cleaner::empty(&self.directories, &self.index, slot, &mut |task| {
+            tasks.push(task);
+            Ok(())
+        })
+        .unwrap();
+        for task in tasks {
+            let Task::Copy { id, part, from, text, octets, .. } = task else {
+                panic!("nothing is damaged")
+            };
+            let kind = match part {
+                Part::Letter => Kind::MovedLetter,
+                Part::Progress => Kind::MovedProgress,
+            };
+            let after = self.promised.get(&id).cloned();
+            self.commit(vec![Draft { id, kind, text, body: octets, from: Some(from), after }]);
+        }
+        assert_eq!(self.live(slot), 0, "it is empty now");
+    }
+
+    fn live(&self, slot: u32) -> u32 {
+        let mut records = 0;
+        self.index.each_slot(|number, _, live| {
+            if number == slot {
+                records = live.records;
+            }
+        });
+        records
+    }
+
+    fn checkpoint(&mut self, changes: &[Change]) {
+        let (position, grown) = self.index.position();
+        let drafts = self.drafts(changes);
+        self.commit(drafts);
+        let root = &self.directories.root;
+        checkpoint::write_from(root, &self.index, position, grown).unwrap();
+    }
+
+    fn restart(&mut self) {
+        let survey = survey(&self.directories).unwrap();
+        self.index = survey.index();
+        recover(&self.directories, &survey, &self.index).unwrap();
+        self.current = None;
+    }
+
+    fn power_cut(&mut self, changes: &[Change], arrived: &[bool]) {
+        let drafts = self.drafts(changes);
+        if drafts.is_empty() {
+            return self.restart();
+        }
+        let (buffer, _) = self.encode(&drafts);
+        let Current { slot, offset, .. } = *self.current.as_ref().unwrap();
+        for (number, sector) in buffer.chunks(512).enumerate() {
+            if arrived[number % arrived.len()] {
+                self.file(slot).write_all_at(sector, offset + number as u64 * 512).unwrap();
+            }
+        }
+        self.restart();
+        for draft in drafts {
+            // Nothing was promised of this: it is as before or as after.
+            let found = self.read(draft.id);
+            let before = self.promised.get(&draft.id).cloned();
+            assert!(found == before || found == draft.after, "{}: {found:?}", draft.id);
+            match found {
+                Some(found) => drop(self.promised.insert(draft.id, found)),
+                None => {
+                    self.promised.remove(&draft.id);
+                    self.done.insert(draft.id);
+                }
+            }
+        }
+    }
+
+    /// A message as the rows say it is; `None`: there is none, or it cannot be read.
+    fn read(&self, id: Id) -> Option<Promise> {
+        let row = self.index.find(id)?;
+        let record = |place: Place| {
+            let generation = self.index.slot(place.slot)?.generation;
+            let file = File::open(self.path(place.slot)).unwrap();
+            let record = scan::record(&file, generation, place.offset()).unwrap().ok()?;
+            let body = scan::body(&file, &record).unwrap()?;
+            (record.header.id == Some(id)).then_some((record, body))
+        };
+        let (record_of_letter, body) = record(row.letter)?;
+        let letter = Letter::decode(id, &record_of_letter.text).unwrap();
+        let progress = row.progress.and_then(record);
+        let progress = progress.map(|(found, _)| Progress::decode(&found.text, &letter).unwrap());
+        let mut expected = row;
+        expected.summarise(&summarise(&letter, progress.as_ref(), &self.index));
+        assert_eq!(row, expected, "the row says what the records say");
+        Some(Promise { letter, body, progress })
+    }
+
+    /// All is as it was promised, but for these messages.
+    fn check(&self, excepted: &[Id]) {
+        for (&id, promise) in self.promised.iter().filter(|(id, _)| !excepted.contains(id)) {
+            assert_eq!(self.read(id).as_ref(), Some(promise), "{id}");
+        }
+        for id in self.done.iter().filter(|id| !excepted.contains(id)) {
+            assert_eq!(self.index.find(*id), None, "{id} was done with");
+        }
+        if excepted.is_empty() {
+            assert_eq!(self.index.len(), self.promised.len());
+        }
+    }
+
+    fn run(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Commit(changes) => {
+                    let drafts = self.drafts(changes);
+                    self.commit(drafts);
+                }
+                Step::NextSegment => self.current = None,
+                Step::Checkpoint(changes) => self.checkpoint(changes),
+                Step::Clean => self.clean(),
+                Step::Restart => self.restart(),
+                Step::PowerCut(changes, arrived) => self.power_cut(changes, arrived),
+            }
+            self.check(&[]);
+        }
+    }
+
+    /// All rows, with their names.
+    fn rows(&self) -> BTreeMap<Id, (Row, [String; 3])> {
+        let mut rows = BTreeMap::new();
+        self.index.each(|row| {
+            let names = [row.destination, row.reason, row.sender].map(|name| self.index.name(name));
+            let row = Row { destination: 0, reason: 0, sender: 0, ..*row };
+            rows.insert(row.id, (row, names));
+        });
+        rows
+    }
+
+    fn damage(&self, file: PathBuf, offset: u64, octets: &[u8]) {
+        OpenOptions::new().write(true).open(file).unwrap().write_all_at(octets, offset).unwrap();
+    }
+
+    fn corrupt(&self) -> usize {
+        fs::read_dir(self.root.path().join("corrupt")).unwrap().count()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_promised_is_there(steps in prop::collection::vec(step(), 1..40)) {
+        let mut model = Model::new();
+        model.run(&steps);
+        model.restart();
+        model.check(&[]);
+        let rows = model.rows();
+        model.restart();
+        model.check(&[]);
+        assert_eq!(model.rows(), rows, "a second start finds the same");
+        let mut findings = Vec::new();
+        let summary = fsck(model.root.path(), &mut |finding| findings.push(finding)).unwrap();
+        assert_eq!(summary.messages, model.promised.len());
+        let harmless = |finding: &Finding| {
+            matches!(finding, Finding::Unfinished { .. } | Finding::Segment { .. })
+        };
+        assert!(findings.iter().all(harmless), "{findings:?}");
+    }
+
+    #[test]
+    fn a_damaged_record_costs_only_itself(
+        steps in prop::collection::vec(step(), 1..30),
+        pick: Pick,
+        garbage in prop::collection::vec(any::<u8>(), 1..300),
+        from: Pick,
+    ) {
+        let mut model = Model::new();
+        model.run(&steps);
+        let known: Vec<_> = model.written.iter().filter(|written| {
+            let slot = model.index.slot(written.place.slot);
+            slot.is_some_and(|slot| slot.generation == written.generation)
+        }).copied().collect();
+        prop_assume!(!known.is_empty());
+        let hit = known[pick.index(known.len())];
+        let length = (hit.place.end() - hit.place.offset()) as usize;
+        let from = from.index(length);
+        let some = &garbage[..garbage.len().min(length - from)];
+        model.damage(model.path(hit.place.slot), hit.place.offset() + from as u64, some);
+        model.restart();
+        model.check(&[hit.id]);
+        let known = model.promised.contains_key(&hit.id) || hit.kind == Kind::Done;
+        if model.index.find(hit.id).is_some() {
+            assert!(known || model.done.contains(&hit.id));
+        }
+        let rows = model.rows();
+        model.restart();
+        assert_eq!(model.rows(), rows, "a second start finds the same");
+    }
+
+    #[test]
+    fn checkpoints_may_be_damaged(
+        steps in prop::collection::vec(step(), 1..30),
+        both: bool,
+        pick: Pick,
+    ) {
+        let mut model = Model::new();
+        model.run(&steps);
+        let names = [checkpoint::NEWER, checkpoint::OLDER];
+        for name in names.iter().take(if both { 2 } else { 1 }) {
+            let path = model.root.path().join(name);
+            let Ok(octets) = fs::read(&path) else { continue };
+            let at = pick.index(octets.len());
+            model.damage(path, at as u64, &[!octets[at]]);
+        }
+        model.restart();
+        if !both {
+            // The older one serves; or there is none, and no slot was used again.
+            model.check(&[]);
+        } else {
+            // What was done may come back, and progress may be older than it was.
+            let promised: Vec<_> = model.promised.keys().copied().collect();
+            for id in promised {
+                let found = model.read(id).map(|found| (found.letter, found.body));
+                let promise = &model.promised[&id];
+                assert_eq!(found, Some((promise.letter.clone(), promise.body.clone())));
+            }
+        }
+    }
+}
