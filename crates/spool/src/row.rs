@@ -6,7 +6,7 @@ use crate::index::Summary;
 use crate::record::UNIT;
 
 /// Where a record stands. A slot holds another one only once no row points here any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The segment.
     pub slot: u32,

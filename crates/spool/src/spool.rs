@@ -1,41 +1,24 @@
 //! The spool as its owner sees it.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use mail_common::disk::Dir;
 use mail_common::log::Id;
 
+use crate::ahead::{Ahead, Lost};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::Index;
-use crate::row::{Name, Row};
-use crate::{Body, Incoming, Letter, Message, Progress, SpoolError};
-
-/// What is called once it is durable, or cannot be; on the writer's thread, which everybody waits
-/// for: it must be short.
-pub type Then = Box<dyn FnOnce(Result<(), SpoolError>) + Send>;
-
-/// How much of what.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Octets of a segment.
-    pub segment: u64,
-    /// Octets of the largest body that goes into a segment.
-    pub small_body: u64,
-    /// Records of the largest commit.
-    pub commit_records: usize,
-    /// Octets from which on a commit takes no further record.
-    pub commit_octets: u64,
-    /// Messages of the longest queue.
-    pub messages: usize,
-    /// Octets of memory for bodies.
-    pub receive_memory: usize,
-}
+use crate::index::{self, Freed, Index};
+use crate::open::Owner;
+use crate::record::Body as Field;
+use crate::row::{Name, Place, Row};
+use crate::segment::Segments;
+use crate::work::{Effect, Octets, Queue, Work};
+use crate::writer::Counts;
+use crate::{Body, Damage, Incoming, Letter, Message, Progress, Settings, SpoolError, Then};
 
 /// The spool; one process has it. Cheap to clone; its threads end with the last clone.
 #[derive(Debug, Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct Spool(Arc<Owner>);
 
 /// A message in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,80 +31,67 @@ pub struct Entry {
     pub progress: Progress,
 }
 
-/// The rows that were there at start, in pieces, once all of the log was applied.
+/// What the threads share.
 #[derive(Debug)]
-pub struct Recovered;
-
-#[derive(Debug)]
-struct Shared {
-    settings: Settings,
-    index: Index,
-    blocks: Arc<Blocks>,
-    big: Big,
-    works: Mutex<Vec<Work>>,
-}
-
-/// What the writer is to make last.
-enum Work {
-    Commit(Arc<Message>, Then),
-    Record(Id, Progress, Then),
-    Finish(Id, Then),
-    Change(Letter, Then),
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            segment: 64 << 20,
-            small_body: 1 << 20,
-            commit_records: 256,
-            commit_octets: 4 << 20,
-            messages: 4_000_000,
-            receive_memory: 256 << 20,
-        }
-    }
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) segments: Segments,
+    pub(crate) index: Arc<Index>,
+    pub(crate) queue: Queue,
+    pub(crate) ahead: Ahead,
+    pub(crate) lost: Lost,
+    pub(crate) big: Big,
+    pub(crate) blocks: Arc<Blocks>,
+    pub(crate) counts: Counts,
 }
 
 impl Spool {
-    /// Takes the spool; it is made if it is missing. Returns before its log was read: new mail can
-    /// be taken at once.
-    ///
-    /// # Errors
-    /// Another process has it, it is of another version, or the directory cannot be used.
-    pub fn open(path: &Path, settings: Settings) -> Result<(Self, Recovered), SpoolError> {
-        let dir = Dir::open_or_create(path)?;
-        dir.create_dir("big")?;
-        let blocks = Arc::new(Blocks::new(settings.receive_memory));
-        let big = Big::new(dir.subdir("big")?);
-        let index = Index::default();
-        let shared = Shared { settings, index, blocks, big, works: Mutex::default() };
-        Ok((Self(Arc::new(shared)), Recovered))
-    }
-
     /// Begins a message.
     #[must_use]
     pub fn begin(&self, letter: Letter) -> Incoming {
-        Incoming::new(letter, self.0.settings.small_body, &self.0.blocks, &self.0.big)
+        let Shared { settings, blocks, big, .. } = &*self.0.shared;
+        Incoming::new(letter, settings.small_body, blocks, big)
     }
 
     /// Takes a message: `then` hears of it once it would survive a power cut.
     pub fn commit(&self, message: Arc<Message>, then: Then) {
-        self.ask(Work::Commit(message, then));
+        let summary = index::summarise(&message.letter, None, self.index());
+        let row = index::row(&message.letter, Place::default(), message.body_field(), &summary);
+        let (id, effect) = (message.letter.id, Effect::Letter(row));
+        let octets = Octets::Message(message);
+        self.0.shared.queue.push(Work { id, octets, effect, then });
     }
 
     /// Replaces what is known of what became of a message.
-    pub fn record(&self, id: Id, progress: Progress, then: Then) {
-        self.ask(Work::Record(id, progress, then));
+    pub fn record(&self, id: Id, progress: &Progress, then: Then) {
+        match self.summarise(id, progress) {
+            Ok(summary) => {
+                let octets = Octets::text_only(progress.encode());
+                let effect = Effect::Progress(summary);
+                self.0.shared.queue.push_patient(Work { id, octets, effect, then });
+            }
+            Err(error) => then(Err(error)),
+        }
     }
 
     /// A message is done with for all its recipients.
     pub fn finish(&self, id: Id, then: Then) {
-        self.ask(Work::Finish(id, then));
+        if self.0.shared.row(id).is_none() {
+            return then(Ok(()));
+        }
+        let octets = Octets::text_only(Vec::new());
+        self.0.shared.queue.push_patient(Work { id, octets, effect: Effect::Done, then });
     }
 
-    /// Replaces the envelope of a message.
-    pub fn change(&self, letter: Letter, then: Then) {
-        self.ask(Work::Change(letter, then));
+    /// Replaces the envelope of a message. It must have as many recipients as before: what became
+    /// of them is told by their places.
+    pub fn change(&self, letter: &Letter, then: Then) {
+        match self.changed(letter) {
+            Ok((octets, effect)) => {
+                self.0.shared.queue.push(Work { id: letter.id, octets, effect, then });
+            }
+            Err(error) => then(Err(error)),
+        }
     }
 
     /// A message as it is recorded; `None`: not here.
@@ -129,51 +99,117 @@ impl Spool {
     /// # Errors
     /// It cannot be read.
     pub fn entry(&self, id: Id) -> Result<Option<Entry>, SpoolError> {
-        let _row = self.0.index.find(id);
-        Ok(None)
+        self.0.shared.entry(id)
     }
 
-    /// The body of a message as it travels, our `Received` field in front.
+    /// The body of a message as it travels, our `Received` field in front. It can be read to its
+    /// end even if the message is finished meanwhile.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is not here.
     pub fn body(&self, id: Id) -> Result<Body, SpoolError> {
-        Err(SpoolError::Unknown(id))
+        self.0.shared.body(id)
     }
 
-    /// Shows all messages, in no order; they change meanwhile.
-    pub fn rows(&self, _see: impl FnMut(&Row)) {}
+    /// The row of a message.
+    #[must_use]
+    pub fn row(&self, id: Id) -> Option<Row> {
+        self.0.shared.row(id)
+    }
+
+    /// Shows all messages, in no order; those that come and go meanwhile may be shown or not.
+    pub fn rows(&self, see: impl FnMut(&Row)) {
+        self.index().each(see);
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 
     /// What a name of a row says.
     #[must_use]
-    pub fn name(&self, _name: Name) -> String {
-        String::new()
+    pub fn name(&self, name: Name) -> String {
+        self.index().name(name)
     }
 
-    /// Makes everything durable that was asked for, writes a checkpoint and gives the spool back.
-    /// What is asked for later is refused.
-    pub fn close(self) {}
+    /// What was written since the start.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.0.shared.counts
+    }
 
-    fn ask(&self, work: Work) {
-        self.0.works.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    pub(crate) fn new(owner: Owner) -> Self {
+        Self(Arc::new(owner))
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.0
+    }
+
+    fn index(&self) -> &Index {
+        &self.0.shared.index
+    }
+
+    fn summarise(&self, id: Id, progress: &Progress) -> Result<index::Summary, SpoolError> {
+        let shared = &self.0.shared;
+        let row = shared.row(id).ok_or(SpoolError::Unknown(id))?;
+        if progress.recipients.len() == 1 {
+            return Ok(index::again(&row, progress, self.index()));
+        }
+        let letter = shared.standing(id)?.letter;
+        Ok(index::summarise(&letter, Some(progress), self.index()))
+    }
+
+    fn changed(&self, letter: &Letter) -> Result<(Octets, Effect), SpoolError> {
+        let (id, shared) = (letter.id, &self.0.shared);
+        let mut standing = shared.standing(id)?;
+        let damaged = |damage| SpoolError::Damaged { id, damage };
+        let blocks = match standing.field {
+            Field::Here(..) => blocks(&mut standing.body).map_err(damaged)?,
+            Field::Big(..) => Vec::new(),
+        };
+        let progress = match standing.row.progress {
+            Some(_) => Some(shared.progress(&standing.row, letter).map_err(damaged)?),
+            None => None,
+        };
+        let summary = index::summarise(letter, progress.as_ref(), self.index());
+        let row = index::row(letter, Place::default(), standing.field, &summary);
+        let text = letter.encode();
+        let octets = Octets::Own { text, body: standing.field, blocks };
+        Ok((octets, Effect::MovedLetter(None, row)))
     }
 }
 
-impl Iterator for Recovered {
-    type Item = Vec<Row>;
+impl Shared {
+    /// A sync of this slot failed.
+    pub(crate) fn seal(&self, slot: u32) {
+        self.lost.add(slot);
+        self.index.seal(slot);
+    }
 
-    fn next(&mut self) -> Option<Vec<Row>> {
-        None
+    /// Removes what nobody needs any more.
+    pub(crate) fn free(&self, freed: Freed) {
+        for id in freed.big {
+            self.big.remove(id);
+        }
     }
 }
 
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Commit(..) => "Commit",
-            Self::Record(..) => "Record",
-            Self::Finish(..) => "Finish",
-            Self::Change(..) => "Change",
-        })
+/// All that is left of a body.
+fn blocks(body: &mut Body) -> Result<Vec<Vec<u8>>, Damage> {
+    let mut blocks = Vec::new();
+    loop {
+        match body.block()? {
+            block if block.is_empty() => return Ok(blocks),
+            block => blocks.push(block),
+        }
     }
 }

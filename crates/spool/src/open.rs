@@ -1,0 +1,132 @@
+//! How the spool is taken and given back.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use mail_common::disk::{self, Dir, DiskError};
+
+use crate::ahead::{Ahead, Lost, Supply};
+use crate::big::Big;
+use crate::blocks::Blocks;
+use crate::index::{Index, Recovered, Slot, Stage};
+use crate::segment::Segments;
+use crate::spool::Shared;
+use crate::work::Queue;
+use crate::writer::{Counts, Writer};
+use crate::{Settings, Spool, SpoolError};
+
+/// What `format` holds.
+const FORMAT: &[u8] = b"posthorn spool 1\n";
+
+/// Who has the spool: when it goes, what was asked for is made durable, the threads end and the
+/// lock is given back.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub(crate) shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    others: Mutex<Vec<JoinHandle<()>>>,
+    _lock: File,
+}
+
+impl Spool {
+    /// Takes the spool; it is made if it is missing. Returns before its log was read: new mail can
+    /// be taken at once, and what is asked about older messages waits.
+    ///
+    /// # Errors
+    /// Another process has it, it is of another version, or the directory cannot be used.
+    pub fn open(path: &Path, settings: Settings) -> Result<(Self, Recovered), SpoolError> {
+        let dir = Dir::open_or_create(path)?;
+        let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
+        prepare(&dir)?;
+        let segments = Segments::new(dir.subdir("segments")?);
+        let index = Arc::new(Index::new(segments.slots()?.into_iter().map(|(number, header)| {
+            let generation = header.map_or(0, |header| header.generation);
+            let stage = if header.is_some() { Stage::Closed } else { Stage::Blank };
+            (number, Slot { generation, stage, length: 0, written: 0 })
+        })));
+        let shared = Arc::new(Shared {
+            blocks: Arc::new(Blocks::new(settings.receive_memory)),
+            settings,
+            segments,
+            index: Arc::clone(&index),
+            queue: Queue::default(),
+            ahead: Ahead::default(),
+            lost: Lost::default(),
+            big: Big::new(dir.subdir("big")?),
+            counts: Counts::default(),
+        });
+        index.complete(crate::index::Table::default(), 0);
+        let owner = Owner::start(shared, lock)?;
+        Ok((Self::new(owner), Recovered::new(index)))
+    }
+
+    /// Makes everything durable that was asked for, writes a checkpoint and gives the spool back.
+    /// What is asked for later is refused.
+    pub fn close(self) {
+        self.owner().stop();
+    }
+}
+
+impl Owner {
+    fn start(shared: Arc<Shared>, lock: File) -> Result<Self, SpoolError> {
+        let (writer, others) = (Mutex::default(), Mutex::default());
+        let owner = Self { shared, writer, others, _lock: lock };
+        let writer = Writer::new(Arc::clone(&owner.shared));
+        *lock_of(&owner.writer) = Some(spawn("spool-write", move || writer.run())?);
+        let shared = Arc::clone(&owner.shared);
+        let ahead = spawn("spool-ahead", move || {
+            let Shared { segments, index, lost, ahead, .. } = &*shared;
+            ahead.run(Supply::new(segments, index, lost));
+        })?;
+        lock_of(&owner.others).push(ahead);
+        Ok(owner)
+    }
+
+    fn stop(&self) {
+        self.shared.queue.close();
+        let writer = lock_of(&self.writer).take();
+        writer.into_iter().for_each(join);
+        self.shared.ahead.stop();
+        let others = std::mem::take(&mut *lock_of(&self.others));
+        others.into_iter().for_each(join);
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes what is missing of a spool.
+fn prepare(dir: &Dir) -> Result<(), SpoolError> {
+    match disk::found(dir.read("format", 100))? {
+        Some(format) if format == FORMAT => return Ok(()),
+        Some(_) => return Err(SpoolError::Format(dir.path().to_owned())),
+        None => {}
+    }
+    for name in ["segments", "big", "corrupt"] {
+        dir.create_dir(name)?;
+    }
+    // Last: where it is, all is there.
+    Ok(dir.replace("format", FORMAT)?)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, SpoolError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| DiskError::new(name.into(), error).into())
+}
+
+fn lock_of<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unless it is this thread: it may be the last to have known the spool.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() {
+        // It told why it ended, if it was not told to.
+        let _ = thread.join();
+    }
+}

@@ -1,0 +1,492 @@
+//! The spool as a whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, mpsc};
+use std::{fs, thread};
+
+use mail_common::log::Id;
+use mail_proto::address::ReversePath;
+use mail_proto::smtp::Recipient;
+use tempfile::TempDir;
+
+use crate::record::{BLOCK, UNIT};
+use crate::row::Row;
+use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State};
+
+fn small() -> Settings {
+    Settings { segment: 1 << 20, small_body: 64 << 10, ..Settings::default() }
+}
+
+fn open(directory: &TempDir) -> Spool {
+    open_with(directory, small())
+}
+
+/// With all that was there before.
+fn open_with(directory: &TempDir, settings: Settings) -> Spool {
+    let (spool, recovered) = Spool::open(directory.path(), settings).unwrap();
+    recovered.for_each(drop);
+    spool
+}
+
+fn letter() -> Letter {
+    let to = |address: &str| Recipient::new(address.parse().unwrap());
+    Letter {
+        id: Id::new(),
+        arrived: 1_795_363_200_000_000,
+        sender: ReversePath(Some("bob@example.net".parse().unwrap())),
+        recipients: vec![to("ann@example.org"), to("joe@example.com")],
+        eight_bit: true,
+        ret: None,
+        envid: None,
+    }
+}
+
+fn message(spool: &Spool, text: &[u8]) -> Arc<Message> {
+    let mut incoming = spool.begin(letter());
+    for block in text.chunks(4000) {
+        assert!(incoming.write(block.to_vec()).unwrap().is_empty());
+    }
+    Arc::new(incoming.finish().unwrap())
+}
+
+/// Asks for something and waits until it is durable.
+fn wait(ask: impl FnOnce(crate::Then)) -> Result<(), SpoolError> {
+    let (sender, receiver) = mpsc::channel();
+    ask(Box::new(move |result| sender.send(result).unwrap()));
+    receiver.recv().unwrap()
+}
+
+fn add(spool: &Spool, text: &[u8]) -> Id {
+    try_to_add(spool, text).unwrap()
+}
+
+fn try_to_add(spool: &Spool, text: &[u8]) -> Result<Id, SpoolError> {
+    let message = message(spool, text);
+    let id = message.letter.id;
+    wait(|then| spool.commit(message, then)).map(|()| id)
+}
+
+fn finish(spool: &Spool, id: Id) {
+    wait(|then| spool.finish(id, then)).unwrap();
+}
+
+fn read(spool: &Spool, id: Id) -> Vec<u8> {
+    all(spool.body(id).unwrap()).unwrap()
+}
+
+fn all(mut body: Body) -> Result<Vec<u8>, Damage> {
+    let mut text = Vec::new();
+    loop {
+        match body.block()? {
+            block if block.is_empty() => return Ok(text),
+            block => text.extend(block),
+        }
+    }
+}
+
+fn random(length: usize) -> Vec<u8> {
+    let mut state = length as u64 + 1;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn row(spool: &Spool, id: Id) -> Row {
+    spool.row(id).unwrap()
+}
+
+fn segments(directory: &TempDir) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory.path().join("segments")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn count(path: &Path) -> usize {
+    fs::read_dir(path).unwrap().count()
+}
+
+#[test]
+fn what_many_commit_at_once_is_there_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let texts: Vec<Vec<u8>> = (0..32).map(|number| random(number * 157)).collect();
+    let ids: Vec<Vec<Id>> = thread::scope(|scope| {
+        let spool = &spool;
+        let add_all = |text: &'_ Vec<u8>| (0..20).map(|_| add(spool, text)).collect::<Vec<_>>();
+        let threads: Vec<_> = texts.iter().map(|text| scope.spawn(move || add_all(text))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let counts = spool.counts();
+    assert_eq!(counts.records.load(SeqCst), 32 * 20);
+    let check = |spool: &Spool| {
+        assert_eq!(spool.len(), 32 * 20);
+        for (text, ids) in texts.iter().zip(&ids) {
+            for &id in ids {
+                let entry = spool.entry(id).unwrap().unwrap();
+                assert_eq!(entry.letter, Letter { id, ..letter() });
+                assert_eq!(entry.progress, Progress::new(&entry.letter));
+                assert_eq!(entry.size, text.len() as u64);
+                assert_eq!(read(spool, id), *text);
+            }
+        }
+    };
+    check(&spool);
+    drop(spool);
+    check(&open(&directory));
+}
+
+#[test]
+fn what_waits_at_the_same_time_shares_one_sync() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    // The writer is kept busy while 100 more come.
+    let (hold, held) = mpsc::channel::<()>();
+    let (sender, receiver) = mpsc::channel();
+    spool.commit(message(&spool, b"first"), Box::new(move |_| held.recv().unwrap()));
+    for number in 0..100 {
+        let sender = sender.clone();
+        let then = Box::new(move |result: Result<(), _>| sender.send((number, result)).unwrap());
+        spool.commit(message(&spool, b"x"), then);
+    }
+    while spool.counts().commits.load(SeqCst) == 0 {
+        thread::yield_now();
+    }
+    hold.send(()).unwrap();
+    let order: Vec<i32> = (0..100).map(|_| receiver.recv().unwrap().0).collect();
+    assert_eq!(order, (0..100).collect::<Vec<_>>());
+    let counts = spool.counts();
+    assert!(counts.commits.load(SeqCst) <= 3, "{counts:?}");
+    assert_eq!(counts.records.load(SeqCst), 101);
+}
+
+#[test]
+fn progress_replaces_progress_and_done_ends_it() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    let id = add(&spool, b"text");
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    for attempts in 1..4 {
+        progress.set(0, State::Delivered);
+        progress.set(1, State::Waiting(Some("450 later".into())));
+        (progress.attempts, progress.due) = (attempts, 42_000_000 * u64::from(attempts));
+        wait(|then| spool.record(id, &progress, then)).unwrap();
+        assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
+        let row = row(&spool, id);
+        assert_eq!((row.attempts, row.due, row.waiting), (attempts as u16, 42 * attempts, 1));
+        assert_eq!(spool.name(row.destination), "example.com");
+        assert_eq!(spool.name(row.reason), "450 later");
+        drop(spool);
+        spool = open(&directory);
+        assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
+    }
+    finish(&spool, id);
+    assert_eq!(spool.entry(id).unwrap(), None);
+    assert!(matches!(spool.body(id), Err(SpoolError::Unknown(_))));
+    finish(&spool, id);
+    let unknown = wait(|then| spool.record(id, &progress, then)).unwrap_err();
+    assert!(matches!(unknown, SpoolError::Unknown(_)), "{unknown}");
+    drop(spool);
+    assert!(open(&directory).is_empty());
+}
+
+#[test]
+fn an_envelope_is_changed_and_the_body_stays() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    for text in [random(5000), random(100_000)] {
+        let id = add(&spool, &text);
+        let mut entry = spool.entry(id).unwrap().unwrap();
+        entry.progress.attempts = 1;
+        wait(|then| spool.record(id, &entry.progress, then)).unwrap();
+        entry.letter.recipients[0].address = "new@example.edu".parse().unwrap();
+        wait(|then| spool.change(&entry.letter, then)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(spool.entry(id).unwrap().unwrap(), entry);
+            assert_eq!(read(&spool, id), text);
+            assert_eq!(spool.name(row(&spool, id).destination), "example.edu");
+            drop(spool);
+            spool = open(&directory);
+        }
+    }
+}
+
+#[test]
+fn large_bodies_have_files_of_their_own() {
+    let directory = TempDir::new().unwrap();
+    let big = directory.path().join("big");
+    let mut spool = open(&directory);
+    let text = random(70_000);
+    let message = message(&spool, &text);
+    let id = message.letter.id;
+    assert_eq!(all(message.body().unwrap()).unwrap(), text);
+    wait(|then| spool.commit(Arc::clone(&message), then)).unwrap();
+    drop(message);
+    assert_eq!(fs::read(big.join(id.as_str())).unwrap(), text);
+    assert!(row(&spool, id).letter.units <= 8, "the body is not in the segment");
+    let never = spool.begin(letter());
+    drop(never);
+    drop(self::message(&spool, &text));
+    assert_eq!(count(&big), 1, "what was not committed leaves nothing");
+    drop(spool);
+    // Killed between the sync of the body and the commit.
+    fs::write(big.join("0abcdef"), "never promised").unwrap();
+    spool = open(&directory);
+    assert_eq!(read(&spool, id), text);
+    finish(&spool, id);
+    spool.close();
+    assert_eq!(count(&big), 0);
+}
+
+#[test]
+fn short_memory_sends_bodies_to_the_disk() {
+    let directory = TempDir::new().unwrap();
+    let spool = open_with(&directory, Settings { receive_memory: 100_000, ..small() });
+    let text = random(30_000);
+    let messages: Vec<_> = (0..5).map(|_| message(&spool, &text)).collect();
+    let in_files = count(&directory.path().join("big"));
+    assert!((1..5).contains(&in_files), "{in_files}");
+    for message in &messages {
+        assert_eq!(all(message.body().unwrap()).unwrap(), text);
+    }
+    drop(messages);
+    assert_eq!(count(&directory.path().join("big")), 0);
+    drop(message(&spool, &text));
+    let mut incoming = spool.begin(letter());
+    let block = incoming.write(b"x".to_vec()).unwrap();
+    assert!(block.capacity() > 0, "memory is used again");
+}
+
+#[test]
+fn two_cannot_have_one_spool() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let clone = spool.clone();
+    drop(spool);
+    let other = || Spool::open(directory.path(), small()).map(|_| ());
+    assert!(matches!(other(), Err(SpoolError::Taken(_))));
+    clone.close();
+    other().unwrap();
+    fs::write(directory.path().join("format"), "posthorn spool 2\n").unwrap();
+    assert!(matches!(other(), Err(SpoolError::Format(_))));
+}
+
+#[test]
+fn what_is_asked_for_after_the_end_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let (late, message) = (spool.clone(), message(&spool, b"late"));
+    spool.close();
+    let refused = wait(|then| late.commit(message, then)).unwrap_err();
+    assert!(matches!(refused, SpoolError::Stopped), "{refused}");
+    drop(late);
+    assert!(open(&directory).is_empty());
+}
+
+#[test]
+fn the_queue_has_a_limit() {
+    let directory = TempDir::new().unwrap();
+    let spool = open_with(&directory, Settings { messages: 3, ..small() });
+    let ids: Vec<_> = (0..3).map(|_| add(&spool, b"x")).collect();
+    let refused = try_to_add(&spool, b"x").unwrap_err();
+    assert!(matches!(refused, SpoolError::TooMany(3)) && refused.is_temporary(), "{refused}");
+    finish(&spool, ids[0]);
+    add(&spool, b"x");
+}
+
+/// Every commit begins in a block of its own.
+#[test]
+fn no_commit_touches_a_block_of_an_earlier_one() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let mut seen: Vec<(PathBuf, u64, Vec<u8>)> = Vec::new();
+    for number in 0..40 {
+        let before = spool.counts().octets.load(SeqCst);
+        let id = add(&spool, &random(number * 300));
+        let written = spool.counts().octets.load(SeqCst) - before;
+        let place = row(&spool, id).letter;
+        let path = directory.path().join(format!("segments/{:08x}", place.slot));
+        let start = u64::from(place.unit) * UNIT;
+        assert_eq!(start % BLOCK, 0);
+        let header = if start == BLOCK { BLOCK } else { 0 };
+        let start = start - header;
+        let octets = fs::read(&path).unwrap();
+        seen.push((path, start, octets[start as usize..(start + written) as usize].to_vec()));
+        for (path, start, octets) in &seen {
+            let now = fs::read(path).unwrap();
+            assert_eq!(&now[*start as usize..*start as usize + octets.len()], octets);
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_refuses_who_waits_and_keeps_the_rest() {
+    for faults in [(0, 1), (1, 0)] {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let before: Vec<_> = (0..3).map(|number| (add(&spool, &random(number)), number)).collect();
+        let shared = &spool.owner().shared;
+        shared.segments.faults.writes.store(faults.0, SeqCst);
+        shared.segments.faults.syncs.store(faults.1, SeqCst);
+        let slot = row(&spool, before[0].0).letter.slot;
+        let big = message(&spool, &random(70_000));
+        let refused = wait(|then| spool.commit(big, then)).unwrap_err();
+        assert!(matches!(refused, SpoolError::Disk(_)) && refused.is_temporary(), "{refused}");
+        assert_eq!(refused.is_full(), faults.0 == 1);
+        assert_eq!(count(&directory.path().join("big")), 0);
+        assert_eq!(spool.len(), 3);
+        let after = add(&spool, b"after");
+        assert_ne!(row(&spool, after).letter.slot, slot, "nothing is written there any more");
+        let check = |spool: &Spool| {
+            assert_eq!(spool.len(), 4);
+            assert_eq!(read(spool, after), b"after");
+            for &(id, number) in &before {
+                assert_eq!(read(spool, id), random(number));
+            }
+        };
+        check(&spool);
+        drop(spool);
+        check(&open(&directory));
+    }
+}
+
+/// The failed commit reached the disk after all; the seal says that it does not count.
+#[test]
+fn what_was_refused_does_not_come_back() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let first = add(&spool, b"first");
+    spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+    try_to_add(&spool, b"refused").unwrap_err();
+    let last = add(&spool, b"last");
+    drop(spool);
+    let spool = open(&directory);
+    let mut ids = Vec::new();
+    spool.rows(|row| ids.push(row.id));
+    ids.sort();
+    assert_eq!(ids, [first, last]);
+}
+
+#[test]
+fn a_full_disk_takes_no_letters_but_lets_them_go() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let mut ids = vec![add(&spool, b"first")];
+    // Nothing more can be made.
+    spool.owner().shared.segments.faults.zeros.store(u32::MAX, SeqCst);
+    let refused = loop {
+        match try_to_add(&spool, &random(60_000)) {
+            Ok(id) => ids.push(id),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(refused.is_full() && refused.is_temporary(), "{refused}");
+    assert!(ids.len() > 5);
+    finish(&spool, ids[0]);
+    assert_eq!(spool.entry(ids[0]).unwrap(), None);
+    spool.owner().shared.segments.faults.zeros.store(0, SeqCst);
+    while try_to_add(&spool, &random(60_000)).is_err() {
+        thread::yield_now();
+    }
+    for &id in &ids[1..] {
+        assert_eq!(spool.entry(id).unwrap().unwrap().letter.id, id);
+    }
+}
+
+#[test]
+fn segments_are_used_again() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    let stays = add(&spool, b"stays");
+    for round in 0..4 {
+        for _ in 0..60 {
+            let id = add(&spool, &random(50_000));
+            spool.finish(id, Box::new(Result::unwrap));
+        }
+        spool.close();
+        spool = open(&directory);
+        let there = segments(&directory).len();
+        assert!(there <= 16, "round {round}: {there}");
+    }
+    assert_eq!(read(&spool, stays), b"stays");
+    assert_eq!(spool.len(), 1);
+}
+
+/// Whatever octet of a body is lost, it is not read to its end.
+#[test]
+fn a_damaged_body_never_ends() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    for length in [1, 300, 64 << 10, 70_000] {
+        let text = random(length);
+        let id = add(&spool, &text);
+        let place = row(&spool, id).letter;
+        let path = match length {
+            70_000 => directory.path().join("big").join(id.as_str()),
+            _ => directory.path().join(format!("segments/{:08x}", place.slot)),
+        };
+        let whole = fs::read(&path).unwrap();
+        let start = whole.windows(length).position(|octets| octets == text).unwrap();
+        for at in [start, start + length / 2, start + length - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x20;
+            fs::write(&path, damaged).unwrap();
+            let mut body = spool.body(id).unwrap();
+            let mut read = 0;
+            let damage = loop {
+                match body.block() {
+                    Ok(block) => {
+                        assert!(!block.is_empty(), "the end was said after {read} octets");
+                        read += block.len();
+                    }
+                    Err(damage) => break damage,
+                }
+            };
+            assert!(matches!(damage, Damage::Checksum) && read < length, "{damage}");
+            assert!(body.block().is_err(), "and it stays so");
+        }
+        fs::write(&path, &whole[..start + length / 2]).unwrap();
+        let cut = all(spool.body(id).unwrap()).unwrap_err();
+        assert!(matches!(cut, Damage::Cut), "{cut}");
+        fs::write(&path, whole).unwrap();
+        assert_eq!(self::read(&spool, id), text);
+    }
+}
+
+#[test]
+fn a_damaged_envelope_is_told() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    let place = row(&spool, id).letter;
+    let path = directory.path().join(format!("segments/{:08x}", place.slot));
+    let whole = fs::read(&path).unwrap();
+    let start = place.unit as usize * UNIT as usize;
+    for at in [start, start + 8, start + 30, start + 40, start + 63, start + 70] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let told = spool.entry(id).unwrap_err();
+        assert!(matches!(told, SpoolError::Damaged { .. }), "octet {at}: {told}");
+        spool.body(id).unwrap_err();
+    }
+}
+
+#[test]
+fn headers_are_read_alone() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let table: [(&[u8], usize, &[u8]); 4] = [
+        (b"A: b\r\nC: d\r\n\r\nbody", 100, b"A: b\r\nC: d\r\n"),
+        (b"A: b\r\nC: d\r\n\r\nbody", 4, b"A: b"),
+        (b"A: b\r\n", 100, b"A: b\r\n"),
+        (b"", 100, b""),
+    ];
+    for (text, limit, header) in table {
+        let id = add(&spool, text);
+        assert_eq!(spool.body(id).unwrap().header(limit).unwrap(), header);
+    }
+}

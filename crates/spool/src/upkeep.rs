@@ -1,0 +1,113 @@
+//! The thread that keeps the spool in order: it reads what was there at start, removes bodies that
+//! nobody needs any more, takes checkpoints, and empties segments of which little is alive.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mail_common::log::Id;
+use tracing::error;
+
+use crate::checkpoint;
+use crate::index::Phase;
+use crate::recovery::{self, Directories, Survey};
+use crate::spool::Shared;
+
+/// How often it looks for what is to be done if nobody wakes it.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What others tell the thread.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Bodies to be removed.
+    bodies: Vec<Id>,
+    call: Call,
+}
+
+/// What the thread is called for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    #[default]
+    None,
+    /// To see what is to be done.
+    Look,
+    /// To end.
+    End,
+    /// To take a checkpoint and end.
+    Close,
+}
+
+impl Upkeep {
+    /// Gives it bodies to remove.
+    pub(crate) fn remove(&self, bodies: &[Id]) {
+        if !bodies.is_empty() {
+            self.state().bodies.extend(bodies);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Calls it.
+    pub(crate) fn call(&self, call: Call) {
+        let mut state = self.state();
+        state.call = state.call.max(call);
+        self.changed.notify_one();
+    }
+
+    /// Does what is to be done, until the end.
+    pub(crate) fn run(&self, shared: &Shared, directories: &Directories, survey: &Survey) {
+        if let Err(failure) = recovery::recover(directories, survey, &shared.index) {
+            error!("what was in the queue cannot be read: {failure}");
+        }
+        shared.want_first();
+        let mut pause = Instant::now();
+        loop {
+            let (bodies, call) = self.wait();
+            bodies.into_iter().for_each(|id| shared.big.remove(id));
+            if call == Call::End {
+                return;
+            }
+            if (pause <= Instant::now() && is_due(shared)) || call == Call::Close {
+                if let Err(failure) = checkpoint::write(&directories.root, &shared.index) {
+                    error!("no checkpoint: {failure}");
+                    pause = Instant::now() + PERIOD;
+                }
+            }
+            if call == Call::Close {
+                return;
+            }
+        }
+    }
+
+    fn wait(&self) -> (Vec<Id>, Call) {
+        let idle = |state: &mut State| state.bodies.is_empty() && state.call == Call::None;
+        let waited = self.changed.wait_timeout_while(self.state(), PERIOD, idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut state.bodies), std::mem::take(&mut state.call))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is one step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a checkpoint is.
+fn is_due(shared: &Shared) -> bool {
+    let Shared { index, ahead, settings, .. } = shared;
+    if index.phase() != Phase::Complete {
+        return false;
+    }
+    // What is in the segment that is written to keeps no other from being used again.
+    let (position, _) = index.position();
+    let (newer, older) = index.checkpoints();
+    let helps = |checkpoint: Option<crate::index::Position>| {
+        checkpoint.is_none_or(|checkpoint| checkpoint.generation < position.generation)
+    };
+    let short = ahead.is_short() && (helps(newer) || helps(older));
+    short || checkpoint::is_due(index, settings.checkpoint)
+}
