@@ -55,19 +55,6 @@ impl Big {
             warn!("{id}: its body cannot be removed: {error}");
         }
     }
-
-    /// The ids of those that are there now. What has no id for a name is somebody else's.
-    pub(crate) fn list(&self) -> Result<Vec<Id>, DiskError> {
-        let mut ids = Vec::new();
-        for found in self.dir.entries()? {
-            let name = found?.name;
-            match name.to_str().and_then(Id::parse) {
-                Some(id) => ids.push(id),
-                None => warn!("{}: not of the spool, left alone", name.display()),
-            }
-        }
-        Ok(ids)
-    }
 }
 
 impl Arriving {

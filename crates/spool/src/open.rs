@@ -10,9 +10,11 @@ use mail_common::disk::{self, Dir, DiskError};
 use crate::ahead::{Ahead, Lost, Supply};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::{Index, Recovered, Slot, Stage};
+use crate::index::Recovered;
+use crate::recovery::{self, Directories, Survey};
 use crate::segment::Segments;
 use crate::spool::Shared;
+use crate::upkeep::{Call, Upkeep};
 use crate::work::Queue;
 use crate::writer::{Counts, Writer};
 use crate::{Settings, Spool, SpoolError};
@@ -40,37 +42,39 @@ impl Spool {
         let dir = Dir::open_or_create(path)?;
         let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
         prepare(&dir)?;
-        let segments = Segments::new(dir.subdir("segments")?);
-        let index = Arc::new(Index::new(segments.slots()?.into_iter().map(|(number, header)| {
-            let generation = header.map_or(0, |header| header.generation);
-            let stage = if header.is_some() { Stage::Closed } else { Stage::Blank };
-            (number, Slot { generation, stage, length: 0, written: 0 })
-        })));
+        let directories = Directories::open(dir)?;
+        let survey = recovery::survey(&directories)?;
+        let index = Arc::new(survey.index());
         let shared = Arc::new(Shared {
             blocks: Arc::new(Blocks::new(settings.receive_memory)),
             settings,
-            segments,
+            segments: Segments::new(directories.segments.clone()),
             index: Arc::clone(&index),
             queue: Queue::default(),
             ahead: Ahead::default(),
             lost: Lost::default(),
-            big: Big::new(dir.subdir("big")?),
+            upkeep: Upkeep::default(),
+            big: Big::new(directories.big.clone()),
             counts: Counts::default(),
         });
-        index.complete(crate::index::Table::default(), 0);
-        let owner = Owner::start(shared, lock)?;
+        let owner = Owner::start(shared, lock, directories, survey)?;
         Ok((Self::new(owner), Recovered::new(index)))
     }
 
     /// Makes everything durable that was asked for, writes a checkpoint and gives the spool back.
     /// What is asked for later is refused.
     pub fn close(self) {
-        self.owner().stop();
+        self.owner().stop(Call::Close);
     }
 }
 
 impl Owner {
-    fn start(shared: Arc<Shared>, lock: File) -> Result<Self, SpoolError> {
+    fn start(
+        shared: Arc<Shared>,
+        lock: File,
+        directories: Directories,
+        survey: Survey,
+    ) -> Result<Self, SpoolError> {
         let (writer, others) = (Mutex::default(), Mutex::default());
         let owner = Self { shared, writer, others, _lock: lock };
         let writer = Writer::new(Arc::clone(&owner.shared));
@@ -81,14 +85,19 @@ impl Owner {
             ahead.run(Supply::new(segments, index, lost));
         })?;
         lock_of(&owner.others).push(ahead);
+        let shared = Arc::clone(&owner.shared);
+        let upkeep =
+            spawn("spool-upkeep", move || shared.upkeep.run(&shared, &directories, &survey))?;
+        lock_of(&owner.others).push(upkeep);
         Ok(owner)
     }
 
-    fn stop(&self) {
+    fn stop(&self, call: Call) {
         self.shared.queue.close();
         let writer = lock_of(&self.writer).take();
         writer.into_iter().for_each(join);
         self.shared.ahead.stop();
+        self.shared.upkeep.call(call);
         let others = std::mem::take(&mut *lock_of(&self.others));
         others.into_iter().for_each(join);
     }
@@ -96,7 +105,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(Call::End);
     }
 }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail_common::disk::{self, BlockFile, Dir, DiskError};
-use tracing::warn;
 
-use crate::record::{BLOCK, SegmentHeader};
+use crate::record::BLOCK;
+use crate::recovery::name;
 
 /// Files that are kept open for reading when nobody reads them.
 const OPEN: usize = 64;
@@ -42,26 +42,6 @@ impl Segments {
             #[cfg(test)]
             faults: faults::Faults::default(),
         }
-    }
-
-    /// All slots, in order, with their headers where they have one. What is called otherwise is
-    /// somebody else's.
-    pub(crate) fn slots(&self) -> Result<Vec<(u32, Option<SegmentHeader>)>, DiskError> {
-        let mut slots = Vec::new();
-        for found in self.dir.entries()? {
-            let name = found?.name;
-            let Some(slot) = name.to_str().and_then(slot_of) else {
-                warn!("{}: not of the spool, left alone", name.display());
-                continue;
-            };
-            let mut octets = [0; 24];
-            let read = self.dir.file(&name).map(|file| disk::read_at(&file, &mut octets, 0))?;
-            read.map_err(|error| self.error(slot, error))?;
-            let header = SegmentHeader::decode(&octets).ok();
-            slots.push((slot, header.filter(|header| header.slot == slot)));
-        }
-        slots.sort_unstable_by_key(|&(slot, _)| slot);
-        Ok(slots)
     }
 
     /// A slot to read from. While anybody has it the slot is not used again.
@@ -128,16 +108,6 @@ impl Segments {
         // Each change of the map is one step.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A slot's file.
-pub(crate) fn name(slot: u32) -> String {
-    format!("{slot:08x}")
-}
-
-fn slot_of(name: &str) -> Option<u32> {
-    let slot = u32::from_str_radix(name, 16).ok()?;
-    (self::name(slot) == name).then_some(slot)
 }
 
 /// What goes wrong in tests.
@@ -213,19 +183,6 @@ mod tests {
         assert!(octets[8192..].iter().all(|&octet| octet == 0));
         segments.create(11, 4096).unwrap();
         assert_eq!(std::fs::read(directory.path().join("0000000b")).unwrap(), [0; 4096]);
-    }
-
-    #[test]
-    fn slots_are_listed_with_their_headers() {
-        let (directory, segments) = segments();
-        let used = SegmentHeader { generation: 5, slot: 2 };
-        std::fs::write(directory.path().join("00000002"), used.encode()).unwrap();
-        std::fs::write(directory.path().join("00000003"), used.encode()).unwrap();
-        segments.create(1, 4096).unwrap();
-        for foreign in ["2", "0000000A", "+0000004", "note"] {
-            std::fs::write(directory.path().join(foreign), "").unwrap();
-        }
-        assert_eq!(segments.slots().unwrap(), [(1, None), (2, Some(used)), (3, None)]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Settings {
     pub commit_records: usize,
     /// Octets from which on a commit takes no further record.
     pub commit_octets: u64,
+    /// Octets by which the log has grown, at least, when a checkpoint is taken.
+    pub checkpoint: u64,
     /// Messages of the longest queue.
     pub messages: usize,
     /// Octets of memory for bodies.
@@ -24,6 +26,7 @@ impl Default for Settings {
             small_body: 1 << 20,
             commit_records: 256,
             commit_octets: 4 << 20,
+            checkpoint: 128 << 20,
             messages: 4_000_000,
             receive_memory: 256 << 20,
         }

@@ -7,11 +7,12 @@ use mail_common::log::Id;
 use crate::ahead::{Ahead, Lost};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::{self, Freed, Index};
+use crate::index::{self, Index};
 use crate::open::Owner;
 use crate::record::Body as Field;
 use crate::row::{Name, Place, Row};
 use crate::segment::Segments;
+use crate::upkeep::Upkeep;
 use crate::work::{Effect, Octets, Queue, Work};
 use crate::writer::Counts;
 use crate::{Body, Damage, Incoming, Letter, Message, Progress, Settings, SpoolError, Then};
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) index: Arc<Index>,
     pub(crate) queue: Queue,
     pub(crate) ahead: Ahead,
+    pub(crate) upkeep: Upkeep,
     pub(crate) lost: Lost,
     pub(crate) big: Big,
     pub(crate) blocks: Arc<Blocks>,
@@ -193,13 +195,6 @@ impl Shared {
     pub(crate) fn seal(&self, slot: u32) {
         self.lost.add(slot);
         self.index.seal(slot);
-    }
-
-    /// Removes what nobody needs any more.
-    pub(crate) fn free(&self, freed: Freed) {
-        for id in freed.big {
-            self.big.remove(id);
-        }
     }
 }
 

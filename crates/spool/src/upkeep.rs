@@ -8,7 +8,7 @@ use mail_common::log::Id;
 use tracing::error;
 
 use crate::checkpoint;
-use crate::index::Phase;
+use crate::index::{Phase, Position};
 use crate::recovery::{self, Directories, Survey};
 use crate::spool::Shared;
 
@@ -71,7 +71,8 @@ impl Upkeep {
             if call == Call::End {
                 return;
             }
-            if (pause <= Instant::now() && is_due(shared)) || call == Call::Close {
+            let is_due = pause <= Instant::now() && is_due(shared);
+            if (is_due || call == Call::Close) && shared.index.phase() == Phase::Complete {
                 if let Err(failure) = checkpoint::write(&directories.root, &shared.index) {
                     error!("no checkpoint: {failure}");
                     pause = Instant::now() + PERIOD;
@@ -99,13 +100,10 @@ impl Upkeep {
 /// Whether a checkpoint is.
 fn is_due(shared: &Shared) -> bool {
     let Shared { index, ahead, settings, .. } = shared;
-    if index.phase() != Phase::Complete {
-        return false;
-    }
     // What is in the segment that is written to keeps no other from being used again.
     let (position, _) = index.position();
     let (newer, older) = index.checkpoints();
-    let helps = |checkpoint: Option<crate::index::Position>| {
+    let helps = |checkpoint: Option<Position>| {
         checkpoint.is_none_or(|checkpoint| checkpoint.generation < position.generation)
     };
     let short = ahead.is_short() && (helps(newer) || helps(older));

@@ -27,10 +27,11 @@ use crate::record::{BLOCK, Body, Kind, SegmentHeader};
 use crate::row::Place;
 use crate::segment::Segment;
 use crate::spool::Shared;
+use crate::upkeep::Call;
 use crate::work::{Effect, Octets, Work};
 use crate::{Settings, SpoolError};
 
-/// Octets of the first segment, if the limit allows.
+/// Octets of the first segment of a process, if the limit allows.
 const FIRST: u64 = 1 << 20;
 /// How many times as long the next one is.
 const GROWTH: u64 = 4;
@@ -193,6 +194,7 @@ impl Writer {
         let generation = self.shared.index.next_generation();
         self.shared.index.begin_segment(segment.slot, generation);
         self.current = Some(Current { segment, generation, position: 0, commits: 0 });
+        self.shared.upkeep.call(Call::Look);
         self.begin();
         Ok(())
     }
@@ -237,7 +239,7 @@ impl Writer {
         for then in thens {
             then(Ok(()));
         }
-        self.shared.free(freed);
+        self.shared.upkeep.remove(&freed.big);
     }
 
     fn fail(&mut self, failure: DiskError) {
@@ -266,6 +268,13 @@ impl Drop for Writer {
         for work in self.works.drain(..).map(|(work, _)| work).chain(left) {
             (work.then)(Err(SpoolError::Stopped));
         }
+    }
+}
+
+impl Shared {
+    /// Asks for the first segment before it is needed.
+    pub(crate) fn want_first(&self) {
+        self.ahead.want(Wanted { length: FIRST.min(self.settings.segment), at_least: BLOCK });
     }
 }
 
