@@ -10,7 +10,8 @@ use mail_common::disk::{self, Dir, DiskError};
 use crate::ahead::{Ahead, Lost, Supply};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::Recovered;
+use crate::checkpoint;
+use crate::index::{Index, Recovered};
 use crate::recovery::{self, Directories, Survey};
 use crate::segment::Segments;
 use crate::spool::Shared;
@@ -45,6 +46,7 @@ impl Spool {
         let directories = Directories::open(dir)?;
         let survey = recovery::survey(&directories)?;
         let index = Arc::new(survey.index());
+        rise_above_checkpoints(&directories, &index);
         let shared = Arc::new(Shared {
             blocks: Arc::new(Blocks::new(settings.receive_memory)),
             settings,
@@ -121,6 +123,17 @@ fn prepare(dir: &Dir) -> Result<(), SpoolError> {
     }
     // Last: where it is, all is there.
     Ok(dir.replace("format", FORMAT)?)
+}
+
+/// The segment with the highest generation may have been lost since, with nothing in it that counts;
+/// but what is written now must come after what the checkpoints hold.
+fn rise_above_checkpoints(directories: &Directories, index: &Index) {
+    for name in [checkpoint::NEWER, checkpoint::OLDER] {
+        let file = directories.root.file(name);
+        if let Some(position) = file.ok().and_then(|file| checkpoint::position(&file).ok()) {
+            index.rise_above(position.generation);
+        }
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, SpoolError> {

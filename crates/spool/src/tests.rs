@@ -490,3 +490,30 @@ fn headers_are_read_alone() {
         assert_eq!(spool.body(id).unwrap().header(limit).unwrap(), header);
     }
 }
+
+/// The first commit of the newest segment was torn when the power went, and its header with it.
+#[test]
+fn what_is_written_comes_after_the_checkpoint_whatever_was_lost() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let first = add(&spool, b"first");
+    spool.close();
+    let text = fs::read(&segments(&directory)[0]).unwrap();
+    for _ in 0..20 {
+        let spool = open(&directory);
+        finish(&spool, add(&spool, b"x"));
+        spool.close();
+        for path in &segments(&directory)[1..] {
+            fs::write(path, [0; 4096]).unwrap();
+        }
+        assert_eq!(fs::read(&segments(&directory)[0]).unwrap(), text);
+        let spool = open(&directory);
+        let id = add(&spool, b"after");
+        drop(spool);
+        let spool = open(&directory);
+        assert_eq!(read(&spool, id), b"after");
+        assert_eq!(read(&spool, first), b"first");
+        finish(&spool, id);
+        spool.close();
+    }
+}

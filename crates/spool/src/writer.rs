@@ -192,7 +192,6 @@ impl Writer {
         let segment = self.shared.ahead.take(Wanted { length: self.length, at_least })?;
         self.length = (segment.length * GROWTH).min(self.shared.settings.segment);
         let generation = self.shared.index.next_generation();
-        self.shared.index.begin_segment(segment.slot, generation);
         self.current = Some(Current { segment, generation, position: 0, commits: 0 });
         self.shared.upkeep.call(Call::Look);
         self.begin();
@@ -230,9 +229,14 @@ impl Writer {
             applied.push(work.effect.at(work.id, place));
             thens.push(work.then);
         }
-        let freed = self.shared.index.apply(applied);
+        let index = &self.shared.index;
         let current = self.current.as_ref().expect("something was written to it");
-        self.shared.index.reached(current.position);
+        if current.commits == 1 {
+            // Not earlier: no checkpoint may name a generation that is not on the disk.
+            index.begin_segment(current.segment.slot, current.generation);
+        }
+        let freed = index.apply(applied);
+        index.reached(current.position);
         if current.position >= current.segment.length / 4 {
             self.shared.ahead.want(Wanted { length: self.length, at_least: BLOCK });
         }

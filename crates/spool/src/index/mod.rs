@@ -158,6 +158,11 @@ impl Index {
         self.lock().slots.next_generation()
     }
 
+    /// All generations to come are above this one.
+    pub(crate) fn rise_above(&self, generation: u64) {
+        self.lock().slots.rise_above(generation);
+    }
+
     /// From now on the log goes on in this slot. To be called before anything of its first commit
     /// is applied.
     pub(crate) fn begin_segment(&self, slot: u32, generation: u64) {

@@ -64,7 +64,12 @@ impl Slots {
     /// Adds what was found on the disk.
     pub(crate) fn add(&mut self, number: u32, slot: Slot) {
         self.known.insert(number, slot);
-        self.newest = self.newest.max(slot.generation);
+        self.rise_above(slot.generation);
+    }
+
+    /// Says that a generation was used by an earlier process.
+    pub(crate) fn rise_above(&mut self, generation: u64) {
+        self.newest = self.newest.max(generation);
         // All that an earlier process wrote is before this.
         self.position = Position { generation: self.newest.saturating_add(1), offset: 0 };
     }
