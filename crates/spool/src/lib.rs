@@ -7,6 +7,8 @@ mod big;
 mod blocks;
 mod body;
 mod commit;
+mod copies;
+mod corrupt;
 mod error;
 mod fsck;
 mod index;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail_common::disk::{self, BlockFile, Dir, DiskError};
@@ -87,7 +86,8 @@ impl Segments {
     }
 
     /// Of a slot.
-    pub(crate) fn error(&self, slot: u32, error: io::Error) -> DiskError {
+    #[cfg(test)]
+    pub(crate) fn error(&self, slot: u32, error: std::io::Error) -> DiskError {
         DiskError::new(self.dir.path().join(name(slot)), error)
     }
 

@@ -7,7 +7,7 @@ use mail_common::log::Id;
 use crate::ahead::{Ahead, Lost};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::{self, Index};
+use crate::index::{self, Index, Summary};
 use crate::open::Owner;
 use crate::record::Body as Field;
 use crate::row::{Name, Place, Row};
@@ -66,7 +66,7 @@ impl Spool {
 
     /// Replaces what is known of what became of a message.
     pub fn record(&self, id: Id, progress: &Progress, then: Then) {
-        match self.summarise(id, progress) {
+        match self.0.shared.summarise(id, progress) {
             Ok(summary) => {
                 let octets = Octets::text_only(progress.encode());
                 let effect = Effect::Progress(summary);
@@ -160,16 +160,6 @@ impl Spool {
         &self.0.shared.index
     }
 
-    fn summarise(&self, id: Id, progress: &Progress) -> Result<index::Summary, SpoolError> {
-        let shared = &self.0.shared;
-        let row = shared.row(id).ok_or(SpoolError::Unknown(id))?;
-        if progress.recipients.len() == 1 {
-            return Ok(index::again(&row, progress, self.index()));
-        }
-        let letter = shared.standing(id)?.letter;
-        Ok(index::summarise(&letter, Some(progress), self.index()))
-    }
-
     fn changed(&self, letter: &Letter) -> Result<(Octets, Effect), SpoolError> {
         let (id, shared) = (letter.id, &self.0.shared);
         let mut standing = shared.standing(id)?;
@@ -191,6 +181,16 @@ impl Spool {
 }
 
 impl Shared {
+    /// What the row of a message says once this is recorded.
+    pub(crate) fn summarise(&self, id: Id, progress: &Progress) -> Result<Summary, SpoolError> {
+        let row = self.row(id).ok_or(SpoolError::Unknown(id))?;
+        if progress.recipients.len() == 1 {
+            return Ok(index::again(&row, progress, &self.index));
+        }
+        let letter = self.standing(id)?.letter;
+        Ok(index::summarise(&letter, Some(progress), &self.index))
+    }
+
     /// A sync of this slot failed.
     pub(crate) fn seal(&self, slot: u32) {
         self.lost.add(slot);

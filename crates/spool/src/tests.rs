@@ -353,6 +353,49 @@ fn a_failed_sync_refuses_who_waits_and_keeps_the_rest() {
     }
 }
 
+/// What is alive in a segment a sync of which failed is copied, and what is damaged there is put
+/// aside.
+#[test]
+fn a_sealed_segment_is_emptied() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let texts: Vec<_> = (0..60).map(|number| random(number * 10)).collect();
+    let ids: Vec<_> = texts.iter().map(|text| add(&spool, text)).collect();
+    let mut progress = spool.entry(ids[1]).unwrap().unwrap().progress;
+    progress.attempts = 7;
+    wait(|then| spool.record(ids[1], &progress, then)).unwrap();
+    let places: Vec<_> = ids.iter().map(|&id| row(&spool, id).letter).collect();
+    let path = directory.path().join(format!("segments/{:08x}", places[0].slot));
+    let mut octets = fs::read(&path).unwrap();
+    octets[places[0].unit as usize * UNIT as usize + 80] ^= 1;
+    fs::write(&path, octets).unwrap();
+    let slot = row(&spool, ids[59]).letter.slot;
+    spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+    try_to_add(&spool, b"refused").unwrap_err();
+    let stands_there = |id: &Id| {
+        let row = spool.row(*id);
+        row.is_some_and(|row| {
+            [Some(row.letter), row.progress].iter().flatten().any(|place| place.slot == slot)
+        })
+    };
+    while ids.iter().any(stands_there) {
+        thread::yield_now();
+    }
+    let check = |spool: &Spool| {
+        for (number, (id, text)) in ids.iter().zip(&texts).enumerate() {
+            if number == 0 {
+                assert_eq!(spool.entry(*id).unwrap(), None);
+                continue;
+            }
+            assert_eq!(read(spool, *id), *text, "{number}");
+        }
+        assert_eq!(spool.entry(ids[1]).unwrap().unwrap().progress, progress);
+    };
+    check(&spool);
+    drop(spool);
+    check(&open(&directory));
+}
+
 /// The failed commit reached the disk after all; the seal says that it does not count.
 #[test]
 fn what_was_refused_does_not_come_back() {

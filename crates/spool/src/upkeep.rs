@@ -5,12 +5,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mail_common::log::Id;
+use mail_common::time::now_seconds;
 use tracing::error;
 
-use crate::checkpoint;
+use crate::copies::Copies;
 use crate::index::{Phase, Position};
 use crate::recovery::{self, Directories, Survey};
 use crate::spool::Shared;
+use crate::{SpoolError, checkpoint, cleaner};
 
 /// How often it looks for what is to be done if nobody wakes it.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -64,23 +66,21 @@ impl Upkeep {
             error!("what was in the queue cannot be read: {failure}");
         }
         shared.want_first();
+        // Until when nothing is tried again that failed.
         let mut pause = Instant::now();
         loop {
             let (bodies, call) = self.wait();
             bodies.into_iter().for_each(|id| shared.big.remove(id));
-            if call == Call::End {
-                return;
+            let done = match call {
+                Call::End => return,
+                Call::Close => return report(checkpoint(shared, directories)),
+                Call::None | Call::Look if Instant::now() < pause => continue,
+                Call::None | Call::Look => look(shared, directories),
+            };
+            if done.is_err() {
+                pause = Instant::now() + PERIOD;
             }
-            let is_due = pause <= Instant::now() && is_due(shared);
-            if (is_due || call == Call::Close) && shared.index.phase() == Phase::Complete {
-                if let Err(failure) = checkpoint::write(&directories.root, &shared.index) {
-                    error!("no checkpoint: {failure}");
-                    pause = Instant::now() + PERIOD;
-                }
-            }
-            if call == Call::Close {
-                return;
-            }
+            report(done);
         }
     }
 
@@ -97,7 +97,32 @@ impl Upkeep {
     }
 }
 
-/// Whether a checkpoint is.
+/// Does what is due.
+fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
+    if is_due(shared) {
+        checkpoint(shared, directories)?;
+    }
+    let mut last = None;
+    loop {
+        let chosen = cleaner::choose(&shared.index, now_seconds());
+        // What could not be emptied just now cannot be a moment later.
+        let Some(slot) = chosen.filter(|_| chosen != last) else { return Ok(()) };
+        let mut copies = Copies::new(shared);
+        cleaner::empty(directories, &shared.index, slot, &mut |task| copies.act(task))?;
+        copies.settle()?;
+        last = chosen;
+    }
+}
+
+/// Takes a checkpoint, of what is all there.
+fn checkpoint(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
+    match shared.index.phase() {
+        Phase::Complete => Ok(checkpoint::write(&directories.root, &shared.index)?),
+        Phase::Replaying | Phase::Failed => Ok(()),
+    }
+}
+
+/// Whether a checkpoint is due.
 fn is_due(shared: &Shared) -> bool {
     let Shared { index, ahead, settings, .. } = shared;
     // What is in the segment that is written to keeps no other from being used again.
@@ -108,4 +133,11 @@ fn is_due(shared: &Shared) -> bool {
     };
     let short = ahead.is_short() && (helps(newer) || helps(older));
     short || checkpoint::is_due(index, settings.checkpoint)
+}
+
+fn report(done: Result<(), SpoolError>) {
+    match done {
+        Ok(()) | Err(SpoolError::Stopped) => {}
+        Err(failure) => error!("the spool is not kept in order: {failure}"),
+    }
 }

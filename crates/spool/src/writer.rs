@@ -143,6 +143,8 @@ impl Writer {
                 return Some(work);
             }
             if let Err(error) = self.next_segment(work.id, octets) {
+                // A checkpoint may make slots free.
+                self.shared.upkeep.call(Call::Look);
                 (work.then)(Err(error));
                 return None;
             }
@@ -255,6 +257,7 @@ impl Writer {
             self.seals.push(sealed);
             self.length = FIRST.min(self.shared.settings.segment);
             self.shared.seal(sealed.slot);
+            self.shared.upkeep.call(Call::Look);
         }
         let failure = Arc::new(failure);
         for (work, _) in self.works.drain(..) {

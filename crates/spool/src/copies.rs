@@ -1,0 +1,95 @@
+//! Live records on their way to the end of the log, where the cleaner empties a segment.
+//!
+//! Some are under way at a time, so that they share syncs, and not so many that mail which comes
+//! in meanwhile would wait for them.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use mail_common::log::Id;
+
+use crate::cleaner::{Part, Task};
+use crate::spool::Shared;
+use crate::work::{Effect, Octets, Then, Work};
+use crate::{Progress, SpoolError};
+
+/// Records that are under way at a time, and octets of them.
+const RECORDS: usize = 64;
+const OCTETS: usize = 1 << 20;
+
+/// Live records on their way.
+#[derive(Debug)]
+pub(crate) struct Copies<'spool> {
+    shared: &'spool Shared,
+    sender: Sender<Result<(), SpoolError>>,
+    receiver: Receiver<Result<(), SpoolError>>,
+    records: usize,
+    octets: usize,
+}
+
+impl<'spool> Copies<'spool> {
+    pub(crate) fn new(shared: &'spool Shared) -> Self {
+        let (sender, receiver) = channel();
+        Self { shared, sender, receiver, records: 0, octets: 0 }
+    }
+
+    /// Does what is to be done with a record, or begins to.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub(crate) fn act(&mut self, task: Task) -> Result<(), SpoolError> {
+        match task {
+            Task::Copy { id, part, from, text, body, octets } => {
+                let Some(row) = self.shared.index.find(id) else { return Ok(()) };
+                let effect = match part {
+                    Part::Letter => Effect::MovedLetter(Some(from), row),
+                    Part::Progress => Effect::MovedProgress(from),
+                };
+                self.octets += text.len() + octets.len();
+                let octets = Octets::Own { text, body, blocks: vec![octets] };
+                self.push(Work { id, octets, effect, then: self.then() });
+            }
+            Task::Lost { id, part: Part::Letter } => {
+                let octets = Octets::text_only(Vec::new());
+                self.push(Work { id, octets, effect: Effect::Done, then: self.then() });
+            }
+            Task::Lost { id, part: Part::Progress } => self.forget_progress(id)?,
+        }
+        if self.records >= RECORDS || self.octets >= OCTETS { self.settle() } else { Ok(()) }
+    }
+
+    /// Waits for all that is under way.
+    ///
+    /// # Errors
+    /// Some of it was not written.
+    pub(crate) fn settle(&mut self) -> Result<(), SpoolError> {
+        self.octets = 0;
+        let count = std::mem::take(&mut self.records);
+        let results: Vec<_> = self.receiver.iter().take(count).collect();
+        results.into_iter().collect()
+    }
+
+    fn forget_progress(&mut self, id: Id) -> Result<(), SpoolError> {
+        let letter = match self.shared.standing(id) {
+            Ok(standing) => standing.letter,
+            // Finished meanwhile; or lost itself, which is found when it is read.
+            Err(SpoolError::Unknown(_) | SpoolError::Damaged { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let progress = Progress::new(&letter);
+        let effect = Effect::Progress(self.shared.summarise(id, &progress)?);
+        let octets = Octets::text_only(progress.encode());
+        self.push(Work { id, octets, effect, then: self.then() });
+        Ok(())
+    }
+
+    fn push(&mut self, work: Work) {
+        self.records += 1;
+        self.shared.queue.push_first(work);
+    }
+
+    fn then(&self) -> Then {
+        let sender = self.sender.clone();
+        // Who does not listen any more has met an error.
+        Box::new(move |result| drop(sender.send(result)))
+    }
+}
