@@ -339,3 +339,7 @@ impl Fields<'_> {
         Some(Place { slot: self.u32()?, unit: self.u32()?, units: self.u32()? })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

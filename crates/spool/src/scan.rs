@@ -124,15 +124,15 @@ pub(crate) fn scan(
     let mut tail = Tail { end: span.start, commit: 0 };
     let mut at = span.start.next_multiple_of(UNIT);
     while let Some((damage, record)) = scan.next(at) {
-        let (last, commit) = (tail.commit, record.header.commit);
-        if commit != last {
+        let commit = record.header.commit;
+        if commit != tail.commit {
             held.drain(..).for_each(&mut *see);
         }
-        let damage = damage.map(Found::Damage);
-        // Commits are missing: not only the last one was hit.
-        match commit > last.saturating_add(1) && last > 0 {
-            true => damage.into_iter().for_each(&mut *see),
-            false => held.extend(damage),
+        if let Some(damage) = damage {
+            match is_earlier(&damage, at, commit, tail) {
+                true => see(Found::Damage(damage)),
+                false => held.push(Found::Damage(damage)),
+            }
         }
         at = record.offset + record.header.span();
         tail = Tail { end: at, commit };
@@ -140,6 +140,14 @@ pub(crate) fn scan(
     }
     held.into_iter().for_each(|found| see(of_last_commit(source, found)));
     Ok(tail)
+}
+
+/// Whether what is damaged in front of this commit belongs to one before: it begins in the last
+/// block of that, or the numbers say so.
+fn is_earlier(damage: &Range<u64>, end: u64, commit: u64, before: Tail) -> bool {
+    let is_first = before.commit == 0 || commit == before.commit;
+    let is_missing = commit > before.commit.saturating_add(1);
+    !is_first && (is_missing || damage.start < end.next_multiple_of(BLOCK))
 }
 
 /// Reads the header and the text of the record that begins here.
@@ -277,17 +285,18 @@ struct Scan<'source, S: ?Sized> {
 impl<S: Octets + ?Sized> Scan<'_, S> {
     /// The next record from here on, and what is damaged before it.
     fn next(&mut self, from: u64) -> Option<(Option<Range<u64>>, Record)> {
-        let mut zeros = true;
-        let mut at = from;
+        let (mut begin, mut at) = (None, from);
         while at < self.end {
             let limit = if at == from { u32::MAX } else { LONG };
             if let Ok(record) = self.record(at, limit) {
-                let padding = zeros && at - from < BLOCK && at.is_multiple_of(BLOCK);
-                let damage = (at > from && !padding).then_some(from..at);
+                let is_padding = begin.is_none() && at - from < BLOCK && at.is_multiple_of(BLOCK);
+                let damage = (at > from && !is_padding).then(|| begin.unwrap_or(from)..at);
                 return Some((damage, record));
             }
             let unit = self.window.at(at, UNIT as usize).unwrap_or_default();
-            zeros &= unit.iter().all(|&octet| octet == 0);
+            if begin.is_none() && unit.iter().any(|&octet| octet != 0) {
+                begin = Some(at);
+            }
             at += UNIT;
         }
         None
@@ -363,3 +372,7 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
         filled
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
