@@ -12,11 +12,15 @@ use mail_common::disk::DiskError;
 use tracing::{error, info};
 
 use crate::SpoolError;
+use crate::checkpoint::ROW;
 use crate::index::Index;
 use crate::segment::{Segment, Segments};
 
 /// How long after a failure the next attempt is made.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Octets that stay free on the disk, besides those of checkpoints.
+const SPARE: u64 = 4 << 20;
 
 /// What the writer and the thread that makes segments ready tell each other.
 #[derive(Debug, Default)]
@@ -209,10 +213,15 @@ impl<'spool> Supply<'spool> {
         let free = self.free().unwrap_or_else(|| Free::Lost(self.index.take_new_slot()));
         let made = match free {
             Free::Sound(slot) => self.segments.reuse(slot, length),
-            Free::Lost(slot) => self.segments.create(slot, length),
+            Free::Lost(slot) => self.segments.create(slot, length, self.spare()),
         };
         // It holds nothing: the next attempt makes it anew.
         made.inspect_err(|_| self.aside.push(Free::Lost(free.slot())))
+    }
+
+    /// For the next checkpoint, and what else there is to write besides the log.
+    fn spare(&self) -> u64 {
+        SPARE + 2 * ROW as u64 * self.index.len() as u64
     }
 
     /// A slot that nobody reads from any more.

@@ -1,6 +1,7 @@
 //! Bodies above the limit of the segments: a file each, below `big/`.
 
 use std::fs::File;
+use std::sync::OnceLock;
 
 use mail_common::disk::{self, Dir, DiskError, NamelessFile};
 use mail_common::log::Id;
@@ -26,7 +27,7 @@ pub(crate) struct Arriving {
 pub(crate) struct Arrived {
     big: Big,
     id: Id,
-    fate: std::sync::OnceLock<Kept>,
+    fate: OnceLock<Kept>,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,8 @@ impl Big {
 
     /// Begins a body.
     pub(crate) fn begin(&self, id: Id) -> Result<Arriving, DiskError> {
-        let file = self.dir.create_nameless(id.as_str())?;
+        let name = format!("{}{}", id.as_str(), Dir::TEMPORARY);
+        let file = self.dir.create_nameless(name)?;
         Ok(Arriving { dir: self.dir.clone(), id, file })
     }
 
@@ -68,7 +70,7 @@ impl Arriving {
         self.file.move_to(&self.dir, self.id.as_str())?;
         let big = Big { dir: self.dir };
         // From here on it is removed if anything fails.
-        let arrived = Arrived { big, id: self.id, fate: std::sync::OnceLock::new() };
+        let arrived = Arrived { big, id: self.id, fate: OnceLock::new() };
         arrived.big.dir.sync()?;
         Ok(arrived)
     }

@@ -1,6 +1,6 @@
 //! How the spool is taken and given back.
 
-use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -23,14 +23,13 @@ use crate::{Settings, Spool, SpoolError};
 /// What `format` holds.
 const FORMAT: &[u8] = b"posthorn spool 1\n";
 
-/// Who has the spool: when it goes, what was asked for is made durable, the threads end and the
-/// lock is given back.
+/// Who has the spool: when it goes, what was asked for is made durable, the threads end, and with
+/// the last of them the lock is given back.
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     others: Mutex<Vec<JoinHandle<()>>>,
-    _lock: File,
 }
 
 impl Spool {
@@ -44,6 +43,7 @@ impl Spool {
         let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
         prepare(&dir)?;
         let directories = Directories::open(dir)?;
+        remove_unfinished(&directories)?;
         let survey = recovery::survey(&directories)?;
         let index = Arc::new(survey.index());
         rise_above_checkpoints(&directories, &index);
@@ -58,8 +58,9 @@ impl Spool {
             upkeep: Upkeep::default(),
             big: Big::new(directories.big.clone()),
             counts: Counts::default(),
+            lock: Mutex::new(Some(lock)),
         });
-        let owner = Owner::start(shared, lock, directories, survey)?;
+        let owner = Owner::start(shared, directories, survey)?;
         Ok((Self::new(owner), Recovered::new(index)))
     }
 
@@ -67,18 +68,18 @@ impl Spool {
     /// What is asked for later is refused.
     pub fn close(self) {
         self.owner().stop(Call::Close);
+        drop(lock_of(&self.owner().shared.lock).take());
     }
 }
 
 impl Owner {
     fn start(
         shared: Arc<Shared>,
-        lock: File,
         directories: Directories,
         survey: Survey,
     ) -> Result<Self, SpoolError> {
         let (writer, others) = (Mutex::default(), Mutex::default());
-        let owner = Self { shared, writer, others, _lock: lock };
+        let owner = Self { shared, writer, others };
         let writer = Writer::new(Arc::clone(&owner.shared));
         *lock_of(&owner.writer) = Some(spawn("spool-write", move || writer.run())?);
         let shared = Arc::clone(&owner.shared);
@@ -123,6 +124,19 @@ fn prepare(dir: &Dir) -> Result<(), SpoolError> {
     }
     // Last: where it is, all is there.
     Ok(dir.replace("format", FORMAT)?)
+}
+
+/// Removes what a dead process had not finished: nothing of it was promised.
+fn remove_unfinished(directories: &Directories) -> Result<(), DiskError> {
+    for dir in [&directories.root, &directories.big, &directories.corrupt] {
+        for found in dir.entries()? {
+            let name = found?.name;
+            if name.as_bytes().ends_with(Dir::TEMPORARY.as_bytes()) {
+                dir.unlink(&name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The segment with the highest generation may have been lost since, with nothing in it that counts;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail_common::disk::{self, BlockFile, Dir, DiskError};
@@ -63,9 +64,12 @@ impl Segments {
     }
 
     /// Makes a slot that is new, or replaces one that is not trusted any more.
-    pub(crate) fn create(&self, slot: u32, length: u64) -> Result<Segment, DiskError> {
-        self.open().remove(&slot);
+    /// So many octets must stay free: to take checkpoints, which make slots free.
+    pub(crate) fn create(&self, slot: u32, length: u64, spare: u64) -> Result<Segment, DiskError> {
         disk::found(self.dir.unlink(name(slot)))?;
+        if self.dir.room()? < length + spare {
+            return Err(self.error(slot, io::ErrorKind::StorageFull.into()));
+        }
         let file = self.dir.create_block_file(name(slot))?;
         let mut segment = Segment { slot, length: 0, file };
         let made = self.extend(&mut segment, length).and_then(|()| self.dir.sync());
@@ -73,6 +77,8 @@ impl Segments {
             // On a full disk it would be in the way; else the next attempt removes it.
             let _ = self.dir.unlink(name(slot));
         })?;
+        // Whoever reads from here on opens the new file.
+        self.open().remove(&slot);
         Ok(segment)
     }
 
@@ -86,8 +92,7 @@ impl Segments {
     }
 
     /// Of a slot.
-    #[cfg(test)]
-    pub(crate) fn error(&self, slot: u32, error: std::io::Error) -> DiskError {
+    pub(crate) fn error(&self, slot: u32, error: io::Error) -> DiskError {
         DiskError::new(self.dir.path().join(name(slot)), error)
     }
 
@@ -172,7 +177,7 @@ mod tests {
     #[test]
     fn slots_are_made_and_used_again() {
         let (directory, segments) = segments();
-        let made = segments.create(11, 8192).unwrap();
+        let made = segments.create(11, 8192, 0).unwrap();
         assert_eq!((made.slot, made.length), (11, 8192));
         std::fs::write(directory.path().join("0000000b"), vec![7; 10_000]).unwrap();
         let again = segments.reuse(11, 4096).unwrap();
@@ -181,7 +186,7 @@ mod tests {
         let octets = std::fs::read(directory.path().join("0000000b")).unwrap();
         assert!(octets[..8192].iter().all(|&octet| octet == 7));
         assert!(octets[8192..].iter().all(|&octet| octet == 0));
-        segments.create(11, 4096).unwrap();
+        segments.create(11, 4096, 0).unwrap();
         assert_eq!(std::fs::read(directory.path().join("0000000b")).unwrap(), [0; 4096]);
     }
 
@@ -189,7 +194,7 @@ mod tests {
     fn who_reads_is_known() {
         let (_directory, segments) = segments();
         for slot in 0..OPEN as u32 + 2 {
-            segments.create(slot, 4096).unwrap();
+            segments.create(slot, 4096, 0).unwrap();
         }
         let reader = segments.reader(0).unwrap();
         for slot in 1..OPEN as u32 + 2 {
@@ -206,8 +211,10 @@ mod tests {
     fn what_cannot_be_made_leaves_nothing() {
         let (directory, segments) = segments();
         segments.faults.zeros.store(1, std::sync::atomic::Ordering::SeqCst);
-        assert!(segments.create(1, 4096).unwrap_err().is_full());
+        assert!(segments.create(1, 4096, 0).unwrap_err().is_full());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-        segments.create(1, 4096).unwrap();
+        assert!(segments.create(1, 4096, 1 << 60).unwrap_err().is_full());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        segments.create(1, 4096, 0).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The spool as its owner sees it.
 
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
 
 use mail_common::log::Id;
 
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) big: Big,
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) counts: Counts,
+    /// Until it is given back.
+    pub(crate) lock: Mutex<Option<File>>,
 }
 
 impl Spool {

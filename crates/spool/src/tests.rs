@@ -234,6 +234,7 @@ fn large_bodies_have_files_of_their_own() {
     drop(spool);
     // Killed between the sync of the body and the commit.
     fs::write(big.join("0abcdef"), "never promised").unwrap();
+    fs::write(big.join("0abcdeg.posthorn-tmp"), "not even whole").unwrap();
     spool = open(&directory);
     assert_eq!(read(&spool, id), text);
     finish(&spool, id);

@@ -187,6 +187,12 @@ impl Dir {
         Ok(rustix::fs::fstat(self).map_err(|error| self.own_error(error))?.into())
     }
 
+    /// Octets that its file system has left for us.
+    pub fn room(&self) -> Result<u64> {
+        let stat = rustix::fs::fstatvfs(self).map_err(|error| self.own_error(error))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// What is in it, in no order.
     pub fn entries(&self) -> Result<Entries> {
         let fd = rustix::fs::openat(self, c".", OPEN, Mode::empty());
