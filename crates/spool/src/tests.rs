@@ -561,3 +561,62 @@ fn what_is_written_comes_after_the_checkpoint_whatever_was_lost() {
         spool.close();
     }
 }
+
+/// Many take, try, read and finish at once, while checkpoints are taken and segments used again.
+#[test]
+fn nothing_is_lost_in_the_crowd() {
+    let settings = || Settings { checkpoint: 256 << 10, ..small() };
+    let directory = TempDir::new().unwrap();
+    let mut spool = open_with(&directory, settings());
+    let mut left: Vec<(Id, usize, u32)> = Vec::new();
+    for round in 0..3 {
+        let more: Vec<_> = thread::scope(|scope| {
+            let spool = &spool;
+            let threads: Vec<_> =
+                (0..6).map(|seed| scope.spawn(move || crowd(spool, round * 6 + seed))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        left.extend(more);
+        // Closed, or as if killed.
+        match round {
+            0 => spool.close(),
+            _ => drop(spool),
+        }
+        spool = open_with(&directory, settings());
+        assert_eq!(spool.len(), left.len());
+        for &(id, length, attempts) in &left {
+            assert_eq!(read(&spool, id), random(length), "{length}");
+            assert_eq!(spool.entry(id).unwrap().unwrap().progress.attempts, attempts);
+        }
+    }
+    let there = segments(&directory).len();
+    let written = spool.counts().octets.load(SeqCst);
+    assert!(there < 40, "{there} segments, {written} octets");
+}
+
+/// What is left of one who takes 100 messages, tries each third and finishes nine of ten.
+fn crowd(spool: &Spool, seed: usize) -> Vec<(Id, usize, u32)> {
+    let mut left = Vec::new();
+    for number in 0..100 {
+        let length = (number * 997 + seed * 7919) % 30_000;
+        let length = if number == 50 { 70_000 } else { length };
+        let id = add(spool, &random(length));
+        let mut body = spool.body(id).unwrap();
+        let attempts = u32::from(number % 3 == 0);
+        if attempts > 0 {
+            let mut progress = spool.entry(id).unwrap().unwrap().progress;
+            progress.attempts = attempts;
+            spool.record(id, &progress, Box::new(Result::unwrap));
+        }
+        if number % 10 == 9 {
+            left.push((id, length, attempts));
+        } else {
+            spool.finish(id, Box::new(Result::unwrap));
+        }
+        // It is read to its end even if it is finished.
+        let first = body.block().unwrap();
+        let text = [first, all(body).unwrap()].concat();
+        assert_eq!(text, random(length));
+    }
+    left
+}
