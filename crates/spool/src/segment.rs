@@ -91,6 +91,13 @@ impl Segments {
         Ok(segment)
     }
 
+    /// Removes a slot that holds nothing any more. Whoever reads from it can read on.
+    pub(crate) fn remove(&self, slot: u32) -> Result<(), DiskError> {
+        self.dir.unlink(name(slot))?;
+        self.open().remove(&slot);
+        Ok(())
+    }
+
     /// Of a slot.
     pub(crate) fn error(&self, slot: u32, error: io::Error) -> DiskError {
         DiskError::new(self.dir.path().join(name(slot)), error)

@@ -543,7 +543,7 @@ fn what_is_written_comes_after_the_checkpoint_whatever_was_lost() {
     let first = add(&spool, b"first");
     spool.close();
     let text = fs::read(&segments(&directory)[0]).unwrap();
-    for _ in 0..20 {
+    for _ in 0..8 {
         let spool = open(&directory);
         finish(&spool, add(&spool, b"x"));
         spool.close();
@@ -618,4 +618,26 @@ fn crowd(spool: &Spool, seed: usize) -> Vec<(Id, usize, u32)> {
         assert_eq!(text, random(length));
     }
     left
+}
+
+#[test]
+fn the_disk_gets_back_what_a_long_queue_took() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    let ids: Vec<_> = (0..24 * 16).map(|_| add(&spool, &random(60_000))).collect();
+    ids.into_iter().for_each(|id| spool.finish(id, Box::new(Result::unwrap)));
+    let many = segments(&directory).len();
+    for _ in 0..2 {
+        spool.close();
+        spool = open(&directory);
+    }
+    for _ in 0..many {
+        spool.owner().shared.upkeep.call(crate::upkeep::Call::Look);
+        let before = segments(&directory).len();
+        while before > 20 && segments(&directory).len() == before {
+            thread::yield_now();
+        }
+    }
+    assert!(many > 22 && segments(&directory).len() <= 20, "{many}");
+    assert_eq!(read(&spool, add(&spool, b"x")), b"x");
 }

@@ -9,13 +9,16 @@ use mail_common::time::now_seconds;
 use tracing::error;
 
 use crate::copies::Copies;
-use crate::index::{Phase, Position};
+use crate::index::{Phase, Position, Stage};
 use crate::recovery::{self, Directories, Survey};
 use crate::spool::Shared;
 use crate::{SpoolError, checkpoint, cleaner};
 
 /// How often it looks for what is to be done if nobody wakes it.
 const PERIOD: Duration = Duration::from_secs(60);
+
+/// Segments that are kept to be used again.
+const SPARE: usize = 16;
 
 /// What others tell the thread.
 #[derive(Debug, Default)]
@@ -65,6 +68,11 @@ impl Upkeep {
         if let Err(failure) = recovery::recover(directories, survey, &shared.index) {
             error!("what was in the queue cannot be read: {failure}");
         }
+        shared.index.each_slot(|number, slot, _| {
+            if slot.stage == Stage::Sealed {
+                shared.lost.add(number);
+            }
+        });
         shared.want_first();
         // Until when nothing is tried again that failed.
         let mut pause = Instant::now();
@@ -102,6 +110,7 @@ fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
     if is_due(shared) {
         checkpoint(shared, directories)?;
     }
+    trim(shared)?;
     let mut last = None;
     loop {
         let chosen = cleaner::choose(&shared.index, now_seconds());
@@ -112,6 +121,16 @@ fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
         copies.settle()?;
         last = chosen;
     }
+}
+
+/// Gives back what the disk lent to a queue that was longer: one segment at a time, for removing
+/// files is work that others wait for.
+fn trim(shared: &Shared) -> Result<(), SpoolError> {
+    if shared.index.count_free() > SPARE {
+        let slot = shared.index.take_free_slot();
+        slot.map_or(Ok(()), |slot| shared.segments.remove(slot))?;
+    }
+    Ok(())
 }
 
 /// Takes a checkpoint, of what is all there.

@@ -148,6 +148,13 @@ impl Index {
         slots.take_free(|slot| complete && table.live(slot) == Live::default())
     }
 
+    /// How many slots [`take_free_slot`](Self::take_free_slot) could hand out.
+    pub(crate) fn count_free(&self) -> usize {
+        let complete = self.phase() == Phase::Complete;
+        let State { table, slots } = &*self.lock();
+        slots.count_free(|slot| complete && table.live(slot) == Live::default())
+    }
+
     /// Hands out a slot that has no file yet.
     pub(crate) fn take_new_slot(&self) -> u32 {
         self.lock().slots.take_new()

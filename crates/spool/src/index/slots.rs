@@ -47,6 +47,16 @@ pub(crate) enum Stage {
     Sealed,
 }
 
+impl Slot {
+    fn is_free(&self, bound: u64, is_empty: impl FnOnce() -> bool) -> bool {
+        match self.stage {
+            Stage::Blank => true,
+            Stage::Closed | Stage::Sealed => self.generation < bound && is_empty(),
+            Stage::Taken | Stage::Open => false,
+        }
+    }
+}
+
 /// All slots.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
@@ -85,17 +95,19 @@ impl Slots {
     /// Hands out a blank slot, or one that can be used again, as `is_empty` says of those that no
     /// row points into.
     pub(crate) fn take_free(&mut self, is_empty: impl Fn(u32) -> bool) -> Option<u32> {
-        let bound =
-            self.newer.zip(self.older).map_or(0, |(newer, older)| newer.min(older).generation);
-        let is_free = |number, slot: &Slot| match slot.stage {
-            Stage::Blank => true,
-            Stage::Closed | Stage::Sealed => slot.generation < bound && is_empty(number),
-            Stage::Taken | Stage::Open => false,
-        };
+        let bound = self.bound();
+        let mut slots = self.known.iter_mut();
         let (&number, slot) =
-            self.known.iter_mut().find(|(number, slot)| is_free(**number, slot))?;
+            slots.find(|(number, slot)| slot.is_free(bound, || is_empty(**number)))?;
         slot.stage = Stage::Taken;
         Some(number)
+    }
+
+    /// How many [`take_free`](Self::take_free) could hand out.
+    pub(crate) fn count_free(&self, is_empty: impl Fn(u32) -> bool) -> usize {
+        let bound = self.bound();
+        let is_free = |&(&number, slot): &(&u32, &Slot)| slot.is_free(bound, || is_empty(number));
+        self.known.iter().filter(is_free).count()
     }
 
     /// Hands out a slot that has no file yet.
@@ -138,6 +150,11 @@ impl Slots {
         if let Some(slot) = self.known.get_mut(&number) {
             slot.stage = Stage::Sealed;
         }
+    }
+
+    /// What is below may be overwritten: neither checkpoint needs it.
+    fn bound(&self) -> u64 {
+        self.newer.zip(self.older).map_or(0, |(newer, older)| newer.min(older).generation)
     }
 
     pub(crate) fn position(&self) -> Position {
