@@ -1,10 +1,15 @@
-//! What follows 354: the message, up to the line that holds a dot alone.
+//! What follows 354: the message, up to the line that holds a dot alone; and what follows BDAT:
+//! so many octets of it (RFC 3030).
 //!
 //! SMTP smuggling (CVE-2023-51764 and its kin) lives on two servers that disagree where a message
 //! ends: one passes on what the other takes for the end and for new commands. So here only
 //! CRLF "." CRLF ends a message (RFC 5321, 4.1.1.4), whatever else it holds; and a message with a
 //! bare CR or a bare LF (2.3.8) is never taken, because the next server might see an end in it.
 //! It is swallowed up to its true end first: nothing of it is ever read as a command.
+//!
+//! A chunk has no end to look for, and a dot in it is a dot; a line may go on in the next chunk. But
+//! what was taken in chunks goes on with DATA where the next server has no BDAT, so a bare CR or
+//! LF is refused in it just so, and a last line without its CRLF gets one.
 //!
 //! The message is gathered in blocks that are moved to the world and come back empty. A line may
 //! have any length, and NUL is a byte like others.
@@ -16,13 +21,15 @@ pub(super) const BLOCK: usize = 64 * 1024;
 
 /// Octets that a message may go on after it was found too big before the peer is hung up on: it
 /// shall hear its reply, but not hold the line for ever.
-const SWALLOWED: u64 = 1 << 30;
+pub(super) const SWALLOWED: u64 = 1 << 30;
 
 /// A message on its way in.
 #[derive(Debug)]
 pub(super) struct Body {
     block: Vec<u8>,
     place: Place,
+    /// Octets that fill the block.
+    full: usize,
     size: u64,
     limit: u64,
     fault: Option<Fault>,
@@ -71,17 +78,15 @@ impl Body {
     /// A message of at most `limit` octets, counted as they are stored.
     pub(super) fn new(limit: u64) -> Self {
         let (block, place) = (Vec::new(), Place::LineStart);
-        Self { block, place, size: 0, limit, fault: None }
+        Self { block, place, full: BLOCK, size: 0, limit, fault: None }
     }
 
     /// Takes bytes up to what it reports; returns how many it took.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> (usize, Progress) {
         let mut rest = bytes;
-        if self.fault.is_none() {
-            self.block.reserve(bytes.len().min(BLOCK.saturating_sub(self.block.len())));
-        }
+        self.make_room(bytes.len());
         loop {
-            if self.block.len() >= BLOCK {
+            if self.block.len() >= self.full {
                 return (bytes.len() - rest.len(), Progress::Full(std::mem::take(&mut self.block)));
             }
             if self.size > self.limit.saturating_add(SWALLOWED) {
@@ -95,6 +100,44 @@ impl Body {
             }
             rest = if self.place == Place::Line { self.line(rest) } else { self.byte(byte, after) };
         }
+    }
+
+    /// Takes bytes of a chunk; returns how many it took, and the block if it is full: store it,
+    /// then give it [`Body::refill`].
+    pub(super) fn receive_chunk(&mut self, bytes: &[u8]) -> (usize, Option<Vec<u8>>) {
+        let mut rest = bytes;
+        self.make_room(bytes.len());
+        loop {
+            if self.block.len() >= self.full {
+                return (bytes.len() - rest.len(), Some(std::mem::take(&mut self.block)));
+            }
+            let Some((&byte, after)) = rest.split_first() else {
+                return (bytes.len(), None);
+            };
+            if self.place == Place::Return {
+                rest = self.byte(byte, after);
+            } else {
+                // No dot counts at the beginning of this line.
+                self.place = Place::Line;
+                rest = self.line(rest);
+            }
+        }
+    }
+
+    /// The last chunk is there: ends the last line, and gives the last block. Commit it if there
+    /// is no [`Body::fault`].
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        match self.place {
+            Place::LineStart => {}
+            Place::Return => self.refuse(Fault::BareLineEnd),
+            Place::Line | Place::Dot | Place::DotReturn => self.keep(b"\r\n"),
+        }
+        std::mem::take(&mut self.block)
+    }
+
+    /// Whether the message would be too big with so many octets more.
+    pub(super) fn exceeds_with(&self, more: u64) -> bool {
+        self.size.saturating_add(more) > self.limit
     }
 
     /// Takes back a block that was stored, to fill it again.
@@ -117,9 +160,21 @@ impl Body {
         self.fault
     }
 
+    /// Octets that the block has room for, what is in it included.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.block.capacity()
+    }
+
+    fn make_room(&mut self, size: usize) {
+        if self.fault.is_none() {
+            self.block.reserve(size.min(self.full.saturating_sub(self.block.len())));
+        }
+    }
+
     /// Takes what can be taken at once: up to the next CR or LF, or to the end of the block.
     fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let room = bytes.len().min(BLOCK - self.block.len());
+        let room = bytes.len().min(self.full - self.block.len());
         let window = bytes.get(..room).unwrap_or(bytes);
         let length = window.iter().position(|b| matches!(b, b'\r' | b'\n')).unwrap_or(room);
         if length == 0 {
@@ -210,6 +265,27 @@ mod tests {
         None
     }
 
+    /// Carries chunks into a body, each piece by piece; returns the message or its fault.
+    fn carry_chunks(chunks: &[&[u8]], piece: usize, limit: u64) -> Result<Vec<u8>, Fault> {
+        let mut body = Body::new(limit);
+        let mut message = Vec::new();
+        for mut piece in chunks.iter().flat_map(|chunk| chunk.chunks(piece)) {
+            while !piece.is_empty() {
+                let (taken, full) = body.receive_chunk(piece);
+                piece = &piece[taken..];
+                let Some(block) = full else {
+                    assert!(piece.is_empty());
+                    continue;
+                };
+                assert_eq!(block.len(), BLOCK);
+                message.extend_from_slice(&block);
+                body.refill(block);
+            }
+        }
+        message.extend_from_slice(&body.finish());
+        body.fault().map_or(Ok(message), Err)
+    }
+
     fn stuff(message: &[u8]) -> Vec<u8> {
         let mut stuffed = Vec::new();
         for line in message.split_inclusive(|&b| b == b'\n') {
@@ -276,6 +352,37 @@ mod tests {
     }
 
     #[test]
+    fn chunks_and_the_messages_that_they_make() {
+        type Row<'a> = (&'a [&'a [u8]], Result<&'a [u8], Fault>);
+        let bare = Err(Fault::BareLineEnd);
+        let table: [Row<'_>; 15] = [
+            (&[], Ok(b"")),
+            (&[b""], Ok(b"")),
+            (&[b"\r\n"], Ok(b"\r\n")),
+            (&[b"a"], Ok(b"a\r\n")),
+            (&[b"a\r\n"], Ok(b"a\r\n")),
+            (&[b"a\r", b"\nb"], Ok(b"a\r\nb\r\n")),
+            (&[b"a\r", b"", b"\n"], Ok(b"a\r\n")),
+            (&[b".\r\n", b"..\r\n.\r\n"], Ok(b".\r\n..\r\n.\r\n")),
+            (&[b"a\r\n", b"."], Ok(b"a\r\n.\r\n")),
+            (&[b"\0\xff"], Ok(b"\0\xff\r\n")),
+            (&[b"a\r"], bare),
+            (&[b"a\r", b"b\r\n"], bare),
+            (&[b"a", b"\nb\r\n"], bare),
+            (&[b"\n"], bare),
+            (&[b"a\r\n\r", b"\r\n"], bare),
+        ];
+        for (chunks, expected) in table {
+            for piece in [1, 2, usize::MAX] {
+                let found = carry_chunks(chunks, piece, 1000);
+                assert_eq!(found, expected.map(<[u8]>::to_vec), "{chunks:?} by {piece}");
+            }
+        }
+        assert_eq!(carry_chunks(&[b"abc", b"def"], 9, 8), Ok(b"abcdef\r\n".to_vec()));
+        assert_eq!(carry_chunks(&[b"abc", b"def"], 9, 7), Err(Fault::TooBig));
+    }
+
+    #[test]
     fn a_message_too_big_is_swallowed_to_its_end() {
         let bytes = b"12345678\r\n.\r\nQUIT\r\n";
         assert_eq!(carry(bytes, 3, 10), Some((Ok(b"12345678\r\n".to_vec()), 6)));
@@ -308,10 +415,32 @@ mod tests {
         for piece in [1000, BLOCK, BLOCK + 1, usize::MAX] {
             let found = carry(&stuff(&message), piece, 1 << 20);
             assert_eq!(found, Some((Ok(message.clone()), 0)), "by {piece}");
+            assert_eq!(carry_chunks(&[&message], piece, 1 << 20), Ok(message.clone()));
         }
     }
 
     proptest! {
+        #[test]
+        fn a_chunk_is_what_data_is_without_its_dots(
+            bytes in prop::collection::vec(prop::sample::select(b"\r\n.\0a".as_slice()), 0..40),
+            cuts in prop::collection::vec(0_usize..40, 0..4),
+            piece in 1_usize..20,
+        ) {
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<_> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
+            let found = carry_chunks(&chunks, piece, 1000);
+            let ended = bytes.is_empty() || bytes.ends_with(b"\r\n");
+            let end: &[u8] = if ended { b"" } else { b"\r\n" };
+            let all = [bytes.as_slice(), end].concat();
+            match carry(&stuff(&all), usize::MAX, 1000) {
+                Some((expected, 0)) => prop_assert_eq!(found, expected),
+                // Broken, and so the stuffing was.
+                _ => prop_assert_eq!(found, Err(Fault::BareLineEnd)),
+            }
+        }
+
         #[test]
         fn what_was_stuffed_comes_out_again(
             lines in prop::collection::vec("\\.{0,3}[^\r\n]{0,4}", 0..20),

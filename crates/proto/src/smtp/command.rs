@@ -2,7 +2,10 @@
 //! allowed, and how their arguments are read. A [`Command`] that exists is right in itself;
 //! whether it is welcome now, [`Place`] tells.
 
-use super::{Dialect, Envelope, Reply, Setup};
+mod dsn;
+
+use super::{Dialect, Envelope, Notify, Reply, Setup};
+
 use crate::address::{Address, AddressError, ForwardPath, ReversePath};
 
 /// A command with its arguments.
@@ -17,8 +20,18 @@ pub(super) enum Command {
     Auth(String, Option<String>),
     /// MAIL: an envelope that has no recipients yet.
     Mail(Envelope),
-    Rcpt(ForwardPath),
+    /// RCPT, with what RFC 3461 lets it say: NOTIFY and ORCPT, as in `Recipient`.
+    Rcpt {
+        path: ForwardPath,
+        notify: Option<Notify>,
+        original: Option<String>,
+    },
     Data,
+    /// BDAT (RFC 3030): so many octets follow.
+    Bdat {
+        size: u64,
+        last: bool,
+    },
     Rset,
     Noop,
     Vrfy,
@@ -42,7 +55,7 @@ use Dialect::{Inject, Lmtp, Smtp, Submission};
 use Place::{Anywhere, Between, Greeted, Transaction};
 
 /// All commands, with where they are allowed: in which dialects, and when.
-const COMMANDS: [Row; 14] = [
+const COMMANDS: [Row; 15] = [
     row("HELO", &[Smtp, Submission, Inject], Anywhere, |a, _| name(a).map(Command::Hello)),
     row("EHLO", &[Smtp, Submission, Inject], Anywhere, |a, _| name(a).map(Command::ExtendedHello)),
     row("LHLO", &[Lmtp], Anywhere, |a, _| name(a).map(Command::ExtendedHello)),
@@ -51,6 +64,8 @@ const COMMANDS: [Row; 14] = [
     row("MAIL", &ALL, Between, mail),
     row("RCPT", &ALL, Transaction, rcpt),
     row("DATA", &ALL, Transaction, |a, _| alone(a, Command::Data)),
+    // Its octets come whether it is welcome or not: it looks for itself.
+    row("BDAT", &ALL, Anywhere, bdat),
     row("RSET", &ALL, Anywhere, |a, _| alone(a, Command::Rset)),
     row("NOOP", &ALL, Anywhere, |_, _| Ok(Command::Noop)),
     row("VRFY", &ALL, Anywhere, vrfy),
@@ -63,7 +78,7 @@ const COMMANDS: [Row; 14] = [
 const ALL: [Dialect; 4] = [Smtp, Submission, Inject, Lmtp];
 
 /// Commands of extensions that we do not offer.
-const NOT_OFFERED: [&str; 8] = ["ATRN", "BDAT", "BURL", "ETRN", "SAML", "SEND", "SOML", "TURN"];
+const NOT_OFFERED: [&str; 7] = ["ATRN", "BURL", "ETRN", "SAML", "SEND", "SOML", "TURN"];
 
 /// First words of those who think that this is a web server or proxy, most of them sent by a
 /// browser on behalf of an attacker; none is the beginning of mail.
@@ -172,6 +187,8 @@ fn mail(arguments: &str, setup: &Setup) -> Result<Command, Reply> {
 fn mail_parameter(text: &str, envelope: &mut Envelope, setup: &Setup) -> Result<(), Reply> {
     let (keyword, value) = text.split_once('=').unwrap_or((text, ""));
     match keyword.to_ascii_uppercase().as_str() {
+        "RET" => once(&mut envelope.ret, dsn::ret(value))?,
+        "ENVID" => once(&mut envelope.envid, dsn::envid(value))?,
         "SIZE" => envelope.size = Some(size(value).ok_or(Reply::BAD_PARAMETER)?),
         "BODY" => envelope.eight_bit = is_eight_bit(value).ok_or(Reply::BAD_PARAMETER)?,
         // RFC 4954, 5: nobody is trusted to name somebody else, which is as if AUTH=<> was said.
@@ -180,28 +197,54 @@ fn mail_parameter(text: &str, envelope: &mut Envelope, setup: &Setup) -> Result<
                 return Err(Reply::BAD_PARAMETER);
             }
         }
-        "XDELIVERID" if setup.delivery_ids => {
-            envelope.delivery_id = Some(delivery_id(value).ok_or(Reply::BAD_PARAMETER)?);
-        }
+        "XDELIVERID" if setup.delivery_ids => once(&mut envelope.delivery_id, own_id(value))?,
+        "XOLDEST" if setup.delivery_ids => once(&mut envelope.oldest, own_id(value))?,
         _ => return Err(Reply::UNKNOWN_PARAMETER),
     }
     Ok(())
 }
 
-/// RFC 5321, 4.1.1.3. No parameters of RCPT are offered.
+/// Takes the value of a parameter that may be said only once.
+fn once<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), Reply> {
+    if place.is_some() || value.is_none() {
+        return Err(Reply::BAD_PARAMETER);
+    }
+    *place = value;
+    Ok(())
+}
+
+/// RFC 5321, 4.1.1.3.
 fn rcpt(arguments: &str, _: &Setup) -> Result<Command, Reply> {
     let path = after_keyword(arguments, "TO:").ok_or(Reply::RCPT_SYNTAX)?;
-    let (recipient, rest) = ForwardPath::from_path(path).map_err(|error| match error {
+    let (path, rest) = ForwardPath::from_path(path).map_err(|error| match error {
         AddressError::Path => Reply::RCPT_SYNTAX,
         _ => Reply::RECIPIENT_SYNTAX,
     })?;
-    if let ForwardPath::Address(address) = &recipient {
+    if let ForwardPath::Address(address) = &path {
         only_ascii(address)?;
     }
-    match parameters(rest, Reply::RCPT_SYNTAX)?.next() {
-        None => Ok(Command::Rcpt(recipient)),
-        Some(_) => Err(Reply::UNKNOWN_PARAMETER),
+    let (mut notify, mut original) = (None, None);
+    for parameter in parameters(rest, Reply::RCPT_SYNTAX)? {
+        let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match keyword.to_ascii_uppercase().as_str() {
+            "NOTIFY" => once(&mut notify, dsn::notify(value))?,
+            "ORCPT" => once(&mut original, dsn::original(value))?,
+            _ => return Err(Reply::UNKNOWN_PARAMETER),
+        }
     }
+    Ok(Command::Rcpt { path, notify, original })
+}
+
+/// RFC 3030, 2.
+fn bdat(arguments: &str, _: &Setup) -> Result<Command, Reply> {
+    let mut words = arguments.split_ascii_whitespace();
+    let size = words.next().and_then(size).ok_or(Reply::BDAT_SYNTAX)?;
+    let last = match (words.next(), words.next()) {
+        (None, _) => false,
+        (Some(word), None) if word.eq_ignore_ascii_case("LAST") => true,
+        _ => return Err(Reply::BDAT_SYNTAX),
+    };
+    Ok(Command::Bdat { size, last })
 }
 
 /// What stands after `FROM:` or `TO:`; a space there is against the rules, and common.
@@ -239,7 +282,7 @@ fn is_eight_bit(value: &str) -> Option<bool> {
 }
 
 /// A queue id of mtad's, with a number behind a dot where it wants one.
-fn delivery_id(value: &str) -> Option<String> {
+fn own_id(value: &str) -> Option<String> {
     let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
     let fits = (1..=32).contains(&value.len()) && value.bytes().all(letters);
     fits.then(|| value.to_owned())

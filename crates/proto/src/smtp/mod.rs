@@ -87,6 +87,8 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// XDELIVERID: mtad's queue id, on our own LMTP socket only.
     pub delivery_id: Option<String>,
+    /// XOLDEST, beside it: the oldest of mtad's messages that are not done with.
+    pub oldest: Option<String>,
     /// RET (RFC 3461, 4.3): how much of the message a notification of failure brings back.
     pub ret: Option<Return>,
     /// ENVID (RFC 3461, 4.4), decoded: what the sender calls this transaction.
@@ -134,6 +136,7 @@ impl Envelope {
             size: None,
             eight_bit: false,
             delivery_id: None,
+            oldest: None,
             ret: None,
             envid: None,
         }
@@ -169,7 +172,7 @@ pub enum Request {
         /// The recipient it named.
         recipient: Recipient,
     },
-    /// DATA: a message is about to come. What was begun and never committed leaves no trace.
+    /// DATA, or the first BDAT: a message is about to come. What was begun and never committed leaves no trace.
     Begin {
         /// Who speaks.
         client: Client,

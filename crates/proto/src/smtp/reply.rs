@@ -52,6 +52,8 @@ impl Reply {
     pub(super) const MAIL_SYNTAX: Self = reply(501, "5.5.4", "Syntax: MAIL FROM:<address>");
     pub(super) const RCPT_SYNTAX: Self = reply(501, "5.5.4", "Syntax: RCPT TO:<address>");
     pub(super) const AUTH_SYNTAX: Self = reply(501, "5.5.4", "Syntax: AUTH mechanism");
+    /// After it nobody knows where the next command begins: it ends the session.
+    pub(super) const BDAT_SYNTAX: Self = reply(521, "5.5.4", "Syntax: BDAT size [LAST]");
     pub(super) const SENDER_SYNTAX: Self = reply(501, "5.1.7", "Bad sender address syntax");
     pub(super) const RECIPIENT_SYNTAX: Self = reply(501, "5.1.3", "Bad recipient address syntax");
     pub(super) const BAD_PARAMETER: Self = reply(501, "5.5.4", "Bad parameter value");
@@ -104,6 +106,11 @@ impl Reply {
     pub(super) const TOO_MANY_ERRORS: Self = reply(421, "4.7.0", "Too many errors");
     pub(super) const TIMEOUT: Self = reply(421, "4.4.2", "Timeout, closing connection");
     pub(super) const SHUTDOWN: Self = reply(421, "4.3.2", "Service is shutting down");
+
+    /// To a chunk that is not the last (RFC 3030, 2).
+    pub(super) fn chunk_taken(size: u64) -> Self {
+        Self { text: format!("Ok: {size} octets").into(), ..Self::OK }
+    }
 
     /// RFC 1870, 6.1; names the limit, so that a person learns it.
     pub(super) fn message_too_big(limit: u64) -> Self {
@@ -169,9 +176,10 @@ impl Reply {
         self.code >= 500
     }
 
-    /// Whether the connection ends with this (RFC 5321, 4.2.3: 221 and 421 close).
+    /// Whether the connection ends with this (RFC 5321, 4.2.3: 221 and 421 close; RFC 7504, 4:
+    /// and 521).
     pub(super) fn closes(&self) -> bool {
-        matches!(self.code, 221 | 421)
+        matches!(self.code, 221 | 421 | 521)
     }
 
     /// Writes the lines of this reply (RFC 5321, 4.2.1).

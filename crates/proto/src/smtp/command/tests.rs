@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::smtp::Return;
 use crate::smtp::server::tests::setup;
 
 fn read(line: &str, dialect: Dialect) -> Result<Command, Reply> {
@@ -15,7 +16,11 @@ fn envelope(sender: &str) -> Envelope {
 }
 
 fn to(address: &str) -> Command {
-    Command::Rcpt(ForwardPath::Address(address.parse().expect("is an address")))
+    rcpt(ForwardPath::Address(address.parse().expect("is an address")))
+}
+
+fn rcpt(path: ForwardPath) -> Command {
+    Command::Rcpt { path, notify: None, original: None }
 }
 
 #[test]
@@ -50,7 +55,26 @@ fn commands() {
         ("RCPT TO:<a@b.c>", to("a@b.c")),
         ("rcpt to: <@x.y:a@b.c>", to("a@b.c")),
         ("RCPT TO:<\"a b\"@[192.0.2.1]>", to("\"a b\"@[192.0.2.1]")),
-        ("RCPT TO:<pOSTMASTER>", Command::Rcpt(ForwardPath::Postmaster)),
+        ("RCPT TO:<pOSTMASTER>", rcpt(ForwardPath::Postmaster)),
+        (
+            "MAIL FROM:<> envid=QQ+2B1 RET=hdrs",
+            Command::Mail(Envelope {
+                ret: Some(Return::Headers),
+                envid: Some("QQ+1".into()),
+                ..envelope("")
+            }),
+        ),
+        (
+            "RCPT TO:<postmaster> ORCPT=rfc822;Ann+2Bx@a.b NOTIFY=success,DELAY",
+            Command::Rcpt {
+                path: ForwardPath::Postmaster,
+                notify: Some(Notify { success: true, failure: false, delay: true }),
+                original: Some("rfc822;Ann+x@a.b".into()),
+            },
+        ),
+        ("BDAT 0", Command::Bdat { size: 0, last: false }),
+        ("bdat  10  last ", Command::Bdat { size: 10, last: true }),
+        ("BDAT 99999999999999999999", Command::Bdat { size: u64::MAX, last: false }),
     ];
     for (line, expected) in table {
         assert_eq!(read(line, Submission), Ok(expected), "{line}");
@@ -64,7 +88,7 @@ fn refusals() {
         (" NOOP", Reply::UNKNOWN_COMMAND),
         ("NOOPS", Reply::UNKNOWN_COMMAND),
         ("XCLIENT A=B", Reply::UNKNOWN_COMMAND),
-        ("BDAT 10 LAST", Reply::NOT_OFFERED),
+        ("ETRN a.b", Reply::NOT_OFFERED),
         ("EXPN list", Reply::NOT_OFFERED),
         ("LHLO a.b", Reply::SAY_EHLO),
         ("GET / HTTP/1.1", Reply::NOT_SMTP),
@@ -91,14 +115,35 @@ fn refusals() {
         ("MAIL FROM:<a@b.c> BODY=BINARYMIME", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> AUTH=", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> SMTPUTF8", Reply::UNKNOWN_PARAMETER),
-        ("MAIL FROM:<a@b.c> RET=HDRS", Reply::UNKNOWN_PARAMETER),
+        ("MAIL FROM:<a@b.c> RET=BODY", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> RET", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> RET=FULL RET=FULL", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> ENVID=", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> ENVID=a+0D+0Ab", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> ENVID=a ENVID=a", Reply::BAD_PARAMETER),
+        ("MAIL FROM:<a@b.c> NOTIFY=NEVER", Reply::UNKNOWN_PARAMETER),
+        ("MAIL FROM:<a@b.c> XOLDEST=1", Reply::UNKNOWN_PARAMETER),
         ("MAIL FROM:<a@b.c> XDELIVERID=1", Reply::UNKNOWN_PARAMETER),
         ("RCPT FROM:<a@b.c>", Reply::RCPT_SYNTAX),
         ("RCPT TO:<>", Reply::RECIPIENT_SYNTAX),
         ("RCPT TO:<root>", Reply::RECIPIENT_SYNTAX),
         ("RCPT TO:<\"\"@b.c>", Reply::RECIPIENT_SYNTAX),
         ("RCPT TO:<a@bücher.example>", Reply::NOT_ASCII),
-        ("RCPT TO:<a@b.c> NOTIFY=NEVER", Reply::UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.c> NOTIFY", Reply::BAD_PARAMETER),
+        ("RCPT TO:<a@b.c> NOTIFY=NEVER,SUCCESS", Reply::BAD_PARAMETER),
+        ("RCPT TO:<a@b.c> NOTIFY=DELAY NOTIFY=DELAY", Reply::BAD_PARAMETER),
+        ("RCPT TO:<a@b.c> ORCPT=a@b.c", Reply::BAD_PARAMETER),
+        ("RCPT TO:<a@b.c> ORCPT=rfc822;a ORCPT=rfc822;a", Reply::BAD_PARAMETER),
+        ("RCPT TO:<a@b.c> RET=FULL", Reply::UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.c>NOTIFY=NEVER", Reply::RCPT_SYNTAX),
+        ("BDAT", Reply::BDAT_SYNTAX),
+        ("BDAT LAST", Reply::BDAT_SYNTAX),
+        ("BDAT -1", Reply::BDAT_SYNTAX),
+        ("BDAT +1", Reply::BDAT_SYNTAX),
+        ("BDAT 0x10", Reply::BDAT_SYNTAX),
+        ("BDAT 10 FIRST", Reply::BDAT_SYNTAX),
+        ("BDAT 10 LAST LAST", Reply::BDAT_SYNTAX),
+        ("BDAT 100000000000000000000", Reply::BDAT_SYNTAX),
     ];
     for (line, expected) in table {
         assert_eq!(read(line, Submission), Err(expected), "{line}");
@@ -123,6 +168,17 @@ fn each_dialect_has_its_own() {
             "MAIL FROM:<> XDELIVERID=0abcZ.1",
             Ok(Command::Mail(Envelope { delivery_id: Some("0abcZ.1".into()), ..envelope("") })),
         ),
+        (
+            Lmtp,
+            "MAIL FROM:<> XOLDEST=0abb XDELIVERID=0abcZ.1",
+            Ok(Command::Mail(Envelope {
+                delivery_id: Some("0abcZ.1".into()),
+                oldest: Some("0abb".into()),
+                ..envelope("")
+            })),
+        ),
+        (Lmtp, "MAIL FROM:<> XOLDEST=1 XOLDEST=1", Err(Reply::BAD_PARAMETER)),
+        (Lmtp, "MAIL FROM:<> XDELIVERID=1 XDELIVERID=1", Err(Reply::BAD_PARAMETER)),
         (Lmtp, "MAIL FROM:<> XDELIVERID=a_b", Err(Reply::BAD_PARAMETER)),
         (Lmtp, "MAIL FROM:<> XDELIVERID", Err(Reply::BAD_PARAMETER)),
     ];
@@ -150,7 +206,10 @@ fn oracle(line: &str) -> Option<Command> {
             eight_bit: from.flags & MAIL_BODY_8BITMIME != 0,
             ..envelope(&from.address)
         }),
-        Request::Rcpt { to } => Command::Rcpt(ForwardPath::Address(to.address.parse().ok()?)),
+        Request::Rcpt { to } => rcpt(ForwardPath::Address(to.address.parse().ok()?)),
+        Request::Bdat { chunk_size, is_last } => {
+            Command::Bdat { size: chunk_size as u64, last: is_last }
+        }
         _ => return None,
     })
 }
@@ -158,7 +217,7 @@ fn oracle(line: &str) -> Option<Command> {
 proptest! {
     #[test]
     fn smtp_proto_reads_the_same(
-        word in "(DATA|RSET|QUIT|STARTTLS|NOOP|HELP|VRFY x|(EHLO|HELO) [a-z0-9.-]{1,20})",
+        word in "(BDAT [0-9]{1,9}( LAST)?|DATA|RSET|QUIT|STARTTLS|NOOP|HELP|VRFY x|(EHLO|HELO) [a-z0-9.-]{1,20})",
         // Up to a length that both allow.
         local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,8}(\\.[a-z0-9]{1,8}){0,3}",
         domain in "[a-z0-9]{1,8}(\\.[a-z0-9]{2,8}){1,3}",
@@ -176,7 +235,7 @@ proptest! {
 
     #[test]
     fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..60)) {
-        for start in ["", "MAIL FROM:<", "RCPT TO:<", "MAIL FROM:<a@b.c> ", "EHLO ", "AUTH "] {
+        for start in ["", "MAIL FROM:<", "RCPT TO:<", "MAIL FROM:<a@b.c> ENVID=", "RCPT TO:<a@b.c> ORCPT=", "BDAT ", "EHLO ", "AUTH "] {
             let line = [start.as_bytes(), &line].concat();
             for dialect in ALL {
                 let _ = parse(&line, &setup(dialect));

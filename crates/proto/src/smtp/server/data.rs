@@ -4,36 +4,50 @@
 //! `Discard` if the message turned out broken or too big, or a block could not be stored. In
 //! these cases the rest of it is swallowed, so that none of it is ever read as a command.
 
-use super::{Reply, Request, Server, Stage, Turn};
+use super::{Envelope, Reply, Request, Server, Stage, Turn};
 use crate::smtp::body::{Body, Fault, Progress};
 use crate::smtp::{Accepted, Dialect, Failure};
 
 /// A message under way.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    body: Body,
+    pub(super) body: Body,
     /// How many replies its end has: one, or in LMTP one for each recipient.
-    replies: usize,
+    pub(super) replies: usize,
 }
 
 impl Server {
     pub(super) fn data(&mut self) {
-        let lmtp = self.setup.dialect == Dialect::Lmtp;
         let envelope = match std::mem::replace(&mut self.stage, Stage::Greeted) {
             Stage::Transaction(envelope) if !envelope.recipients.is_empty() => envelope,
             stage => {
                 self.stage = stage;
-                let reply = if lmtp { Reply::LMTP_NO_RECIPIENTS } else { Reply::NO_RECIPIENTS };
-                return self.reply(reply);
+                return self.reply(self.no_recipients());
             }
         };
-        let replies = if lmtp { envelope.recipients.len() } else { 1 };
+        let replies = self.replies_to(&envelope);
         let body = Body::new(self.setup.limits.message_size);
         self.turn = Turn::Message(Incoming { body, replies });
-        self.ask(Request::Begin { client: self.client.clone(), envelope });
+        self.ask(Request::Begin { client: self.client.clone(), envelope: *envelope });
+    }
+
+    /// What a message hears that has no recipients.
+    pub(super) fn no_recipients(&self) -> Reply {
+        match self.setup.dialect {
+            Dialect::Lmtp => Reply::LMTP_NO_RECIPIENTS,
+            _ => Reply::NO_RECIPIENTS,
+        }
+    }
+
+    /// How many replies the end of a message has: one, or in LMTP one for each recipient.
+    pub(super) fn replies_to(&self, envelope: &Envelope) -> usize {
+        if self.setup.dialect == Dialect::Lmtp { envelope.recipients.len() } else { 1 }
     }
 
     pub(super) fn begun(&mut self, outcome: Result<(), Failure>) {
+        if let Turn::Chunk(_) = self.turn {
+            return self.chunks_begun(outcome);
+        }
         match outcome {
             Ok(()) => self.reply(Reply::SEND_MESSAGE),
             Err(failure) => {
@@ -64,8 +78,10 @@ impl Server {
     }
 
     pub(super) fn stored(&mut self, outcome: Result<Vec<u8>, Failure>) {
-        let Turn::Message(Incoming { body, .. }) = &mut self.turn else {
-            return;
+        let body = match (&mut self.turn, &mut self.stage) {
+            (Turn::Message(incoming), _) => &mut incoming.body,
+            (Turn::Chunk(_), Stage::Chunked(incoming)) => &mut incoming.body,
+            _ => return,
         };
         match outcome {
             Ok(block) => body.refill(block),
@@ -77,6 +93,11 @@ impl Server {
         let Some(Incoming { replies, .. }) = self.end_message() else {
             return;
         };
+        self.tell(replies, outcomes);
+    }
+
+    /// Says what became of a message.
+    pub(super) fn tell(&mut self, replies: usize, outcomes: &[Result<Accepted, Failure>]) {
         for number in 0..replies {
             match outcomes.get(number) {
                 Some(Ok(accepted)) => {
@@ -93,23 +114,33 @@ impl Server {
         let Some(Incoming { body, replies }) = self.end_message() else {
             return;
         };
-        let reply = match body.fault() {
-            Some(Fault::BareLineEnd) => Reply::BARE_LINE_END_IN_MESSAGE,
-            Some(Fault::TooBig) => Reply::message_too_big(self.setup.limits.message_size),
-            Some(Fault::Failed(failure)) => failure.into(),
-            None => return,
-        };
-        for _ in 0..replies {
-            self.reply(reply.clone());
+        if let Some(fault) = body.fault() {
+            self.tell_fault(replies, fault);
         }
-        if body.fault() == Some(Fault::BareLineEnd) {
+    }
+
+    /// Says why a message is refused. After a bare line end nothing more is listened to.
+    pub(super) fn tell_fault(&mut self, replies: usize, fault: Fault) {
+        for _ in 0..replies {
+            self.reply(self.refusal(fault));
+        }
+        if fault == Fault::BareLineEnd {
             self.turn = Turn::Closing;
+        }
+    }
+
+    pub(super) fn refusal(&self, fault: Fault) -> Reply {
+        match fault {
+            Fault::BareLineEnd => Reply::BARE_LINE_END_IN_MESSAGE,
+            Fault::TooBig => Reply::message_too_big(self.setup.limits.message_size),
+            Fault::Failed(failure) => failure.into(),
         }
     }
 
     fn end_message(&mut self) -> Option<Incoming> {
         match std::mem::replace(&mut self.turn, Turn::Command) {
             Turn::Message(incoming) => Some(incoming),
+            Turn::Chunk(chunk) => self.end_chunk(&chunk),
             turn => {
                 self.turn = turn;
                 None

@@ -29,6 +29,7 @@ impl Server {
     fn begin(&mut self, name: String, extended: bool) {
         self.client.hello = name;
         self.client.extended = extended;
+        self.end_transaction();
         self.stage = Stage::Greeted;
     }
 
@@ -41,6 +42,8 @@ impl Server {
             (true, "PIPELINING".into()),
             (true, size.into()),
             (true, "8BITMIME".into()),
+            (true, "DSN".into()),
+            (true, "CHUNKING".into()),
             (true, "ENHANCEDSTATUSCODES".into()),
             (starttls, "STARTTLS".into()),
             (auth, "AUTH PLAIN LOGIN".into()),

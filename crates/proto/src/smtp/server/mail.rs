@@ -14,7 +14,7 @@ impl Server {
             return self.reply(Reply::message_too_big(limit));
         }
         let (client, sender) = (self.client.clone(), envelope.sender.clone());
-        self.stage = Stage::Transaction(envelope);
+        self.stage = Stage::Transaction(Box::new(envelope));
         self.ask(Request::Sender { client, sender });
     }
 

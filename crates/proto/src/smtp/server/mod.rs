@@ -2,10 +2,11 @@
 //!
 //! [`Server::line`] reads a line, `command::parse` makes a [`Command`] of it and says where it is
 //! allowed, [`Server::command`] holds that against the [`Stage`] and hands over to the command's
-//! own file: `hello`, `starttls`, `auth`, `mail`, `rcpt`, `data`. That one replies at once, or
+//! own file: `hello`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `bdat`. That one replies at once, or
 //! asks a question and replies when [`Server::answered`] brings the answer.
 
 mod auth;
+mod bdat;
 mod data;
 mod hello;
 mod mail;
@@ -53,7 +54,11 @@ enum Stage {
     Greeted,
     /// From MAIL to the end of DATA. While the sender is asked about, its transaction exists
     /// already: nothing else happens meanwhile.
-    Transaction(Envelope),
+    Transaction(Box<Envelope>),
+    /// From the first BDAT to the last, or to RSET; the world has begun the message.
+    Chunked(Box<data::Incoming>),
+    /// The same, but a chunk was refused.
+    Failed(Box<bdat::Failed>),
 }
 
 /// Whose turn it is, and what comes next from there.
@@ -67,6 +72,10 @@ enum Turn {
     Credentials(Exchange),
     /// The peer's: the message.
     Message(data::Incoming),
+    /// The peer's: a chunk of the message.
+    Chunk(bdat::Chunk),
+    /// The peer's: a chunk that is swallowed.
+    Refused(Box<bdat::Refused>),
     /// TLS's.
     Tls,
     /// Nobody's any more.
@@ -107,6 +116,8 @@ impl Server {
                 Turn::Greeting => self.greet(),
                 Turn::Command | Turn::Credentials(_) => self.line(),
                 Turn::Message(_) => self.message(),
+                Turn::Chunk(_) => self.chunk(),
+                Turn::Refused(_) => self.refused_chunk(),
                 Turn::Tls => return Step::StartTls,
                 Turn::Closing => return Step::Close,
             };
@@ -182,8 +193,9 @@ impl Server {
             Command::StartTls => self.starttls(),
             Command::Auth(mechanism, initial) => self.auth(&mechanism, initial.as_deref()),
             Command::Mail(envelope) => self.mail(envelope),
-            Command::Rcpt(path) => self.rcpt(path),
+            Command::Rcpt { path, notify, original } => self.rcpt(path, notify, original),
             Command::Data => self.data(),
+            Command::Bdat { size, last } => self.bdat(size, last),
             Command::Rset => self.rset(),
             Command::Noop => self.reply(Reply::OK),
             Command::Vrfy => self.reply(Reply::NOT_VERIFIED),
@@ -195,20 +207,27 @@ impl Server {
     fn misplaced(&self, place: Place) -> Option<Reply> {
         match (place, &self.stage) {
             (Place::Anywhere, _)
-            | (Place::Greeted, Stage::Greeted | Stage::Transaction(_))
             | (Place::Between, Stage::Greeted)
             | (Place::Transaction, Stage::Transaction(_)) => None,
             (_, Stage::New) => Some(Reply::HELLO_FIRST),
+            (Place::Greeted, _) => None,
             _ => Some(Reply::BAD_SEQUENCE),
         }
     }
 
-    /// RFC 5321, 4.1.1.5. Nothing was begun: the world hears of a message first with DATA.
+    /// RFC 5321, 4.1.1.5.
     fn rset(&mut self) {
-        if let Stage::Transaction(_) = self.stage {
-            self.stage = Stage::Greeted;
-        }
+        self.end_transaction();
         self.reply(Reply::OK);
+    }
+
+    /// Forgets the transaction, if there is one. The world, which hears of a message first with
+    /// DATA or BDAT, hears of this too before another command is read.
+    fn end_transaction(&mut self) {
+        let nothing = if let Stage::New = self.stage { Stage::New } else { Stage::Greeted };
+        if let Stage::Chunked(_) = std::mem::replace(&mut self.stage, nothing) {
+            self.ask(Request::Discard);
+        }
     }
 
     fn answered(&mut self, answer: Answer) {

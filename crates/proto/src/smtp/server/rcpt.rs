@@ -2,10 +2,15 @@
 
 use super::{Reply, Request, Server};
 use crate::address::{Address, Domain, ForwardPath};
-use crate::smtp::{Failure, Recipient};
+use crate::smtp::{Failure, Notify, Recipient};
 
 impl Server {
-    pub(super) fn rcpt(&mut self, path: ForwardPath) {
+    pub(super) fn rcpt(
+        &mut self,
+        path: ForwardPath,
+        notify: Option<Notify>,
+        original: Option<String>,
+    ) {
         let limit = self.setup.limits.recipients;
         let Some(transaction) = self.transaction() else {
             return self.reply(Reply::BAD_SEQUENCE);
@@ -14,7 +19,8 @@ impl Server {
             return self.reply(Reply::TOO_MANY_RECIPIENTS);
         }
         let sender = transaction.sender.clone();
-        let recipient = Recipient::new(address(path, &self.setup.hostname));
+        let address = address(path, &self.setup.hostname);
+        let recipient = Recipient { address, notify, original };
         self.ask(Request::Route { client: self.client.clone(), sender, recipient });
     }
 

@@ -17,6 +17,7 @@ impl Server {
         if !self.input.is_empty() {
             return self.hang_up(Reply::STARTTLS_NOT_LAST);
         }
+        self.end_transaction();
         self.reply(Reply::START_TLS);
         self.turn = Turn::Tls;
     }

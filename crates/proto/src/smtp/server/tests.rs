@@ -175,6 +175,157 @@ fn a_long_message_travels_in_blocks() {
     assert_eq!(asked, ["store 65", "store 65", "commit \""]);
 }
 
+const CHUNKED: &str = "EHLO a.b\r\nMAIL FROM:<c@d.e>\r\nRCPT TO:<ann@example.org>\r\n";
+
+/// A chunk with its command.
+fn chunk(content: &str, last: bool) -> String {
+    let last = if last { " LAST" } else { "" };
+    format!("BDAT {}{last}\r\n{content}", content.len())
+}
+
+/// The first words of what was asked, without the transaction's beginning.
+fn asked_of_messages(world: &World) -> String {
+    let words = world.asked.lines().filter_map(|line| line.split(' ').next());
+    words.filter(|word| !["sender", "route"].contains(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn chunks_are_one_message() {
+    let mut world = World::default();
+    let chunks = [chunk("Subject: x\r", false), chunk("\n\r\n.\r\n", false), chunk("", false)];
+    let bytes = format!("{CHUNKED}{}{}QUIT\r\n", chunks.concat(), chunk("..", true));
+    let said = converse(smtp(), &mut world, bytes.as_bytes(), 5);
+    assert_eq!(codes(&said), "250 250 250 250 250 250 250 221 closed", "{said}");
+    let last = world.asked.lines().last();
+    assert_eq!(last, Some("commit \"Subject: x\\r\\n\\r\\n.\\r\\n..\\r\\n\""));
+    assert_eq!(asked_of_messages(&world), "begin commit");
+}
+
+#[test]
+fn chunks_are_stored_in_blocks_wherever_they_end() {
+    let mut world = World::default();
+    let piece = chunk(&"0123456789abcd\r\n".repeat(1000), false);
+    let bytes = format!("{CHUNKED}{}BDAT 0 LAST\r\nNOOP\r\n", piece.repeat(10));
+    let said = converse(smtp(), &mut world, bytes.as_bytes(), 10_000);
+    assert!(said.ends_with("250 2.0.0 Ok: queued as ID\n250 2.0.0 Ok\n"), "{said}");
+    assert_eq!(asked_of_messages(&world), "begin store store commit");
+}
+
+#[test]
+fn what_is_refused_of_chunks_is_swallowed_up_to_the_last() {
+    let mail = "MAIL FROM:<f@g.h>\r\n";
+    let big = "x".repeat(150_000);
+    let full = Some(Failure::DiskFull);
+    let none = World::default;
+    let begin = |begin| World { begin, ..World::default() };
+    let store = |store| World { store, ..World::default() };
+    let commit = |commit| World { commit, ..World::default() };
+    let (two, three) = (chunk(mail, false), chunk(mail, true));
+    let table = [
+        // The world's failures.
+        (begin(full), format!("{two}{two}{three}{mail}"), "452 452 452 250", "begin"),
+        (begin(full), format!("{three}{mail}"), "452 250", "begin"),
+        (
+            store(full),
+            format!("{}{two}{three}{mail}", chunk(&big, false)),
+            "452 452 452 250",
+            "begin store discard",
+        ),
+        (commit(full), format!("{two}{three}{mail}"), "250 452 250", "begin commit"),
+        // Too big: at once, together, and with its last line end.
+        (none(), format!("{}{three}", chunk(&big.repeat(2), false)), "552 552", ""),
+        (none(), format!("{}{mail}", chunk(&big.repeat(2), true)), "552 250", ""),
+        (
+            none(),
+            format!("{0}{0}{three}{mail}", chunk(&big, false)),
+            "250 552 552 250",
+            "begin store store discard",
+        ),
+        (none(), chunk(&"x".repeat(199_999), true), "552", "begin store store store discard"),
+        // Other commands than BDAT and RSET.
+        (
+            none(),
+            format!("{two}DATA\r\n{mail}RCPT TO:<bob@example.org>\r\n{three}{mail}"),
+            "250 503 503 503 250 250",
+            "begin commit",
+        ),
+        (none(), format!("{two}RSET\r\n{three}{mail}"), "250 250 503 250", "begin discard"),
+        (none(), format!("{two}EHLO a\r\n{three}{mail}"), "250 250 503 250", "begin discard"),
+        (begin(full), format!("{two}RSET\r\n{mail}"), "452 250 250", "begin"),
+        // It cannot be told where the next command begins.
+        (none(), format!("BDAT 5 FAST\r\n{mail}"), "521 closed", ""),
+        (none(), format!("{two}BDAT 4294967296\r\n{mail}"), "250 552 closed", "begin"),
+    ];
+    for (mut world, bytes, expected, asked) in table {
+        let bytes = format!("{CHUNKED}{bytes}");
+        let said = converse(smtp(), &mut world, bytes.as_bytes(), 4096);
+        assert_eq!(codes(&said), format!("250 250 250 {expected}"), "{said}");
+        assert_eq!(asked_of_messages(&world), asked);
+    }
+}
+
+#[test]
+fn a_bare_line_end_in_a_chunk_ends_the_session() {
+    for content in ["a\nb\r\n", "a\rb\r\n", "a\r", "\n"] {
+        for end in [chunk("", true), format!("{}BDAT 0\r\n", chunk("b", false))] {
+            let mut world = World::default();
+            let bytes = format!("{CHUNKED}{}{end}NOOP\r\n", chunk(content, false));
+            let said = converse(smtp(), &mut world, bytes.as_bytes(), 3);
+            assert!(
+                said.ends_with(
+                    "550 5.6.11 Message contains a bare CR or LF; lines end in \
+                CRLF\n-- closed\n"
+                ),
+                "{content:?} {said}"
+            );
+            assert_eq!(asked_of_messages(&world), "begin discard");
+        }
+    }
+}
+
+#[test]
+fn chunks_that_nobody_wants_are_never_commands() {
+    let chunk = chunk("QUIT\r\n", true);
+    let table = [
+        (String::new(), "503 250"),
+        ("EHLO a.b\r\n".into(), "250 503 250"),
+        ("EHLO a.b\r\nMAIL FROM:<>\r\n".into(), "250 250 554 250"),
+    ];
+    for (before, expected) in table {
+        let mut world = World::default();
+        let bytes = format!("{before}{chunk}NOOP\r\n");
+        assert_eq!(codes(&converse(smtp(), &mut world, bytes.as_bytes(), 2)), expected);
+        assert_eq!(asked_of_messages(&world), "");
+    }
+}
+
+#[test]
+fn what_is_announced_costs_nothing() {
+    let (mut server, mut world, mut out) = (smtp(), World::default(), Vec::new());
+    server.receive(format!("{CHUNKED}BDAT 200000 LAST\r\nx").as_bytes());
+    assert!(settle(&mut server, &mut world, &mut out));
+    let Stage::Chunked(incoming) = &server.stage else { panic!("a chunk is coming") };
+    assert!(incoming.body.room() <= 64);
+}
+
+#[test]
+fn what_the_sender_wants_to_hear_is_in_the_envelope() {
+    let mut world = World::default();
+    let bytes = "EHLO a.b\r\nMAIL FROM:<c@d.e> RET=HDRS ENVID=a+2Bb\r\n\
+        RCPT TO:<ann@example.org> NOTIFY=FAILURE ORCPT=rfc822;x@y.z\r\n\
+        RCPT TO:<bob@example.org>\r\nDATA\r\n";
+    converse(smtp(), &mut world, bytes.as_bytes(), 9);
+    let begun = world.asked.lines().last().expect("it was begun");
+    for part in [
+        "ret: Some(Headers), envid: Some(\"a+b\")",
+        "notify: Some(Notify { success: false, failure: true, delay: false }), \
+            original: Some(\"rfc822;x@y.z\")",
+        "notify: None, original: None",
+    ] {
+        assert!(begun.contains(part), "{begun}");
+    }
+}
+
 #[test]
 fn failures_of_the_world_end_the_message_and_not_the_session() {
     let long = format!("{ENVELOPE}{}.\r\nNOOP\r\n", "0123456789abcd\r\n".repeat(10_000));
@@ -399,6 +550,14 @@ fn phrase() -> impl Strategy<Value = Vec<u8>> {
         b"RCPT TO:<nobody@example.org>\r\n",
         b"DATA\r\n",
         b"DATA\r\n",
+        b"BDAT 0 LAST\r\n",
+        b"BDAT 5\r\nab\r\nc",
+        b"BDAT 6\r\nQUIT\r\n",
+        b"BDAT 3 LAST\r\n.\r\n",
+        b"BDAT 2 LAST\r\na\n",
+        b"BDAT 199999\r\n",
+        b"BDAT 250000 LAST\r\n",
+        b"BDAT x\r\n",
         b"Subject: x\r\n\r\n..\r\n.\r\n",
         b".\r\n",
         b"\r\n.\r\n",
