@@ -66,23 +66,26 @@ impl Pool {
     /// work panicked; that was counted and logged, and its caller has to answer as for any other
     /// trouble of ours.
     ///
-    /// Work that has begun, or stands in line, is done even if nobody waits for it any more.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        self.run_ahead(|| (work(), || {})).await
+    /// The work stands in line at once, whenever its result is waited for, and is done even if
+    /// nobody waits for it any more.
+    pub fn run<T, Work>(&self, work: Work) -> impl Future<Output = Option<T>> + use<T, Work>
+    where
+        T: Send + 'static,
+        Work: FnOnce() -> T + Send + 'static,
+    {
+        self.run_ahead(|| (work(), || {}))
     }
 
     /// As [`run`](Self::run), for work of which a part need not be waited for: what it returns
     /// behind its result is called once the result was handed over.
-    pub async fn run_ahead<T, Rest>(
+    pub fn run_ahead<T, Rest, Work>(
         &self,
-        work: impl FnOnce() -> (T, Rest) + Send + 'static,
-    ) -> Option<T>
+        work: Work,
+    ) -> impl Future<Output = Option<T>> + use<T, Rest, Work>
     where
         T: Send + 'static,
         Rest: FnOnce(),
+        Work: FnOnce() -> (T, Rest) + Send + 'static,
     {
         let (done, result) = oneshot::channel();
         let span = Span::current();
@@ -93,7 +96,7 @@ impl Pool {
             let _ = done.send(value);
             rest();
         }));
-        result.await.ok()
+        async { result.await.ok() }
     }
 
     /// How often work has panicked.
