@@ -48,6 +48,41 @@ fn lmtp() {
     play_all(Protocol::Lmtp);
 }
 
+/// More than are delivered at the same time, and all in one piece.
+#[test]
+fn lmtp_keeps_what_comes_together_in_order() {
+    let site = Site::new(&[]);
+    let mut stage = sessions::over(&site, Protocol::Lmtp)();
+    let mut bytes = String::from("LHLO client.example.net\r\n");
+    for number in 0..150 {
+        let to = ["ann", "bob"].map(|user| format!("RCPT TO:<{user}@example.org>\r\n"));
+        let to = match number % 3 {
+            0 => &to[..1],
+            1 => &to[1..],
+            _ => &to[..],
+        };
+        let message = format!("Subject: {number:03}\r\n\r\nHello\r\n");
+        let (to, size) = (to.concat(), message.len());
+        bytes += &format!("MAIL FROM:<>\r\n{to}BDAT {size} LAST\r\n{message}");
+    }
+    let mut said = Vec::new();
+    stage.receive(bytes.as_bytes());
+    stage.advance(&mut said);
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(said.matches("250 2.0.0 Ok: delivered as ").count(), 200, "{said}");
+    for (user, others) in [("ann", 1), ("bob", 0)] {
+        let expected: Vec<_> =
+            (0..150).filter(|n| n % 3 != others).map(|n| format!("{n:03}")).collect();
+        let subject = |mail: &Vec<u8>| {
+            let text = String::from_utf8_lossy(mail);
+            let found = text.split_once("Subject: ").and_then(|(_, rest)| rest.get(..3));
+            found.map(str::to_owned).expect("it has a subject")
+        };
+        let came: Vec<_> = site.inbox(user).iter().map(subject).collect();
+        assert_eq!(came, expected, "{user}");
+    }
+}
+
 #[test]
 fn imap() {
     play_all(Protocol::Imap);

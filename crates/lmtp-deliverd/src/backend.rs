@@ -8,20 +8,28 @@ use mail_common::daemon::Parts;
 use mail_common::serve::Backend;
 use mail_proto::address::Address;
 use mail_proto::sasl::Verdict;
-use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server};
+use mail_proto::smtp::{
+    Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server, Transaction,
+};
 use tracing::warn;
 
 use crate::Shared;
+use crate::batch::{Batch, Outcomes};
 use crate::incoming::{Delivered, Incoming};
+
+/// Recipients whose users are remembered; those of one transaction are, however many.
+const ROUTED: usize = 1024;
 
 /// One session's view of the mailboxes.
 #[derive(Debug)]
 pub struct Deliveries {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
-    /// Whose mailboxes the recipients of this transaction are.
+    /// Whose mailboxes the recipients of this transaction are, and of those before it that may
+    /// still have to be delivered.
     routed: HashMap<Address, User>,
-    incoming: Option<Incoming>,
+    /// The message under way, and whose mailboxes it is for.
+    incoming: Option<(Incoming, Vec<User>)>,
 }
 
 impl Deliveries {
@@ -44,37 +52,60 @@ impl Deliveries {
         }
     }
 
-    fn begin(&mut self, client: Client, envelope: Envelope) -> Result<(), Failure> {
-        let user = |recipient: &Recipient| self.routed.get(&recipient.address).cloned();
-        let users: Option<Vec<_>> = envelope.recipients.iter().map(user).collect();
+    /// Whose mailboxes the recipients are; `None`: there is none any more.
+    async fn users(&mut self, envelope: &Envelope) -> Vec<Option<User>> {
+        let mut users = Vec::with_capacity(envelope.recipients.len());
+        for recipient in &envelope.recipients {
+            if !self.routed.contains_key(&recipient.address) {
+                // What comes of it is seen in what is known then.
+                let _ = self.route(recipient).await;
+            }
+            users.push(self.routed.get(&recipient.address).cloned());
+        }
+        users
+    }
+
+    async fn begin(&mut self, client: Client, envelope: Envelope) -> Result<(), Failure> {
+        let users: Option<Vec<_>> = self.users(&envelope).await.into_iter().collect();
         let users = users.ok_or(Failure::Unavailable)?;
+        self.routed = HashMap::new();
         let (site, shared) = (&self.parts.site, Arc::clone(&self.shared));
-        self.incoming = Some(Incoming::new(client, envelope, users, site, shared));
+        self.incoming = Some((Incoming::new(client, envelope, site, shared), users));
         Ok(())
+    }
+
+    async fn deliver(&mut self, transactions: Vec<Transaction>) -> Outcomes {
+        let mut batch = Batch::default();
+        for transaction in transactions {
+            let users = self.users(&transaction.envelope).await;
+            batch.add(transaction, users, &self.parts, &self.shared);
+        }
+        self.routed = HashMap::new();
+        batch.deliver(&self.parts).await
     }
 
     /// Gives the block back, empty.
     async fn store(&mut self, mut block: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        let mut incoming = self.incoming.take().ok_or(Failure::Unavailable)?;
+        let (mut incoming, users) = self.incoming.take().ok_or(Failure::Unavailable)?;
         let work = move || {
             let result = incoming.add(&block);
             block.clear();
             (incoming, result.map(|()| block))
         };
         let (incoming, result) = self.parts.pool.run(work).await.ok_or(Failure::Unavailable)?;
-        self.incoming = Some(incoming);
+        self.incoming = Some((incoming, users));
         result
     }
 
     async fn commit(&mut self, block: Vec<u8>) -> Vec<Result<Accepted, Failure>> {
-        let Some(mut incoming) = self.incoming.take() else {
+        let Some((mut incoming, users)) = self.incoming.take() else {
             return Vec::new();
         };
-        let recipients = incoming.recipients();
+        let recipients = users.len();
         let parts = Arc::clone(&self.parts);
         let work = move || {
             let (outcomes, last) = match incoming.add(&block) {
-                Ok(()) => incoming.deliver(&parts.site),
+                Ok(()) => incoming.deliver(&users, &parts.site),
                 Err(failure) => (vec![Err(failure); recipients], None),
             };
             (outcomes, || last.into_iter().for_each(Delivered::tell))
@@ -92,20 +123,25 @@ impl Backend<Server> for Deliveries {
                 Answer::Verified { username: credentials.username, verdict: Verdict::Rejected }
             }
             Request::Sender { .. } => {
-                self.routed.clear();
+                if self.routed.len() > ROUTED {
+                    self.routed = HashMap::new();
+                }
                 Answer::Sender(Ok(()))
             }
             Request::Route { recipient, .. } => {
                 let outcome = self.route(&recipient).await;
                 Answer::Routed { recipient, outcome }
             }
-            Request::Begin { client, envelope } => Answer::Begun(self.begin(client, envelope)),
+            Request::Begin { client, envelope } => {
+                Answer::Begun(self.begin(client, envelope).await)
+            }
             Request::Store(block) => Answer::Stored(self.store(block).await),
             Request::Commit(block) => Answer::Committed(self.commit(block).await),
             Request::Discard => {
                 self.incoming = None;
                 Answer::Discarded
             }
+            Request::Deliver(transactions) => Answer::Delivered(self.deliver(transactions).await),
         }
     }
 }

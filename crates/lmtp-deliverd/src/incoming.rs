@@ -9,7 +9,7 @@ use mail_common::log::Id;
 use mail_common::maildir::{Delivery, DeliveryId, Inbox, NewMessage, StoreError, Tidings};
 use mail_common::time;
 use mail_proto::address::Address;
-use mail_proto::smtp::{Accepted, Client, Envelope, Failure};
+use mail_proto::smtp::{Accepted, Client, Envelope, Failure, Transaction};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -27,8 +27,6 @@ const MAILBOX: &str = "INBOX";
 pub(crate) struct Incoming {
     client: Client,
     envelope: Envelope,
-    /// Whose mailboxes the recipients are, in the envelope's order.
-    users: Vec<User>,
     id: String,
     header: Header,
     spool: Spool,
@@ -63,7 +61,6 @@ impl Incoming {
     pub(crate) fn new(
         client: Client,
         envelope: Envelope,
-        users: Vec<User>,
         site: &Site,
         shared: Arc<Shared>,
     ) -> Self {
@@ -71,7 +68,6 @@ impl Incoming {
         Self {
             client,
             envelope,
-            users,
             id,
             header: Header::new(site.limits.header_size),
             spool: Spool::new(&site.mail.path.root()),
@@ -80,10 +76,16 @@ impl Incoming {
         }
     }
 
-    /// How many outcomes there will be.
+    /// A message that came whole. It stays in memory.
     #[must_use]
-    pub(crate) fn recipients(&self) -> usize {
-        self.users.len()
+    pub(crate) fn whole(transaction: Transaction, site: &Site, shared: Arc<Shared>) -> Self {
+        let Transaction { client, envelope, message } = transaction;
+        let mut incoming = Self::new(client, envelope, site, shared);
+        let mut passed = Vec::new();
+        incoming.header.pass(&message, &mut passed);
+        incoming.header.finish(&mut passed);
+        incoming.spool.keep(passed);
+        incoming
     }
 
     /// Takes the next block.
@@ -92,40 +94,31 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// The message is whole: delivers it. The failure of one recipient is none of another. Whoever
-    /// waits for the outcomes need not wait until the last delivery is told of.
+    /// The message is whole: delivers it to these users, in the envelope's order. The failure of
+    /// one recipient is none of another. Whoever waits for the outcomes need not wait until the
+    /// last delivery is told of.
     pub(crate) fn deliver(
         mut self,
+        users: &[User],
         site: &Site,
     ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
         self.header.finish(&mut self.passed);
         if let Err(failure) = self.spool_passed() {
-            return (vec![Err(failure); self.users.len()], None);
+            return (vec![Err(failure); users.len()], None);
         }
-        let mut last: Option<Delivered> = None;
-        let outcome = |(at, user)| {
-            // Not all of them at the end: each holds a mailbox open.
-            last.take().into_iter().for_each(Delivered::tell);
-            self.outcome(at, user, site).map(|delivered| {
-                last = Some(delivered);
-                Accepted::Delivered(self.id.clone())
-            })
-        };
-        let outcomes = self.users.iter().enumerate().map(outcome).collect();
-        (outcomes, last)
+        let one = |(number, user)| self.deliver_one(number, user, site);
+        one_after_another(users.iter().enumerate().map(one))
     }
 
-    fn spool_passed(&mut self) -> Result<(), Failure> {
-        let written = self.spool.write(&self.passed);
-        self.passed.clear();
-        written.map_err(|error| {
-            warn!(id = %self.id, %error, "cannot spool");
-            spool_failure(&error)
-        })
-    }
-
-    fn outcome(&self, at: usize, user: &User, site: &Site) -> Result<Delivered, Failure> {
-        let recipient = self.envelope.recipients.get(at).expect("there is a user for each");
+    /// Delivers a message that is whole to the recipient of this number, whose mailbox is this
+    /// user's.
+    pub(crate) fn deliver_one(
+        &self,
+        number: usize,
+        user: &User,
+        site: &Site,
+    ) -> Result<Delivered, Failure> {
+        let recipient = self.envelope.recipients.get(number).expect("there is a user for each");
         let (id, to) = (&self.id, &recipient.address);
         match self.deliver_to(to, user, site) {
             Ok((delivery, tidings)) => {
@@ -138,6 +131,15 @@ impl Incoming {
                 Err(failure)
             }
         }
+    }
+
+    fn spool_passed(&mut self) -> Result<(), Failure> {
+        let written = self.spool.write(&self.passed);
+        self.passed.clear();
+        written.map_err(|error| {
+            warn!(id = %self.id, %error, "cannot spool");
+            spool_failure(&error)
+        })
     }
 
     fn deliver_to(
@@ -184,6 +186,23 @@ impl Incoming {
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
         Ok(inbox.deliver(appending)?)
     }
+}
+
+/// The outcomes of deliveries, and the last one that was made. Those before it are told of: not
+/// all of them at the end, because each holds a mailbox open.
+pub(crate) fn one_after_another(
+    deliveries: impl Iterator<Item = Result<Delivered, Failure>>,
+) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    let mut last: Option<Delivered> = None;
+    let outcome = |delivery: Result<Delivered, Failure>| {
+        delivery.map(|delivered| {
+            let id = delivered.id.clone();
+            last.replace(delivered).into_iter().for_each(Delivered::tell);
+            Accepted::Delivered(id)
+        })
+    };
+    let outcomes = deliveries.map(outcome).collect();
+    (outcomes, last)
 }
 
 impl Delivered {

@@ -1,12 +1,14 @@
 //! Local delivery: LMTP in, mailboxes out.
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
-//! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
+//! [`spool`] until it is whole, and written into one mailbox after another; messages that come
+//! together go into all their mailboxes at the same time ([`batch`]). Each recipient has an
 //! outcome of its own, and a 250 only once the message survives a power cut. [`attempts`] knows
 //! what was delivered before.
 
 mod attempts;
 mod backend;
+mod batch;
 pub mod header;
 mod incoming;
 pub mod spool;
@@ -29,7 +31,7 @@ pub use backend::Deliveries;
 
 /// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
 /// of its journal; and some are still telling of a delivery whose peer sends the next already.
-const THREADS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
+const THREADS: NonZeroUsize = NonZeroUsize::new(32).expect("32 is not 0");
 
 /// Octets of trace fields that a message of mtad's may have more than when mtad measured it: one
 /// that was taken there must not be refused here.

@@ -56,6 +56,11 @@ impl Spool {
         Ok(())
     }
 
+    /// Takes all of it at once, and keeps it in memory whatever its size.
+    pub fn keep(&mut self, message: Vec<u8>) {
+        self.place = Place::Memory(message);
+    }
+
     /// Gives all of it, block by block, to `take`, whose error ends it.
     pub fn read<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>
     where

@@ -224,6 +224,8 @@ impl Backend<Server> for Connection {
                 self.receiving = Receiving::Nothing;
                 Answer::Discarded
             }
+            // Only LMTP asks this. Each recipient will hear that it is to be tried later.
+            Request::Deliver(_) => Answer::Delivered(Vec::new()),
         }
     }
 }

@@ -81,6 +81,11 @@ impl Body {
         Self { block, place, full: BLOCK, size: 0, limit, fault: None }
     }
 
+    /// The same in one block, whatever its size.
+    pub(super) fn whole(limit: u64) -> Self {
+        Self { full: usize::MAX, ..Self::new(limit) }
+    }
+
     /// Takes bytes up to what it reports; returns how many it took.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> (usize, Progress) {
         let mut rest = bytes;
@@ -417,6 +422,9 @@ mod tests {
             assert_eq!(found, Some((Ok(message.clone()), 0)), "by {piece}");
             assert_eq!(carry_chunks(&[&message], piece, 1 << 20), Ok(message.clone()));
         }
+        let mut whole = Body::whole(1 << 20);
+        assert_eq!(whole.receive_chunk(&message), (message.len(), None));
+        assert_eq!(whole.finish(), message);
     }
 
     proptest! {

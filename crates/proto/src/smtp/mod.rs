@@ -55,7 +55,7 @@ pub struct Limits {
     /// extensions; Exchange needs 2,048.
     pub command_line: usize,
     /// Replies of the 5xx kind before the session is ended; a message that is taken sets the
-    /// count back.
+    /// count back. What LMTP says of a delivery is not counted.
     pub errors: u32,
     /// How long a peer may be silent between commands.
     pub patience: Duration,
@@ -183,8 +183,23 @@ pub enum Request {
     Store(Vec<u8>),
     /// The last block. Answer only once what is answered survives a power cut.
     Commit(Vec<u8>),
-    /// The message is broken or too big, or a block of it could not be stored: forget it.
+    /// The message is broken or too big, a block of it could not be stored, or its sender has
+    /// changed its mind: forget it.
     Discard,
+    /// In LMTP: messages that came together, each whole. Of this nothing was begun; answer as to
+    /// `Commit`.
+    Deliver(Vec<Transaction>),
+}
+
+/// A message with its envelope.
+#[derive(Debug)]
+pub struct Transaction {
+    /// Who speaks.
+    pub client: Client,
+    /// For whom it is.
+    pub envelope: Envelope,
+    /// Its wire bytes, at most 1 MiB.
+    pub message: Vec<u8>,
 }
 
 /// What a server session is answered.
@@ -214,6 +229,9 @@ pub enum Answer {
     Committed(Vec<Result<Accepted, Failure>>),
     /// To [`Request::Discard`].
     Discarded,
+    /// To [`Request::Deliver`]: for each message, in order, one outcome for each recipient, in
+    /// order.
+    Delivered(Vec<Vec<Result<Accepted, Failure>>>),
 }
 
 /// What became of a message that was taken.

@@ -52,6 +52,9 @@ impl Server {
                 self.swallow(size, Reply::HELLO_FIRST, 1);
             }
             Stage::Greeted => self.swallow(size, Reply::BAD_SEQUENCE, 1),
+            Stage::Transaction(envelope) if self.keeps(&envelope, size, last) => {
+                self.whole_message(*envelope, size);
+            }
             Stage::Transaction(envelope) => self.first_chunk(*envelope, size, last),
             Stage::Chunked(incoming) => self.next_chunk(incoming, size, last),
             Stage::Failed(failed) => self.fail(*failed, size, last),
@@ -172,7 +175,7 @@ impl Server {
 }
 
 /// So many of these bytes, or all when there are fewer.
-fn at_most(limit: u64, bytes: &[u8]) -> &[u8] {
+pub(super) fn at_most(limit: u64, bytes: &[u8]) -> &[u8] {
     let length = usize::try_from(limit).unwrap_or(usize::MAX);
     bytes.get(..length).unwrap_or(bytes)
 }

@@ -104,6 +104,10 @@ impl Server {
                     self.errors = 0;
                     self.reply(accepted);
                 }
+                // Not the peer's error: it could not know.
+                Some(Err(failure)) if self.setup.dialect == Dialect::Lmtp => {
+                    Reply::from(*failure).write(&mut self.out);
+                }
                 Some(Err(failure)) => self.reply(*failure),
                 None => self.reply(Failure::Unavailable),
             }

@@ -2,10 +2,11 @@
 //!
 //! [`Server::line`] reads a line, `command::parse` makes a [`Command`] of it and says where it is
 //! allowed, [`Server::command`] holds that against the [`Stage`] and hands over to the command's
-//! own file: `hello`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `bdat`. That one replies at once, or
+//! own file: `hello`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `bdat`, `batch`. That one replies at once, or
 //! asks a question and replies when [`Server::answered`] brings the answer.
 
 mod auth;
+mod batch;
 mod bdat;
 mod data;
 mod hello;
@@ -41,6 +42,8 @@ pub struct Server {
     question: Option<Request>,
     answer: Option<Answer>,
     ended: Option<Ended>,
+    /// Messages that are delivered together; what is said now stands behind their replies.
+    batch: Option<Box<batch::Batch>>,
     /// Replies of the 5xx kind since the last message that was taken.
     errors: u32,
 }
@@ -76,6 +79,8 @@ enum Turn {
     Chunk(bdat::Chunk),
     /// The peer's: a chunk that is swallowed.
     Refused(Box<bdat::Refused>),
+    /// The peer's: a message in one chunk.
+    Whole(Box<batch::Whole>),
     /// TLS's.
     Tls,
     /// Nobody's any more.
@@ -96,6 +101,7 @@ impl Server {
             question: None,
             answer: None,
             ended: None,
+            batch: None,
             errors: 0,
         }
     }
@@ -109,21 +115,45 @@ impl Server {
             self.say_goodbye(why);
         }
         loop {
+            // Messages arrive in their order.
+            if matches!(self.question, Some(Request::Begin { .. }))
+                && let Some(request) = self.delivery()
+            {
+                return Step::Ask(request);
+            }
             if let Some(request) = self.question.take() {
                 return Step::Ask(request);
             }
-            let went_on = match self.turn {
-                Turn::Greeting => self.greet(),
-                Turn::Command | Turn::Credentials(_) => self.line(),
-                Turn::Message(_) => self.message(),
-                Turn::Chunk(_) => self.chunk(),
-                Turn::Refused(_) => self.refused_chunk(),
-                Turn::Tls => return Step::StartTls,
-                Turn::Closing => return Step::Close,
-            };
-            if !went_on {
+            if !self.go_on() {
+                return self.pause();
+            }
+        }
+    }
+
+    /// Does the next thing, if what it needs has come.
+    fn go_on(&mut self) -> bool {
+        match self.turn {
+            Turn::Greeting => self.greet(),
+            Turn::Command | Turn::Credentials(_) => self.line(),
+            Turn::Message(_) => self.message(),
+            Turn::Chunk(_) => self.chunk(),
+            Turn::Refused(_) => self.refused_chunk(),
+            Turn::Whole(_) => self.whole(),
+            Turn::Tls | Turn::Closing => false,
+        }
+    }
+
+    /// Nobody waits while messages are kept.
+    fn pause(&mut self) -> Step<Request> {
+        if let Some(request) = self.delivery() {
+            return Step::Ask(request);
+        }
+        match self.turn {
+            Turn::Tls => Step::StartTls,
+            Turn::Closing => Step::Close,
+            _ => {
                 self.input.compact();
-                return Step::Read;
+                Step::Read
             }
         }
     }
@@ -136,8 +166,12 @@ impl Server {
 
     /// Reads a line, if there is a whole one, and does what it says.
     fn line(&mut self) -> bool {
-        if self.errors >= self.setup.limits.errors {
-            self.reply(Reply::TOO_MANY_ERRORS);
+        if self.errors() >= self.setup.limits.errors {
+            // A message that is kept may set the count back.
+            match self.delivery() {
+                Some(request) => self.ask(request),
+                None => self.reply(Reply::TOO_MANY_ERRORS),
+            }
             return true;
         }
         if self.input.next_line_begins_with() == Some(TLS_HANDSHAKE) {
@@ -239,6 +273,7 @@ impl Server {
             Answer::Stored(outcome) => self.stored(outcome),
             Answer::Committed(outcomes) => self.committed(&outcomes),
             Answer::Discarded => self.discarded(),
+            Answer::Delivered(outcomes) => self.delivered(outcomes),
         }
     }
 
@@ -246,6 +281,7 @@ impl Server {
     /// begun and never committed leaves no trace.
     fn say_goodbye(&mut self, why: Ended) {
         self.question = None;
+        self.batch = None;
         if let Turn::Closing = self.turn {
             return;
         }
@@ -268,13 +304,19 @@ impl Server {
 
     fn reply(&mut self, reply: impl Into<Reply>) {
         let reply = reply.into();
-        reply.write(&mut self.out);
-        if reply.is_error() {
-            self.errors += 1;
+        if let Some(batch) = &mut self.batch {
+            batch.say(&reply);
+        } else {
+            reply.write(&mut self.out);
+            self.errors += u32::from(reply.is_error());
         }
         if reply.closes() {
             self.turn = Turn::Closing;
         }
+    }
+
+    fn errors(&self) -> u32 {
+        self.errors + self.batch.as_ref().map_or(0, |batch| batch.errors())
     }
 
     fn hang_up(&mut self, reply: Reply) {

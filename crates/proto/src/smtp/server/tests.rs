@@ -1,13 +1,15 @@
 //! The session against a scripted world. What a conversation looks like, the chats tell; here is
 //! what they cannot: which questions are asked, failures of the world, memory, any split.
 
+mod batch;
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::sasl::Verdict;
-use crate::smtp::{Accepted, Dialect, Failure, Limits};
+use crate::smtp::{Accepted, Dialect, Failure, Limits, Transaction};
 
 /// The fixture of the tests: what listeners of the tests' site are told.
 pub(in crate::smtp) fn setup(dialect: Dialect) -> Setup {
@@ -73,15 +75,29 @@ impl World {
             }
             Request::Commit(block) => {
                 self.note(&format!("commit {:?}", String::from_utf8_lossy(&block)));
-                let accepted = Ok(Accepted::Queued("ID".into()));
-                let outcome = self.commit.map_or(accepted, Err);
-                Answer::Committed(vec![outcome; self.recipients])
+                Answer::Committed(vec![self.outcome(&block); self.recipients])
             }
             Request::Discard => {
                 self.note("discard");
                 Answer::Discarded
             }
+            Request::Deliver(transactions) => {
+                self.note(&format!("batch {}", transactions.len()));
+                let outcomes =
+                    transactions.iter().map(|Transaction { envelope, message, .. }| {
+                        self.note(&format!("message {:?}", String::from_utf8_lossy(message)));
+                        vec![self.outcome(message); envelope.recipients.len()]
+                    });
+                Answer::Delivered(outcomes.collect())
+            }
         }
+    }
+
+    fn outcome(&self, message: &[u8]) -> Result<Accepted, Failure> {
+        if message.starts_with(b"loop") {
+            return Err(Failure::Loop);
+        }
+        self.commit.map_or(Ok(Accepted::Queued("ID".into())), Err)
     }
 
     fn note(&mut self, what: &str) {
@@ -554,6 +570,10 @@ fn phrase() -> impl Strategy<Value = Vec<u8>> {
         b"BDAT 5\r\nab\r\nc",
         b"BDAT 6\r\nQUIT\r\n",
         b"BDAT 3 LAST\r\n.\r\n",
+        b"BDAT 6 LAST\r\nloop\r\n",
+        b"MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\none",
+        b"MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\nloop",
+        b"MAIL FROM:<>\r\nRCPT TO:<bob@example.org>\r\n",
         b"BDAT 2 LAST\r\na\n",
         b"BDAT 199999\r\n",
         b"BDAT 250000 LAST\r\n",
@@ -594,7 +614,11 @@ proptest! {
             let setup = Setup { cleartext_auth: true, starttls: false, ..setup(dialect) };
             let mut world = World::default();
             let said = converse(Server::new(setup), &mut world, &phrases.concat(), piece);
-            (said, world.asked)
+            // How much is delivered at once depends on what has come; its order does not.
+            let of_messages = |line: &&str| line.starts_with("commit") || line.starts_with("mess");
+            let asked: Vec<_> = world.asked.lines().filter(of_messages).map(str::to_owned).collect();
+            let others = if dialect == Dialect::Lmtp { String::new() } else { world.asked };
+            (said, asked, others)
         };
         prop_assert_eq!(play(piece), play(usize::MAX));
     }
