@@ -467,6 +467,30 @@ fn an_end_comes_at_any_time_and_takes_no_message() {
 }
 
 #[test]
+fn an_end_among_chunks_takes_no_message() {
+    let chunks = [chunk("a\r\n", false), chunk("b\r\n", true)].concat();
+    for (dialect, hello) in [(Dialect::Smtp, "EHLO a"), (Dialect::Lmtp, "LHLO a")] {
+        let mail = format!("{hello}\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\n");
+        for message in [&chunks, &chunk("a\r\n", true)] {
+            for length in 0..message.len() {
+                let (mut server, mut world) = (Server::new(setup(dialect)), World::default());
+                let mut out = Vec::new();
+                server.receive(mail.as_bytes());
+                server.receive(&message.as_bytes()[..length]);
+                settle(&mut server, &mut world, &mut out);
+                server.end(Ended::Timeout);
+                out.clear();
+                assert!(!settle(&mut server, &mut world, &mut out));
+                let said = String::from_utf8(out).expect("ASCII");
+                assert!(said.starts_with("421 4.4.2 "), "{said}");
+                let asked = asked_of_messages(&world);
+                assert!(["", "begin"].contains(&asked.as_str()), "{asked}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_that_was_committed_is_told_before_the_goodbye() {
     let (mut server, mut world, mut out) = (smtp(), World::default(), Vec::new());
     server.receive(format!("{ENVELOPE}.\r\nNOOP\r\n").as_bytes());
