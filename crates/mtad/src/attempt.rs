@@ -144,7 +144,7 @@ impl Attempt {
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
         let is_local = matches!(transaction.lane.target, Target::Local(_));
         let (relay, outcomes) = match done {
-            Done::Reported { relay, outcomes } => (relay, outcomes),
+            Done::Reported { relay, report } => (relay, report.recipients),
             Done::Unreachable(why) => {
                 let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
                 ("none".to_owned(), outcomes)

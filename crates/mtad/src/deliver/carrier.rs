@@ -1,98 +1,142 @@
 //! Answers the questions of one client session: which message next, and its blocks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mail_common::log::Id;
 use mail_common::serve::Backend;
-use mail_proto::smtp::client::{Answer, Client, Outcome, Report, Request};
+use mail_proto::smtp::client::{Answer, Block, Client, Outcome, Report, Request, Ticket};
 use tracing::error;
 
+use super::lane::Listener;
 use super::{Done, Job, Lane};
-use crate::queue::{Body, Damage, QueueError};
+use crate::queue::{Body, Damage, Queue, QueueError};
 
 /// One connection's messages.
 #[derive(Debug)]
 pub(super) struct Carrier {
     lane: Arc<Lane>,
     relay: String,
-    stage: Stage,
-    body: Option<Box<Body>>,
-    damage: Option<Damage>,
-    /// Transactions that this connection has brought to their end.
-    served: usize,
+    listener: Listener,
+    /// What the connection was made for, until it was asked for.
+    first: Option<Job>,
+    /// Under way, the oldest first.
+    carried: VecDeque<(Ticket, Job)>,
+    reading: Option<Reading>,
+    damage: Option<(Ticket, Damage)>,
+    last_ticket: Ticket,
+    standing: Standing,
 }
 
+/// What the peer was heard to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// It answered no transaction yet.
+    New,
+    /// It answered all that it was given, and nothing since.
+    Idle,
+    /// It answered some of what it was given.
+    Working,
+}
+
+/// A message that is being read.
 #[derive(Debug)]
-enum Stage {
-    /// This is the first message.
-    First(Job),
-    /// This one is under way.
-    Carrying(Job),
-    /// None is.
-    Between,
+struct Reading {
+    id: Id,
+    ticket: Ticket,
+    body: Box<Body>,
+    /// Read ahead, because the session wants to know which block is the last.
+    next: Vec<u8>,
 }
 
 impl Carrier {
     pub(super) fn new(lane: Arc<Lane>, relay: String, first: Job) -> Self {
-        let stage = Stage::First(first);
-        Self { lane, relay, stage, body: None, damage: None, served: 0 }
-    }
-
-    /// The connection is over. `report` is what the session knows of the message under way.
-    pub(super) fn over(mut self, report: Option<Report>, reason: &str) {
-        let job = match std::mem::replace(&mut self.stage, Stage::Between) {
-            Stage::First(job) | Stage::Carrying(job) => job,
-            Stage::Between => return,
-        };
-        let outcomes = match report {
-            Some(report) => report.recipients,
-            None => vec![Outcome::Lost(reason.to_owned()); job.envelope.recipients.len()],
-        };
-        let unheard = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Lost(_)));
-        if unheard && self.served > 0 && !job.again && self.damage.is_none() {
-            // The peer hung up while the connection was idle, as it may: that says nothing of it.
-            return Lane::deliver(&self.lane, Job { again: true, ..job });
+        Self {
+            lane,
+            relay,
+            listener: Listener::default(),
+            first: Some(first),
+            carried: VecDeque::new(),
+            reading: None,
+            damage: None,
+            last_ticket: Ticket(0),
+            standing: Standing::New,
         }
-        self.tell(job, outcomes);
     }
 
-    async fn next(&mut self, report: Option<Report>) -> Answer {
-        self.body = None;
-        let job = match std::mem::replace(&mut self.stage, Stage::Between) {
-            Stage::First(job) => Some(job),
-            Stage::Carrying(job) => {
-                self.served += 1;
-                self.tell(job, report.map(|report| report.recipients).unwrap_or_default());
-                self.lane.next().await
+    /// The connection is over. `reports` is what the session knows of the messages under way.
+    pub(super) fn over(mut self, reports: Vec<(Ticket, Report)>, reason: &str) {
+        self.lane.leave(&self.listener);
+        for (ticket, report) in reports {
+            let Some(job) = self.take(ticket) else { continue };
+            let unheard = report.recipients.iter().all(|one| matches!(one, Outcome::Lost(_)));
+            let damaged = self.damage.as_ref().is_some_and(|(damaged, _)| *damaged == ticket);
+            if unheard && self.standing == Standing::Idle && !job.again && !damaged {
+                // The peer hung up while the connection was idle, as it may: that says nothing
+                // of the message.
+                Lane::deliver(&self.lane, Job { again: true, ..job });
+            } else {
+                self.tell(ticket, job, report);
             }
-            Stage::Between => self.lane.next().await,
-        };
-        let Some(job) = job else { return Answer::Next(None) };
-        let envelope = job.envelope.clone();
-        self.stage = Stage::Carrying(job);
-        Answer::Next(Some(envelope))
+        }
+        let unasked = self.first.take().into_iter();
+        let unasked: Vec<_> = unasked.chain(self.carried.drain(..).map(|(_, job)| job)).collect();
+        for job in unasked {
+            let recipients = vec![Outcome::Lost(reason.to_owned()); job.envelope.recipients.len()];
+            self.tell(Ticket(0), job, Report { recipients, notifies: false });
+        }
     }
 
-    async fn block(&mut self) -> Answer {
-        let Stage::Carrying(Job { id, .. }) = &self.stage else { return Answer::Unreadable };
-        let (id, queue, open) = (*id, self.lane.queue.clone(), self.body.take());
-        let read = self.lane.disk.run(move || {
-            let mut body = match open {
-                Some(body) => body,
-                None => Box::new(queue.body(&id)?),
-            };
-            let block = body.block().map_err(|damage| QueueError::Damaged { id, damage })?;
-            Ok((body, block))
+    async fn next(&mut self, reports: Vec<(Ticket, Report)>, in_flight: usize) -> Answer {
+        self.lane.leave(&self.listener);
+        if !reports.is_empty() {
+            self.standing = if in_flight == 0 { Standing::Idle } else { Standing::Working };
+        }
+        for (ticket, report) in reports {
+            if let Some(job) = self.take(ticket) {
+                self.tell(ticket, job, report);
+            }
+        }
+        let job = match self.first.take() {
+            Some(first) => Some(first),
+            None if in_flight > 0 => self.lane.next_at_once(),
+            None => self.lane.next(&self.listener).await,
+        };
+        self.carry(job)
+    }
+
+    fn carry(&mut self, job: Option<Job>) -> Answer {
+        let Some(job) = job else { return Answer::Next(None) };
+        self.last_ticket.0 += 1;
+        let (ticket, envelope) = (self.last_ticket, job.envelope.clone());
+        self.carried.push_back((ticket, job));
+        Answer::Next(Some((ticket, envelope)))
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Job> {
+        let place = self.carried.iter().position(|(carried, _)| *carried == ticket)?;
+        self.carried.remove(place).map(|(_, job)| job)
+    }
+
+    async fn block(&mut self, ticket: Ticket) -> Answer {
+        let job = self.carried.iter().find(|(carried, _)| *carried == ticket);
+        let Some((_, Job { id, .. })) = job else { return Answer::Unreadable };
+        let (id, queue) = (*id, self.lane.queue.clone());
+        let reading = self.reading.take().filter(|reading| reading.ticket == ticket);
+        let read = self.lane.disk.run(move || match reading {
+            Some(reading) => reading.block(),
+            None => Reading::begin(&queue, id, ticket)?.block(),
         });
         match read.await {
-            Some(Ok((body, block))) => {
-                self.body = Some(body);
+            Some(Ok((block, reading))) => {
+                self.reading = reading;
                 Answer::Body(block)
             }
             // What cannot be read now may be read later: it is no damage.
             Some(Err(QueueError::Damaged { damage, .. }))
                 if !matches!(damage, Damage::Unreadable(_)) =>
             {
-                self.damage = Some(damage);
+                self.damage = Some((ticket, damage));
                 Answer::Unreadable
             }
             Some(Err(error)) => {
@@ -103,10 +147,10 @@ impl Carrier {
         }
     }
 
-    fn tell(&mut self, job: Job, outcomes: Vec<Outcome>) {
-        let done = match self.damage.take() {
-            Some(damage) => Done::Damaged(damage),
-            None => Done::Reported { relay: self.relay.clone(), outcomes },
+    fn tell(&mut self, ticket: Ticket, job: Job, report: Report) {
+        let done = match self.damage.take_if(|(damaged, _)| *damaged == ticket) {
+            Some((_, damage)) => Done::Damaged(damage),
+            None => Done::Reported { relay: self.relay.clone(), report },
         };
         // Who does not wait any more was stopped, and asks again after the next start.
         let _ = job.done.send(done);
@@ -116,8 +160,35 @@ impl Carrier {
 impl Backend<Client> for Carrier {
     async fn perform(&mut self, request: Request) -> Answer {
         match request {
-            Request::Next(report) => self.next(report).await,
-            Request::Body => self.block().await,
+            Request::Next { reports, in_flight } => self.next(reports, in_flight).await,
+            Request::Body(ticket) => self.block(ticket).await,
         }
     }
+
+    async fn news(&mut self) -> Answer {
+        let job = self.lane.more(&self.listener, self.carried.len()).await;
+        self.carry(Some(job))
+    }
+}
+
+impl Reading {
+    fn begin(queue: &Queue, id: Id, ticket: Ticket) -> Result<Self, QueueError> {
+        let mut body = Box::new(queue.body(&id)?);
+        let next = block_of(&mut body, id)?;
+        Ok(Self { id, ticket, body, next })
+    }
+
+    /// The next block, and what is needed to read on.
+    fn block(mut self) -> Result<(Block, Option<Self>), QueueError> {
+        let octets = std::mem::take(&mut self.next);
+        if !octets.is_empty() {
+            self.next = block_of(&mut self.body, self.id)?;
+        }
+        let last = self.next.is_empty();
+        Ok((Block { octets, last }, (!last).then_some(self)))
+    }
+}
+
+fn block_of(body: &mut Body, id: Id) -> Result<Vec<u8>, QueueError> {
+    body.block().map_err(|damage| QueueError::Damaged { id, damage })
 }

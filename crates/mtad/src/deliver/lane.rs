@@ -1,9 +1,15 @@
 //! One destination.
 //!
-//! A job goes to an idle connection, else to a new one, else it waits for the first that comes
-//! free. What waits here is bounded by the attempts under way.
+//! A job goes to an idle connection, else to a new one, else to the one that carries least and can
+//! take more, else it waits for the first that comes free. What waits here is bounded by the
+//! attempts under way.
+//!
+//! No job is ever handed to a connection that did not take it: it lies in one line, and who is to
+//! take it is only woken. A connection that listens for more while it hears replies can so be
+//! broken off at any moment, and what it has not taken is there for the others.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +19,7 @@ use mail_common::config::NextHop;
 use mail_common::pool::Pool;
 use mail_common::serve::{Outcome, Stream, Surroundings, converse};
 use mail_proto::smtp::client::{Client, Setup};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::carrier::Carrier;
@@ -22,6 +28,10 @@ use crate::queue::Queue;
 
 /// How long a host may take to answer a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connections to lmtp-deliverd: each carries many messages at once, and it gathers what comes on
+/// one connection to sync it together.
+const LOCAL_CONNECTIONS: usize = 4;
 
 /// Where a lane leads.
 #[derive(Debug, Clone)]
@@ -37,7 +47,7 @@ pub(crate) enum Target {
 pub(crate) struct Lane {
     pub(crate) target: Target,
     pub(crate) setup: Setup,
-    /// Connections at the same time.
+    /// Connections at the same time; fewer to lmtp-deliverd.
     pub(crate) limit: usize,
     pub(crate) queue: Queue,
     pub(crate) disk: Pool,
@@ -52,57 +62,112 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     connections: usize,
-    /// Connections that wait for a job; the last one used first.
-    idle: Vec<oneshot::Sender<Job>>,
+    /// Connections that can take a job; the last one used last.
+    listening: Vec<Listening>,
     waiting: VecDeque<Job>,
     /// Until when nobody is to be talked to, and why: many jobs shall not each wait for the same
     /// dead host.
     dead: Option<(Instant, String)>,
 }
 
+/// Wakes one connection.
+pub(super) type Listener = Arc<Notify>;
+
+/// A connection that can take a job.
+#[derive(Debug)]
+struct Listening {
+    listener: Listener,
+    /// Messages that it has under way.
+    carries: usize,
+}
+
+impl Traffic {
+    /// The connection that carries least, of these the last one used.
+    fn least_busy(&self) -> Option<&Listening> {
+        self.listening.iter().rev().min_by_key(|one| one.carries)
+    }
+
+    fn leave(&mut self, listener: &Listener) {
+        self.listening.retain(|one| !Arc::ptr_eq(&one.listener, listener));
+    }
+
+    /// Puts a job in line, and wakes who carries least.
+    fn put(&mut self, job: Job) {
+        self.waiting.push_back(job);
+        if let Some(Listening { listener, .. }) = self.least_busy() {
+            let listener = Arc::clone(listener);
+            self.leave(&listener);
+            listener.notify_one();
+        }
+    }
+
+    /// The next job; if there is none, the connection is woken for one that comes.
+    fn next_or_listen(&mut self, listener: &Listener, carries: usize) -> Option<Job> {
+        self.leave(listener);
+        if let Some(job) = self.waiting.pop_front() {
+            return Some(job);
+        }
+        self.listening.push(Listening { listener: Arc::clone(listener), carries });
+        None
+    }
+}
+
 impl Lane {
     /// Carries a job out; its `done` is told.
-    pub(crate) fn deliver(lane: &Arc<Self>, mut job: Job) {
+    pub(crate) fn deliver(lane: &Arc<Self>, job: Job) {
         if lane.stop.is_cancelled() {
             let _ = job.done.send(Done::Stopping);
             return;
         }
         let mut traffic = lane.traffic();
-        while let Some(idle) = traffic.idle.pop() {
-            match idle.send(job) {
-                Ok(()) => return,
-                Err(back) => job = back,
-            }
-        }
-        if traffic.connections >= lane.limit {
-            return traffic.waiting.push_back(job);
+        let idle = traffic.least_busy().is_some_and(|one| one.carries == 0);
+        if idle || traffic.connections >= lane.connections() {
+            return traffic.put(job);
         }
         traffic.connections += 1;
         tokio::spawn(work(Arc::clone(lane), job));
     }
 
     /// The next job for a connection that has none; `None`: say goodbye.
-    pub(super) async fn next(&self) -> Option<Job> {
+    pub(super) async fn next(&self, listener: &Listener) -> Option<Job> {
         if self.stop.is_cancelled() {
             return None;
         }
-        let (sender, mut receiver) = oneshot::channel();
-        {
-            let mut traffic = self.traffic();
-            if let Some(job) = traffic.waiting.pop_front() {
-                return Some(job);
-            }
-            traffic.idle.retain(|idle| !idle.is_closed());
-            traffic.idle.push(sender);
-        }
         tokio::select! {
-            job = &mut receiver => return job.ok(),
-            () = self.stop.cancelled() => {}
+            job = self.more(listener, 0) => return Some(job),
+            () = self.stop.cancelled() => return None,
             () = tokio::time::sleep(self.idle_patience()) => {}
         }
-        // Somebody may have sent one just now.
-        receiver.close();
-        receiver.try_recv().ok()
+        // It may have been woken just now, and nobody else for the same job.
+        let mut traffic = self.traffic();
+        traffic.leave(listener);
+        traffic.waiting.pop_front()
+    }
+
+    /// The next job for a connection that carries some, if it is here.
+    pub(super) fn next_at_once(&self) -> Option<Job> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        self.traffic().waiting.pop_front()
+    }
+
+    /// Waits for a job for a connection that carries so many. May be broken off at any moment.
+    pub(super) async fn more(&self, listener: &Listener, carries: usize) -> Job {
+        loop {
+            if self.stop.is_cancelled() {
+                return pending().await;
+            }
+            if let Some(job) = self.traffic().next_or_listen(listener, carries) {
+                return job;
+            }
+            listener.notified().await;
+        }
+    }
+
+    /// The connection takes no more for now.
+    pub(super) fn leave(&self, listener: &Listener) {
+        self.traffic().leave(listener);
     }
 
     /// A connection has ended: whoever waits for one gets it. When we stop, all who wait are told.
@@ -119,6 +184,14 @@ impl Lane {
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections there may be.
+    fn connections(&self) -> usize {
+        match self.target {
+            Target::Local(_) => self.limit.min(LOCAL_CONNECTIONS),
+            Target::NextHop(_) => self.limit,
+        }
     }
 
     /// A peer of ours keeps a connection gladly, a foreign one does not.

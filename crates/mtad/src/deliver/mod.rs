@@ -1,14 +1,14 @@
 //! Carrying messages to lmtp-deliverd and to the next hop.
 //!
-//! A [`Lane`] is one destination: a few connections that each carry message after message, and
-//! the jobs that wait for one. A [`Job`] is one transaction.
+//! A [`Lane`] is one destination: a few connections that each carry message after message (to
+//! lmtp-deliverd several at once), and the jobs that wait for one. A [`Job`] is one transaction.
 
 mod carrier;
 mod lane;
 
 use mail_common::log::Id;
 use mail_proto::smtp::Envelope;
-use mail_proto::smtp::client::Outcome;
+use mail_proto::smtp::client::Report;
 use tokio::sync::oneshot;
 
 pub(crate) use self::lane::{Lane, Target, Traffic};
@@ -30,12 +30,12 @@ pub(crate) struct Job {
 /// What became of a transaction.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// For each recipient, in the envelope's order.
+    /// The peer was asked.
     Reported {
         /// Who the peer is, as `relay=` shows it.
         relay: String,
-        /// What became of each.
-        outcomes: Vec<Outcome>,
+        /// What became of each recipient.
+        report: Report,
     },
     /// There was nobody to talk to.
     Unreachable(String),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use mail_common::config::Site;
 use mail_common::serve::{Backend, Stream, Surroundings, converse};
 use mail_proto::address::{Address, Domain, ReversePath};
-use mail_proto::smtp::client::{Answer, Client, Outcome, Report, Request, Setup, Tls};
+use mail_proto::smtp::client::{
+    Answer, Block, Client, Outcome, Report, Request, Setup, Ticket, Tls,
+};
 use mail_proto::smtp::{Dialect, Envelope, Recipient};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +60,7 @@ async fn hand_in(site: &Site, mut transfer: Transfer<BufReader<Stdin>>) -> Resul
     if let Some(failure) = transfer.failure {
         return Err(failure);
     }
-    let report = transfer.report.or_else(|| client.abandon("the connection ended"));
+    let report = transfer.report.or_else(|| report_of(client.abandon("the connection ended")));
     match (report, outcome) {
         (Some(report), _) => judge(&report, &transfer.recipients),
         (None, Err(error)) => Err(unavailable(error)),
@@ -70,7 +72,8 @@ async fn hand_in(site: &Site, mut transfer: Transfer<BufReader<Stdin>>) -> Resul
 struct Transfer<R> {
     envelope: Option<Envelope>,
     recipients: Vec<Recipient>,
-    header: Option<Vec<u8>>,
+    /// The block to be handed over next; first the header.
+    next: Vec<u8>,
     input: Input<R>,
     report: Option<Report>,
     failure: Option<Failure>,
@@ -80,16 +83,14 @@ impl<R: BufRead> Transfer<R> {
     fn new(envelope: Envelope, header: Vec<u8>, input: Input<R>) -> Self {
         let recipients = envelope.recipients.clone();
         let (report, failure) = (None, None);
-        Self { envelope: Some(envelope), recipients, header: Some(header), input, report, failure }
+        Self { envelope: Some(envelope), recipients, next: header, input, report, failure }
     }
 
+    /// The next block. One is read ahead, because the session wants to know which is the last.
     fn block(&mut self) -> Answer {
-        let mut block = self.header.take().unwrap_or_default();
-        if !block.is_empty() {
-            return Answer::Body(block);
-        }
-        match self.input.block(BLOCK, &mut block) {
-            Ok(()) => Answer::Body(block),
+        let octets = std::mem::take(&mut self.next);
+        match self.input.block(BLOCK, &mut self.next) {
+            Ok(()) => Answer::Body(Block { octets, last: self.next.is_empty() }),
             Err(error) => {
                 self.failure = Some(unreadable(&error));
                 Answer::Unreadable
@@ -101,14 +102,19 @@ impl<R: BufRead> Transfer<R> {
 impl<R: BufRead + Send> Backend<Client> for Transfer<R> {
     async fn perform(&mut self, request: Request) -> Answer {
         match request {
-            Request::Next(report) => {
-                self.report = report.or(self.report.take());
-                Answer::Next(self.envelope.take())
+            Request::Next { reports, .. } => {
+                self.report = report_of(reports).or(self.report.take());
+                Answer::Next(self.envelope.take().map(|envelope| (Ticket(0), envelope)))
             }
             // Standard input blocks this thread, which has nothing else to do.
-            Request::Body => self.block(),
+            Request::Body(_) => self.block(),
         }
     }
+}
+
+/// There is one message, and so one report at most.
+fn report_of(reports: Vec<(Ticket, Report)>) -> Option<Report> {
+    reports.into_iter().next().map(|(_, report)| report)
 }
 
 /// Handed in for all, or a failure that names who was refused.
@@ -199,7 +205,7 @@ mod tests {
             ),
         ];
         for (outcomes, expected) in table {
-            let report = Report { recipients: outcomes.to_vec() };
+            let report = Report { recipients: outcomes.to_vec(), notifies: true };
             assert_eq!(judge(&report, &recipients), expected);
         }
     }

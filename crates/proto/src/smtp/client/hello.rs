@@ -3,28 +3,46 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::command::{Command, judged};
 use super::replies::Reply;
-use super::{Client, Command, Outcome, Tls, Turn, judged};
+use super::{Client, Outcome, Tls, Turn};
 use crate::sasl::Credentials;
 use crate::smtp::Dialect;
 
 /// What the peer offers, as far as we use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "EHLO keywords are a set, not states")]
 pub(super) struct Capabilities {
     pub(super) pipelining: bool,
     pub(super) size: bool,
     pub(super) eight_bit: bool,
+    /// BDAT (RFC 3030).
+    pub(super) chunking: bool,
+    /// DSN (RFC 3461).
+    pub(super) notifications: bool,
     pub(super) delivery_ids: bool,
-    starttls: bool,
-    auth_plain: bool,
-    auth_login: bool,
+    pub(super) starttls: bool,
+    pub(super) auth_plain: bool,
+    pub(super) auth_login: bool,
 }
 
 impl Capabilities {
+    /// What a peer offers of which nothing is known.
+    pub(super) const NONE: Self = Self {
+        pipelining: false,
+        size: false,
+        eight_bit: false,
+        chunking: false,
+        notifications: false,
+        delivery_ids: false,
+        starttls: false,
+        auth_plain: false,
+        auth_login: false,
+    };
+
     /// Of the lines of a reply to EHLO or LHLO; the first is a greeting (RFC 5321, 4.1.1.1).
     fn read(lines: &[String]) -> Self {
-        let mut found = Self::default();
+        let mut found = Self::NONE;
         for line in lines.iter().skip(1) {
             let line = line.to_ascii_uppercase();
             let mut words = line.split_ascii_whitespace();
@@ -32,6 +50,8 @@ impl Capabilities {
                 Some("PIPELINING") => found.pipelining = true,
                 Some("SIZE") => found.size = true,
                 Some("8BITMIME") => found.eight_bit = true,
+                Some("CHUNKING") => found.chunking = true,
+                Some("DSN") => found.notifications = true,
                 Some("XDELIVERID") => found.delivery_ids = true,
                 Some("STARTTLS") => found.starttls = true,
                 Some("AUTH") => words.for_each(|mechanism| match mechanism {

@@ -1,35 +1,41 @@
 //! The client session: mtad's way to lmtp-deliverd and to next hops.
 //!
-//! It asks for a transaction, carries it through, asks for the next one and reports of the last in
-//! the same question; on the answer `None` it says QUIT. So one connection serves many messages,
-//! and whoever drives it decides when it ends.
+//! It asks for a message to carry, carries it through, asks for the next one and reports of the
+//! last in the same question; on the answer `None` it says QUIT. So one connection serves many
+//! messages, and whoever drives it decides when it ends. Towards lmtp-deliverd it asks for more
+//! while messages are under way ([`window`]).
 //!
 //! Three states of knowledge matter to who drives it:
 //! - A transaction came to its end: its report is in the next [`Request::Next`].
-//! - The connection failed during a transaction (421, garbage, silence, a message that cannot be
-//!   read): the session closes, and [`Client::abandon`] has the report. Recipients that were
+//! - The connection failed during transactions (421, garbage, silence, a message that cannot be
+//!   read): the session closes, and [`Client::abandon`] has the reports. Recipients that were
 //!   answered keep their answers.
 //! - The connection cannot carry mail at all (a refused greeting, no TLS where it is required):
 //!   the session still asks for a transaction, so that somebody learns why, and closes.
 //!
 //! With PIPELINING (RFC 2920) MAIL, the RCPTs and DATA go in one flight, recipients by the
-//! [`transaction::GROUP`], so that neither side's buffers can fill up while both write.
+//! [`window::GROUP`], so that neither side's buffers can fill up while both write. With CHUNKING
+//! (RFC 3030) the message goes in the blocks that the driver gives, octet by octet as it is.
 
 mod body;
+mod carry;
+mod command;
 mod hello;
 mod outcome;
+mod parameters;
 mod replies;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod transaction;
+mod window;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use self::outcome::{Outcome, PeerReply, Report};
 
-use self::body::Body;
+use self::command::{Command, judged};
 use self::hello::Capabilities;
 use self::replies::{Replies, Reply};
 use self::transaction::Transaction;
@@ -62,24 +68,45 @@ pub enum Tls {
     Required,
 }
 
+/// What the driver calls a message that it gave to be carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A piece of a message: wire bytes, dots not stuffed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Empty only where nothing else is left.
+    pub octets: Vec<u8>,
+    /// Whether the message ends with it.
+    pub last: bool,
+}
+
 /// What a client session asks.
 #[derive(Debug)]
 pub enum Request {
-    /// What next? Carries what became of the last transaction.
-    Next(Option<Report>),
-    /// The next block of the message: wire bytes, dots not stuffed.
-    Body,
+    /// What next?
+    Next {
+        /// What became of transactions that ended since the last question.
+        reports: Vec<(Ticket, Report)>,
+        /// Transactions under way. If there are any, answer at once: with `None` if there is
+        /// nothing now. A message that comes later can be given as news
+        /// ([`Session::listens`]).
+        in_flight: usize,
+    },
+    /// The next block of this message.
+    Body(Ticket),
 }
 
 /// What a client session is answered.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Request::Next`]: carry this message; `None`: say QUIT.
-    Next(Option<Envelope>),
-    /// To [`Request::Body`]: a block; an empty one is the end.
-    Body(Vec<u8>),
-    /// To [`Request::Body`]: the message cannot be read. The connection is given up without the
-    /// final dot, so that the peer never takes half a message for a whole one.
+    /// To [`Request::Next`], and as news: carry this message. `None`: say QUIT if nothing is in
+    /// flight.
+    Next(Option<(Ticket, Envelope)>),
+    /// To [`Request::Body`].
+    Body(Block),
+    /// To [`Request::Body`]: the message cannot be read. The connection is given up without an
+    /// end to the message, so that the peer never takes half of it for the whole.
     Unreadable,
 }
 
@@ -93,34 +120,15 @@ pub struct Client {
     turn: Turn,
     capabilities: Capabilities,
     encrypted: bool,
-    /// The peer took a MAIL that neither a final dot nor RSET has ended.
+    /// The peer took a MAIL that nothing said since has ended.
     mail_open: bool,
-    transaction: Option<Transaction>,
+    /// Under way, the oldest first: replies are for the first, words are of the last.
+    transactions: VecDeque<Transaction>,
+    /// Of transactions that ended, and that nobody was told of.
+    reports: Vec<(Ticket, Report)>,
 }
 
-/// What we say, and are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
-    /// Not ours, but answered all the same.
-    Greeting,
-    Ehlo,
-    Lhlo,
-    Helo,
-    StartTls,
-    Auth,
-    Mail,
-    /// RCPT with the recipient of this number.
-    Recipient(usize),
-    Data,
-    /// The final dot of a message.
-    Message,
-    /// A final dot for nobody: the peer said 354 though it had refused every recipient.
-    EmptyMessage,
-    Reset,
-    Quit,
-}
-
-/// What is ours to do as soon as nothing is awaited.
+/// What is ours to do next: as soon as nothing is awaited, or ahead of that ([`window`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Turn {
     Hello,
@@ -130,16 +138,18 @@ enum Turn {
     Authenticate,
     LoginName,
     LoginPassword,
-    /// Ask for a transaction, with the report of the last.
+    /// Ask for a transaction, with the reports of those that ended.
     Ask,
     Asked,
+    /// There was none, and others are under way: replies or news end this.
+    Listening,
     /// Go on with MAIL, RCPT or DATA.
     Envelope,
     /// Ask for a block of the message.
-    Body(Body),
-    BodyAsked(Body),
-    /// Send this block; an empty one is the end.
-    Block(Body, Vec<u8>),
+    Body,
+    BodyAsked,
+    /// Send this block.
+    Block(Block),
     /// End a message that nobody gets.
     EmptyMessage,
     /// This connection carries no mail: let the next transaction learn it.
@@ -158,28 +168,19 @@ impl Client {
             replies: Replies::default(),
             awaited: [Command::Greeting].into(),
             turn: Turn::Hello,
-            capabilities: Capabilities::default(),
+            capabilities: Capabilities::NONE,
             encrypted: false,
             mail_open: false,
-            transaction: None,
+            transactions: VecDeque::new(),
+            reports: Vec::new(),
         }
-    }
-
-    /// What is known of the transaction under way when the connection ends too early: recipients
-    /// already answered keep their answer, the others are [`Outcome::Lost`] with this reason.
-    /// `None` if no transaction was under way.
-    pub fn abandon(&mut self, reason: &str) -> Option<Report> {
-        let mut transaction = self.transaction.take()?;
-        self.turn = Turn::Close;
-        transaction.settle_rest(&Outcome::Lost(self.place(reason)));
-        Some(transaction.report())
     }
 
     /// A reason with the command at which we are.
     fn place(&self, reason: &str) -> String {
         match (self.awaited.front(), &self.turn) {
             (Some(command), _) => format!("{reason} at {}", command.name()),
-            (None, Turn::Body(_) | Turn::BodyAsked(_)) => format!("{reason} in the message"),
+            (None, Turn::Body | Turn::BodyAsked) => format!("{reason} in the message"),
             (None, _) => reason.to_owned(),
         }
     }
@@ -201,45 +202,34 @@ impl Client {
         }
     }
 
-    /// The connection is of no use any more.
-    fn fail(&mut self, outcome: Outcome) {
-        self.awaited.clear();
-        self.turn = match &mut self.transaction {
-            Some(transaction) => {
-                transaction.settle_rest(&outcome);
-                Turn::Close
-            }
-            None if self.turn == Turn::Close => Turn::Close,
-            None => Turn::Hopeless(outcome),
-        };
-    }
-
     /// Does what is ours to do; `None`: it was said, or something else is to be done now.
     fn speak(&mut self, out: &mut Vec<u8>) -> Option<Step<Request>> {
         match std::mem::replace(&mut self.turn, Turn::Close) {
-            Turn::Ask => {
+            Turn::Ask | Turn::Listening => {
                 self.turn = Turn::Asked;
-                let report = self.transaction.take().map(Transaction::report);
-                return Some(Step::Ask(Request::Next(report)));
+                let reports = std::mem::take(&mut self.reports);
+                let in_flight = self.transactions.len();
+                return Some(Step::Ask(Request::Next { reports, in_flight }));
             }
             Turn::Hopeless(outcome) => {
                 self.turn = Turn::HopelessAsked(outcome);
-                return Some(Step::Ask(Request::Next(None)));
+                return Some(Step::Ask(Request::Next { reports: Vec::new(), in_flight: 0 }));
             }
-            Turn::Body(body) => {
-                self.turn = Turn::BodyAsked(body);
-                return Some(Step::Ask(Request::Body));
+            Turn::Body => {
+                let ticket = self.wanted()?;
+                self.turn = Turn::BodyAsked;
+                return Some(Step::Ask(Request::Body(ticket)));
             }
             Turn::Negotiate => {
                 self.turn = Turn::Negotiate;
                 return Some(Step::StartTls);
             }
             Turn::Envelope => self.envelope(out),
-            Turn::Block(body, block) => self.block(body, &block, out),
+            Turn::Block(block) => self.block(&block, out),
             Turn::EmptyMessage => self.end_empty_message(out),
             Turn::Quit => self.say(Command::Quit, "QUIT", out),
             // The loop steps again only once it has answered.
-            asked @ (Turn::Asked | Turn::BodyAsked(_) | Turn::HopelessAsked(_)) => {
+            asked @ (Turn::Asked | Turn::BodyAsked | Turn::HopelessAsked(_)) => {
                 self.turn = asked;
                 return Some(Step::Read);
             }
@@ -266,40 +256,42 @@ impl Session for Client {
 
     fn answer(&mut self, answer: Answer) {
         let turn = std::mem::replace(&mut self.turn, Turn::Close);
-        self.turn = match (turn, answer) {
-            (Turn::Asked, Answer::Next(Some(envelope))) => {
-                self.transaction = Some(Transaction::new(envelope));
-                self.begin()
+        match (turn, answer) {
+            (Turn::Asked | Turn::Listening, Answer::Next(Some((ticket, envelope)))) => {
+                self.begin(ticket, envelope);
             }
-            (Turn::Asked, Answer::Next(None)) => Turn::Quit,
-            (Turn::HopelessAsked(outcome), Answer::Next(Some(envelope))) => {
-                let mut transaction = Transaction::new(envelope);
-                transaction.settle_rest(&outcome);
-                self.transaction = Some(transaction);
-                Turn::Close
+            (Turn::Asked, Answer::Next(None)) if self.transactions.is_empty() => {
+                self.turn = Turn::Quit;
             }
-            (Turn::BodyAsked(body), Answer::Body(block)) => Turn::Block(body, block),
-            (Turn::BodyAsked(_), Answer::Unreadable) => {
-                return self.fail(Outcome::Lost("the message cannot be read".to_owned()));
+            (Turn::Asked | Turn::Listening, Answer::Next(None)) => self.turn = Turn::Listening,
+            (Turn::HopelessAsked(outcome), Answer::Next(Some((ticket, envelope)))) => {
+                self.transactions.push_back(Transaction::new(ticket, envelope));
+                self.fail(outcome);
             }
-            _ => Turn::Close,
-        };
+            (Turn::BodyAsked, Answer::Body(block)) => self.turn = Turn::Block(block),
+            (Turn::BodyAsked, Answer::Unreadable) => self.give_up_message(),
+            _ => {}
+        }
     }
 
     fn step(&mut self, out: &mut Vec<u8>) -> Step<Request> {
         loop {
             if let Some(&command) = self.awaited.front() {
                 match self.replies.next() {
-                    None => return Step::Read,
+                    None if !self.may_go_on() => return Step::Read,
+                    None => {}
                     Some(Ok(reply)) => {
                         self.awaited.pop_front();
                         self.replied(command, &reply);
+                        continue;
                     }
                     Some(Err(_)) => {
                         self.fail(Outcome::Lost(self.place("what came is no reply")));
+                        continue;
                     }
                 }
-            } else if let Some(step) = self.speak(out) {
+            }
+            if let Some(step) = self.speak(out) {
                 return step;
             }
         }
@@ -309,18 +301,22 @@ impl Session for Client {
     fn patience(&self) -> Duration {
         match self.awaited.front() {
             Some(Command::Data) => Duration::from_mins(2),
-            Some(Command::Message) => Duration::from_mins(10),
+            Some(Command::Message | Command::LastChunk(_)) => Duration::from_mins(10),
             // Nothing hangs on it.
             Some(Command::Quit | Command::EmptyMessage) => Duration::from_secs(30),
             _ => Duration::from_mins(5),
         }
     }
 
+    fn listens(&self) -> bool {
+        self.turn == Turn::Listening
+    }
+
     fn secured(&mut self, _tls: Secured) {
         self.encrypted = true;
         if self.turn == Turn::Negotiate {
             // RFC 3207, 4.2: what was said in clear is forgotten.
-            self.capabilities = Capabilities::default();
+            self.capabilities = Capabilities::NONE;
             self.turn = Turn::Hello;
         }
     }
@@ -331,40 +327,9 @@ impl Session for Client {
             Ended::Shutdown => "this server stops",
         };
         let outcome = Outcome::Lost(self.place(reason));
-        match self.transaction {
-            Some(_) => self.fail(outcome),
-            None => self.turn = Turn::Close,
+        match self.transactions.is_empty() {
+            true => self.turn = Turn::Close,
+            false => self.fail(outcome),
         }
     }
-}
-
-impl Command {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Greeting => "greeting",
-            Self::Ehlo => "EHLO",
-            Self::Lhlo => "LHLO",
-            Self::Helo => "HELO",
-            Self::StartTls => "STARTTLS",
-            Self::Auth => "AUTH",
-            Self::Mail => "MAIL FROM",
-            Self::Recipient(_) => "RCPT TO",
-            Self::Data => "DATA",
-            Self::Message | Self::EmptyMessage => "end of DATA",
-            Self::Reset => "RSET",
-            Self::Quit => "QUIT",
-        }
-    }
-}
-
-/// What a reply means to a recipient. One that asks for more where there is no more is no answer.
-fn judged(command: Command, reply: &Reply) -> Outcome {
-    if (300..400).contains(&reply.code) {
-        return Outcome::Lost(format!("unexpected reply {} to {}", reply.code, command.name()));
-    }
-    Outcome::Replied(PeerReply {
-        code: reply.code,
-        text: reply.lines.join(" "),
-        command: command.name(),
-    })
 }

@@ -5,6 +5,11 @@
 pub struct Report {
     /// For each recipient.
     pub recipients: Vec<Outcome>,
+    /// Whether the peer, where it took the message, took over the duty to notify the sender
+    /// (RFC 3461, 5.2.1). If not, a sender who wants to hear of success is told by us that the
+    /// message was relayed (5.2.2). An LMTP server answers for each recipient, and leaves
+    /// notifications to who asks it.
+    pub notifies: bool,
 }
 
 /// What became of one recipient.
@@ -37,9 +42,15 @@ impl Outcome {
 
     /// Whether trying again is of no use. What was refused before MAIL (greeting, EHLO, AUTH)
     /// concerns us and not the message, so that it is never a reason to give the message up.
+    /// So is 503 to MAIL, and a refusal of BDAT's syntax by a peer that offers CHUNKING.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Replied(reply) if reply.code >= 500
-            && matches!(reply.command, "MAIL FROM" | "RCPT TO" | "DATA" | "end of DATA"))
+        let Self::Replied(reply) = self else { return false };
+        match reply.command {
+            "MAIL FROM" => reply.code >= 500 && reply.code != 503,
+            "RCPT TO" | "DATA" | "end of DATA" => reply.code >= 500,
+            "BDAT" => reply.code >= 505,
+            _ => false,
+        }
     }
 }

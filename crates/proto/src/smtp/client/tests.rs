@@ -1,6 +1,8 @@
 //! Conversations: `S:` is what the peer says, in pieces of 1, 7 and all bytes; all other lines
 //! are what comes of it.
 
+mod chunks;
+
 use std::fmt::Write as _;
 
 use super::*;
@@ -38,26 +40,56 @@ fn envelope(recipients: &[&str]) -> Envelope {
     }
 }
 
-/// What the driver does: the envelopes to come, and how the message reads.
+/// What the driver does: the envelopes to come, and how their message reads. The tickets count
+/// the envelopes.
 struct Driver {
     envelopes: VecDeque<Envelope>,
-    blocks: std::vec::IntoIter<Answer>,
+    given: u64,
+    message: Vec<Answer>,
+    /// What is left of the message asked for last.
+    blocks: (Ticket, VecDeque<Answer>),
 }
 
 impl Driver {
+    fn new(envelopes: &[Envelope], message: Vec<Answer>) -> Self {
+        let envelopes = envelopes.iter().cloned().collect();
+        Self { envelopes, given: 0, message, blocks: (Ticket(0), VecDeque::new()) }
+    }
+
     fn perform(&mut self, request: Request, heard: &mut String) -> Answer {
         match request {
-            Request::Next(report) => {
-                tell(report.as_ref(), heard);
-                Answer::Next(self.envelopes.pop_front())
+            Request::Next { reports, .. } => {
+                tell(&reports, heard);
+                self.given += 1;
+                let ticket = Ticket(self.given);
+                Answer::Next(self.envelopes.pop_front().map(|envelope| (ticket, envelope)))
             }
-            Request::Body => self.blocks.next().unwrap(),
+            Request::Body(ticket) => {
+                if self.blocks.0 != ticket {
+                    assert!(self.blocks.1.is_empty(), "two messages at once");
+                    let message = self.message.iter().map(|answer| match answer {
+                        Answer::Body(block) => Answer::Body(block.clone()),
+                        _ => Answer::Unreadable,
+                    });
+                    self.blocks = (ticket, message.collect());
+                }
+                self.blocks.1.pop_front().unwrap()
+            }
         }
     }
 }
 
-fn tell(report: Option<&Report>, heard: &mut String) {
-    for outcome in report.iter().flat_map(|report| &report.recipients) {
+/// The letter in pieces.
+fn letter(piece: usize) -> Vec<Answer> {
+    let count = LETTER.len().div_ceil(piece);
+    let block = |(number, octets): (usize, &[u8])| {
+        Answer::Body(Block { octets: octets.to_vec(), last: number + 1 == count })
+    };
+    LETTER.chunks(piece).enumerate().map(block).collect()
+}
+
+fn tell(reports: &[(Ticket, Report)], heard: &mut String) {
+    for outcome in reports.iter().flat_map(|(_, report)| &report.recipients) {
         let _ = match outcome {
             Outcome::Replied(r) => writeln!(heard, "-- {}: {} {}", r.command, r.code, r.text),
             Outcome::Lost(why) => writeln!(heard, "-- lost: {why}"),
@@ -93,14 +125,14 @@ fn play(setup: Setup, mut driver: Driver, chat: &str, piece: usize) -> String {
                     let _ = write!(said, "{}\r\n", &line[3..]);
                 }
                 if said.is_empty() {
-                    tell(client.abandon("connection lost").as_ref(), &mut heard);
+                    tell(&client.abandon("connection lost"), &mut heard);
                     heard.push_str("-- vanished\n");
                     return heard;
                 }
                 feed(&mut client, said.as_bytes(), piece, &mut driver, &mut heard);
             }
             Step::Ask(_) | Step::Done | Step::Close => {
-                tell(client.abandon("closed").as_ref(), &mut heard);
+                tell(&client.abandon("closed"), &mut heard);
                 heard.push_str("-- closed\n");
                 return heard;
             }
@@ -130,14 +162,8 @@ fn feed(client: &mut Client, said: &[u8], piece: usize, driver: &mut Driver, hea
 }
 
 fn check(setup: &Setup, envelopes: &[Envelope], chat: &str) {
-    let letters = envelopes.len();
     for piece in [1, 7, usize::MAX] {
-        let blocks: Vec<_> = (0..letters)
-            .flat_map(|_| LETTER.chunks(piece).chain([&b""[..]]))
-            .map(|block| Answer::Body(block.to_vec()))
-            .collect();
-        let driver =
-            Driver { envelopes: envelopes.iter().cloned().collect(), blocks: blocks.into_iter() };
+        let driver = Driver::new(envelopes, letter(piece));
         assert_eq!(play(setup.clone(), driver, chat, piece), chat, "in pieces of {piece}");
     }
 }
@@ -423,7 +449,7 @@ S: 250 injected
 -- lost: bytes in clear after the reply to STARTTLS
 -- closed
 ";
-    let driver = Driver { envelopes: [envelope(&["ann"])].into(), blocks: Vec::new().into_iter() };
+    let driver = Driver::new(&[envelope(&["ann"])], Vec::new());
     let setup = setup(Dialect::Smtp, Tls::Offered, false);
     assert_eq!(play(setup, driver, chat, usize::MAX), chat);
 }
@@ -489,8 +515,9 @@ C: half
 -- lost: the message cannot be read
 -- closed
 ";
-    let blocks = vec![Answer::Body(b"half".to_vec()), Answer::Unreadable];
-    let driver = Driver { envelopes: [envelope(&["ann"])].into(), blocks: blocks.into_iter() };
+    let half = Block { octets: b"half".to_vec(), last: false };
+    let message = vec![Answer::Body(half), Answer::Unreadable];
+    let driver = Driver::new(&[envelope(&["ann"])], message);
     assert_eq!(play(smtp(), driver, chat, usize::MAX), chat);
 }
 
@@ -506,15 +533,15 @@ fn silence_and_shutdown_leave_no_doubt() {
         let mut out = Vec::new();
         assert!(matches!(client.step(&mut out), Step::Read));
         client.receive(b"250 peer\r\n");
-        assert!(matches!(client.step(&mut out), Step::Ask(Request::Next(None))));
-        client.answer(Answer::Next(Some(envelope(&["ann"]))));
+        assert!(matches!(client.step(&mut out), Step::Ask(Request::Next { in_flight: 0, .. })));
+        client.answer(Answer::Next(Some((Ticket(7), envelope(&["ann"])))));
         assert!(matches!(client.step(&mut out), Step::Read));
         client.end(why);
         assert!(matches!(client.step(&mut out), Step::Close));
-        let report = client.abandon("closed");
-        let expected = Report { recipients: vec![Outcome::Lost(text.to_owned())] };
-        assert_eq!(report, Some(expected));
-        assert_eq!(client.abandon("closed"), None);
+        let reports = client.abandon("closed");
+        let recipients = vec![Outcome::Lost(text.to_owned())];
+        assert_eq!(reports, [(Ticket(7), Report { recipients, notifies: false })]);
+        assert_eq!(client.abandon("closed"), []);
     }
 }
 
