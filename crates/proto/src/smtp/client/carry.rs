@@ -162,6 +162,9 @@ impl Client {
         if self.mail_open {
             self.mail_open = false;
             self.say_of_it(Command::Reset, "RSET", out);
+            if !self.capabilities.pipelining {
+                return Stage::Mail;
+            }
         }
         if let Some(transaction) = self.transactions.back() {
             let line = parameters::mail(&transaction.envelope, self.capabilities);

@@ -2,6 +2,7 @@
 //! are what comes of it.
 
 mod chunks;
+mod model;
 
 use std::fmt::Write as _;
 
