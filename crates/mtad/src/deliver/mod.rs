@@ -44,3 +44,7 @@ pub(crate) enum Done {
     /// We stop; it was not begun.
     Stopping,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

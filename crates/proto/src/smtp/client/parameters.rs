@@ -19,6 +19,9 @@ pub(super) fn mail(envelope: &Envelope, offered: Capabilities) -> String {
     if let (Some(id), true) = (&envelope.delivery_id, offered.delivery_ids) {
         let _ = write!(line, " XDELIVERID={id}");
     }
+    if let (Some(id), true) = (&envelope.oldest, offered.delivery_ids) {
+        let _ = write!(line, " XOLDEST={id}");
+    }
     if offered.notifications {
         line.push_str(match envelope.ret {
             Some(Return::Full) => " RET=FULL",
@@ -100,12 +103,16 @@ mod tests {
             size: Some(9),
             eight_bit: true,
             delivery_id: Some("Q1.1".to_owned()),
+            oldest: Some("Q0".to_owned()),
             ret: Some(Return::Headers),
             envid: Some("a+b=c d".to_owned()),
             ..Envelope::new(ReversePath(None))
         };
         let table = [
-            (ALL, "MAIL FROM:<> SIZE=9 BODY=8BITMIME XDELIVERID=Q1.1 RET=HDRS ENVID=a+2Bb+3Dc+20d"),
+            (
+                ALL,
+                "MAIL FROM:<> SIZE=9 BODY=8BITMIME XDELIVERID=Q1.1 XOLDEST=Q0 RET=HDRS ENVID=a+2Bb+3Dc+20d",
+            ),
             (
                 Capabilities { notifications: true, ..Capabilities::NONE },
                 "MAIL FROM:<> RET=HDRS ENVID=a+2Bb+3Dc+20d",
