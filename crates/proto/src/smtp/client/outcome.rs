@@ -42,7 +42,8 @@ impl Outcome {
 
     /// Whether trying again is of no use. What was refused before MAIL (greeting, EHLO, AUTH)
     /// concerns us and not the message, so that it is never a reason to give the message up.
-    /// So is 503 to MAIL, and a refusal of BDAT's syntax by a peer that offers CHUNKING.
+    /// Neither are 503 to MAIL and 500 to 504 to BDAT: such a peer is at odds with itself or with
+    /// us.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         let Self::Replied(reply) = self else { return false };
