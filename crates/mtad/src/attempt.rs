@@ -1,4 +1,7 @@
-//! One attempt to bring a message to all who still wait for it.
+//! One attempt to bring a message to all who still wait for it at one destination.
+//!
+//! A message for several destinations may have an attempt at each of them at the same time. Each
+//! minds its own recipients, and has the others in its [`Message`] only while it records.
 //!
 //! The order of things is what keeps the law of the queue: a success is recorded when it is
 //! heard, so that a delivery is repeated only if we die in between; a failure is recorded only
@@ -6,12 +9,13 @@
 
 use std::sync::Arc;
 
+use mail_common::config::NextHop;
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::dsn::FailedRecipient;
 use mail_proto::smtp::client::Outcome;
 use mail_proto::smtp::{Envelope, Recipient as To};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -20,9 +24,12 @@ use crate::bounce;
 use crate::deliver::{Done, Job, Lane, Target};
 use crate::lanes::Lanes;
 use crate::queue::{Damage, Entry, Queue, QueueError, Recipient, State};
-use crate::route::{Destination, Routes};
-use crate::schedule::{self, Cause};
-use crate::verdict::{Verdict, judge};
+use crate::route::{Route, Routes};
+use crate::schedule::{self, Cause, Destination, Feedback, Turn};
+use crate::verdict::{Verdict, feedback, judge};
+
+/// A message as it is recorded, for the attempts that are about it.
+pub(crate) type Message = Mutex<Entry>;
 
 /// Recipients of a transaction with the next hop: RFC 5321, 4.5.3.1.8 lets it refuse more.
 const TRANSACTION: usize = 100;
@@ -35,11 +42,50 @@ pub(crate) struct Attempt {
     mtad: Arc<Mtad>,
     routes: Arc<Routes>,
     lanes: Arc<Lanes>,
+    message: Arc<Message>,
+    turn: Turn,
+    /// The message as this attempt sees it: only its own recipients count.
     entry: Entry,
+    /// Those who waited here when it began.
+    own: Vec<Recipient>,
     failures: Vec<Failure>,
     /// Why recipients go on waiting, if any do.
     cause: Option<Cause>,
+    /// When it is tried next, once that was decided.
+    due: Option<u64>,
     damage: Option<Damage>,
+    feedback: Feedback,
+    trouble: Option<String>,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) turn: Turn,
+    /// What it says of the destination.
+    pub(crate) feedback: Feedback,
+    /// What was wrong with the destination.
+    pub(crate) trouble: Option<String>,
+    /// What is left to do; `None`: the message is gone.
+    pub(crate) left: Option<Left>,
+}
+
+/// What is left to do for a message.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// As it is recorded now.
+    pub(crate) entry: Entry,
+    /// Whether this destination is to be tried again.
+    pub(crate) again: Option<Again>,
+}
+
+/// When a destination is tried again with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// In microseconds since 1970.
+    pub(crate) due: u64,
+    /// Attempts so far.
+    pub(crate) attempts: u32,
 }
 
 /// A recipient that is to be given up.
@@ -67,13 +113,36 @@ fn nobody_told(lane: &Lane) -> Done {
 }
 
 impl Attempt {
-    pub(crate) fn new(mtad: Arc<Mtad>, lanes: Arc<Lanes>, entry: Entry) -> Self {
-        let routes = mtad.routes();
-        Self { mtad, routes, lanes, entry, failures: Vec::new(), cause: None, damage: None }
+    pub(crate) async fn new(
+        mtad: Arc<Mtad>,
+        lanes: Arc<Lanes>,
+        message: Arc<Message>,
+        turn: Turn,
+    ) -> Self {
+        let mut entry = message.lock().await.clone();
+        // Of this destination.
+        entry.progress.attempts = turn.attempts.into();
+        let mut own = entry.waiting();
+        own.retain(|recipient| lanes.destination(&recipient.address) == turn.destination);
+        Self {
+            mtad,
+            routes: Arc::clone(lanes.routes()),
+            lanes,
+            message,
+            turn,
+            entry,
+            own,
+            failures: Vec::new(),
+            cause: None,
+            due: None,
+            damage: None,
+            feedback: Feedback::Stopped,
+            trouble: None,
+        }
     }
 
-    /// Carries it out. Returns the entry if it has to wait for another one.
-    pub(crate) async fn run(mut self) -> Option<Entry> {
+    /// Carries it out.
+    pub(crate) async fn run(mut self) -> Ended {
         let mut under_way = JoinSet::new();
         for transaction in self.transactions().await {
             let (id, envelope) = (self.entry.id, self.envelope(&transaction));
@@ -88,44 +157,65 @@ impl Attempt {
             let Ok((transaction, done)) = joined else { continue };
             let delivered = self.note(&transaction, done);
             if delivered && !under_way.is_empty() {
-                self.record().await;
+                let mut message = self.message.lock().await;
+                self.record(&mut message).await;
             }
         }
         self.conclude().await
+    }
+
+    /// Gives everybody up who waits, without an attempt: they are too old, and their destination
+    /// was seen to be dead for long.
+    pub(crate) async fn expire(mut self, trouble: Option<String>) -> Ended {
+        for recipient in self.waiting() {
+            self.give_up_as_too_old(recipient, trouble.as_deref());
+        }
+        self.conclude().await
+    }
+
+    /// Those who wait for this attempt.
+    fn waiting(&self) -> Vec<Recipient> {
+        let states = &self.entry.progress.recipients;
+        let waits = |one: &&Recipient| matches!(states.get(one.number), Some(State::Waiting(_)));
+        self.own.iter().filter(waits).cloned().collect()
     }
 
     /// Who is carried where. A local recipient has a transaction of its own, because its
     /// XDELIVERID is its own.
     async fn transactions(&mut self) -> Vec<Transaction> {
         let mut transactions = Vec::new();
-        let mut foreign = Vec::new();
-        for recipient in self.entry.waiting() {
+        // All of an attempt have one next hop; mail for postmaster may add another.
+        let mut foreign: Vec<(NextHop, Vec<(Recipient, Address)>)> = Vec::new();
+        for recipient in self.own.clone() {
             match self.routes.find(&recipient.address).await {
-                Ok(Destination::Local(to)) => transactions.push(Transaction {
-                    lane: Arc::clone(&self.lanes.local),
+                Ok(Route::Local(to)) => transactions.push(Transaction {
+                    lane: self.lanes.local(),
                     delivery_id: Some(format!("{}.{}", self.entry.id, recipient.number)),
                     recipients: vec![(recipient, to)],
                 }),
-                Ok(Destination::Foreign(to)) => foreign.push((recipient, to)),
-                Ok(Destination::NoPostmaster) => {
+                Ok(Route::Foreign { to, next_hop: Some(hop) }) => {
+                    match foreign.iter_mut().find(|(other, _)| *other == hop) {
+                        Some((_, group)) => group.push((recipient, to)),
+                        None => foreign.push((hop, vec![(recipient, to)])),
+                    }
+                }
+                Ok(Route::Foreign { next_hop: None, .. }) => {
+                    let why = "no next hop is configured (mtad.next_hop)";
+                    self.put_off(&recipient, why, Cause::Peer);
+                }
+                Ok(Route::NoPostmaster) => {
                     let why = "nobody reads postmaster's mail (mtad.postmaster)";
                     self.put_off(&recipient, why, Cause::Peer);
                 }
                 Err(error) => self.put_off(&recipient, &error.to_string(), Cause::Peer),
             }
         }
-        match &self.lanes.next_hop {
-            Some(lane) => transactions.extend(foreign.chunks(TRANSACTION).map(|group| {
-                let (lane, recipients) = (Arc::clone(lane), group.to_vec());
+        transactions.extend(foreign.iter().flat_map(|(hop, group)| {
+            group.chunks(TRANSACTION).map(|group| {
+                let (lane, recipients) = (self.lanes.next_hop(hop), group.to_vec());
                 Transaction { lane, recipients, delivery_id: None }
-            })),
-            None => {
-                for (recipient, _) in foreign {
-                    let why = "no next hop is configured (mtad.next_hop)";
-                    self.put_off(&recipient, why, Cause::Peer);
-                }
-            }
-        }
+            })
+        }));
         transactions
     }
 
@@ -144,8 +234,13 @@ impl Attempt {
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
         let is_local = matches!(transaction.lane.target, Target::Local(_));
         let (relay, outcomes) = match done {
-            Done::Reported { relay, report } => (relay, report.recipients),
+            Done::Reported { relay, outcomes } => {
+                self.feedback = self.feedback.max(feedback(&outcomes));
+                (relay, outcomes)
+            }
             Done::Unreachable(why) => {
+                self.feedback = self.feedback.max(Feedback::Unreachable);
+                self.trouble = Some(why.clone());
                 let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
                 ("none".to_owned(), outcomes)
             }
@@ -211,7 +306,12 @@ impl Attempt {
     }
 
     /// All transactions are over: tells the sender of failures, then records or removes.
-    async fn conclude(mut self) -> Option<Entry> {
+    async fn conclude(mut self) -> Ended {
+        let left = self.settle().await;
+        Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, left }
+    }
+
+    async fn settle(&mut self) -> Option<Left> {
         if self.damage.is_none() {
             self.expire_or_defer();
             self.tell_sender().await;
@@ -220,9 +320,13 @@ impl Attempt {
             self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
             return None;
         }
-        if !self.entry.progress.is_done() {
-            self.record().await;
-            return Some(self.entry);
+        let message = Arc::clone(&self.message);
+        let mut message = message.lock().await;
+        self.merge_into(&mut message);
+        if !message.progress.is_done() {
+            self.record(&mut message).await;
+            let again = (!self.waiting().is_empty()).then(|| self.again());
+            return Some(Left { entry: message.clone(), again });
         }
         let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
         match removed {
@@ -234,14 +338,14 @@ impl Attempt {
             None => {}
         }
         self.defer(Cause::Peer);
-        self.record().await;
-        Some(self.entry)
+        self.record(&mut message).await;
+        Some(Left { entry: message.clone(), again: Some(self.again()) })
     }
 
     fn expire_or_defer(&mut self) {
         let failing: Vec<_> = self.failures.iter().map(|failure| failure.number).collect();
-        let waiting = self.entry.waiting().into_iter();
-        let waiting: Vec<_> = waiting.filter(|one| !failing.contains(&one.number)).collect();
+        let mut waiting = self.waiting();
+        waiting.retain(|one| !failing.contains(&one.number));
         if waiting.is_empty() {
             return;
         }
@@ -249,21 +353,26 @@ impl Attempt {
         self.defer(cause);
         let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
         // What we break off because we stop may have arrived: nothing is given up for that.
-        let stopping = cause == Cause::Stopping || self.lanes.local.stop.is_cancelled();
+        let stopping = cause == Cause::Stopping || self.lanes.is_stopping();
         if stopping || !schedule::is_expired(&self.entry, now, settings) {
             return;
         }
         for recipient in waiting {
-            let why = match self.entry.progress.recipients.get(recipient.number) {
-                Some(State::Waiting(Some(why))) => format!("too old; last: {why}"),
-                _ => "too old".to_owned(),
-            };
-            // RFC 3463, 3.5: delivery time expired.
-            let (text, status) = (why.clone(), "4.4.7".to_owned());
-            let verdict = Verdict::Bounced { text, status: status.clone() };
-            self.log(&recipient, &recipient.address, "none", &verdict);
-            self.give_up(recipient, status, None, why);
+            self.give_up_as_too_old(recipient, None);
         }
+    }
+
+    fn give_up_as_too_old(&mut self, recipient: Recipient, trouble: Option<&str>) {
+        let last = match self.entry.progress.recipients.get(recipient.number) {
+            Some(State::Waiting(Some(why))) => Some(why.as_str()),
+            _ => trouble,
+        };
+        let why = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
+        // RFC 3463, 3.5: delivery time expired.
+        let (text, status) = (why.clone(), "4.4.7".to_owned());
+        let verdict = Verdict::Bounced { text, status: status.clone() };
+        self.log(&recipient, &recipient.address, "none", &verdict);
+        self.give_up(recipient, status, None, why);
     }
 
     /// Queues one notification of all failures of this attempt. Only then they are given up.
@@ -317,10 +426,32 @@ impl Attempt {
         self.defer(Cause::Peer);
     }
 
+    /// Notes in the message what became of this attempt's recipients.
+    fn merge_into(&self, message: &mut Entry) {
+        let (own, whole) = (&self.entry.progress, &mut message.progress);
+        for recipient in &self.own {
+            if let Some(state) = own.recipients.get(recipient.number) {
+                whole.set(recipient.number, state.clone());
+            }
+        }
+        whole.attempts = whole.attempts.max(own.attempts);
+        if self.turn.destination == Destination::LOCAL {
+            whole.outages = own.outages;
+        }
+        // The next process knows of one time only: the first at which anything is due.
+        whole.due = match self.due {
+            Some(due) if whole.due > time::now_micros() => whole.due.min(due),
+            Some(due) => due,
+            None => whole.due,
+        };
+    }
+
     /// If it cannot be recorded, this process still knows; only its death would cost second
     /// copies.
-    async fn record(&self) {
-        let recorded = self.in_queue(|queue, entry| queue.record(&entry.id, &entry.progress));
+    async fn record(&self, message: &mut Entry) {
+        self.merge_into(message);
+        let (id, progress) = (message.id, message.progress.clone());
+        let recorded = self.in_queue(move |queue, _| queue.record(&id, &progress));
         if let Some(Err(error)) = recorded.await {
             error!("{}: progress cannot be recorded: {error}", self.entry.id);
         }
@@ -337,6 +468,11 @@ impl Attempt {
 
     fn defer(&mut self, cause: Cause) {
         schedule::defer(&mut self.entry, cause, time::now_micros(), &self.routes.site.mtad);
+        self.due = Some(self.entry.progress.due);
+    }
+
+    fn again(&self) -> Again {
+        Again { due: self.entry.progress.due, attempts: self.entry.progress.attempts }
     }
 
     fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {

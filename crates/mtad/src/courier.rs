@@ -1,27 +1,28 @@
 //! The work besides connections: takes what comes into the queue, and tries it when it is due.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
+use mail_proto::address::ReversePath;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use crate::Mtad;
-use crate::attempt::Attempt;
-use crate::lanes::Lanes;
+use crate::attempt::{Again, Attempt, Ended, Left, Message};
+use crate::hold;
+use crate::lanes::{Lanes, Names};
 use crate::queue::Entry;
 use crate::route::Routes;
-use crate::schedule::{self, Action, Cause, Schedule};
-
-/// Messages being tried at the same time, for each connection to a destination: what waits for
-/// one destination must not keep others from theirs.
-const ATTEMPTS_PER_DELIVERY: usize = 16;
+use crate::schedule::{
+    self, Action, Cause, Destination, Feedback, Schedule, Settings, Standing, Turn, Waiting,
+};
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
@@ -31,11 +32,16 @@ const WRITING_UP: Duration = Duration::from_secs(2);
 pub(crate) struct Courier {
     mtad: Arc<Mtad>,
     schedule: Schedule,
+    /// All that is in the queue.
+    messages: HashMap<Id, Arc<Message>>,
     arrivals: UnboundedReceiver<Entry>,
-    attempts: JoinSet<Option<Entry>>,
-    /// Which message each attempt is about.
-    under_way: HashMap<task::Id, Id>,
+    attempts: JoinSet<Ended>,
+    /// What each attempt is about.
+    under_way: HashMap<task::Id, Turn>,
+    /// What was wrong with a destination when it was tried last.
+    troubles: HashMap<Destination, String>,
     routes: Arc<Routes>,
+    names: Arc<Names>,
     lanes: Arc<Lanes>,
     /// Begin nothing new.
     stop: CancellationToken,
@@ -50,11 +56,22 @@ impl Courier {
         surroundings: &Surroundings,
     ) -> Self {
         let (routes, stop) = (mtad.routes(), surroundings.stop.clone());
-        let end = CancellationToken::new();
-        let lanes = Arc::new(Lanes::new(&mtad, &routes, &stop, &end));
-        let (schedule, attempts) = (Schedule::default(), JoinSet::new());
-        let under_way = HashMap::new();
-        Self { mtad, schedule, arrivals, attempts, under_way, routes, lanes, stop, end }
+        let (end, names) = (CancellationToken::new(), Arc::default());
+        let lanes = Arc::new(Lanes::new(&mtad, &names, &stop, &end));
+        Self {
+            schedule: Schedule::new(Settings::from(&routes.site.mtad)),
+            messages: HashMap::new(),
+            arrivals,
+            attempts: JoinSet::new(),
+            under_way: HashMap::new(),
+            troubles: HashMap::new(),
+            mtad,
+            routes,
+            names,
+            lanes,
+            stop,
+            end,
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -62,8 +79,8 @@ impl Courier {
             let wait = self.begin_what_is_due();
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                Some(entry) = self.arrivals.recv() => self.add(entry),
-                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
+                Some(entry) = self.arrivals.recv() => self.arrived(entry),
+                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
                 () = self.mtad.reloaded.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -75,52 +92,164 @@ impl Courier {
     fn begin_what_is_due(&mut self) -> Duration {
         const LONG: Duration = Duration::from_mins(60);
         self.take_new_settings();
-        let limit = self.routes.site.mtad.deliveries.get() * ATTEMPTS_PER_DELIVERY;
-        while self.attempts.len() < limit {
+        loop {
             match self.schedule.next(time::now_micros()) {
-                Action::Attempt(entry) => {
-                    let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-                    let id = entry.id;
-                    let attempt = self.attempts.spawn(Attempt::new(mtad, lanes, entry).run());
-                    self.under_way.insert(attempt.id(), id);
-                }
+                Action::Attempt(turn) | Action::Probe(turn) => self.attempt(turn),
+                Action::Expire(turn) => self.expire(turn),
                 // The wall clock may be set meanwhile: look again in time.
                 Action::Wait(wait) => return wait.min(Duration::from_secs(60)),
                 Action::Idle => return LONG,
             }
         }
-        LONG
     }
 
     /// After a reload everything is tried again: it may be what the waiting mail waited for.
     fn take_new_settings(&mut self) {
         let routes = self.mtad.routes();
-        if !Arc::ptr_eq(&routes, &self.routes) {
-            self.lanes = Arc::new(Lanes::new(&self.mtad, &routes, &self.stop, &self.end));
-            self.routes = routes;
-            self.schedule.make_all_due(time::now_micros());
+        if Arc::ptr_eq(&routes, &self.routes) {
+            return;
+        }
+        self.lanes = Arc::new(Lanes::new(&self.mtad, &self.names, &self.stop, &self.end));
+        self.routes = routes;
+        let now = time::now_micros();
+        self.schedule.set(Settings::from(&self.routes.site.mtad), now);
+        // Some of it has another destination now.
+        self.schedule.clear(now);
+        let messages: Vec<_> = self.messages.values().cloned().collect();
+        for message in messages {
+            // One that is being recorded comes back when its attempt ends.
+            if let Ok(entry) = message.try_lock()
+                && !self.is_held(&entry)
+            {
+                self.plan(&entry, None, now);
+            }
+        }
+        self.schedule.make_all_due(now);
+    }
+
+    fn arrived(&mut self, entry: Entry) {
+        if !self.is_held(&entry) {
+            self.plan(&entry, None, entry.progress.due);
+        }
+        self.messages.insert(entry.id, Arc::new(Message::new(entry)));
+    }
+
+    /// Whether mail that nobody has tried is to wait for a change of the rules.
+    fn is_held(&self, entry: &Entry) -> bool {
+        let (id, letter) = (entry.id, &entry.letter);
+        let rules = &self.routes.site.mtad.hold;
+        let rule = match standing(entry) {
+            Standing::New => hold::rule(rules, &letter.sender, &letter.recipients),
+            Standing::Deferred => None,
+        };
+        if let Some(number) = rule {
+            info!("{id}: held by mtad.hold.{number}");
+        }
+        rule.is_some()
+    }
+
+    /// Has the schedule know each destination that recipients of this message wait for. `again`:
+    /// what an attempt that just ended says of its own; the others are due as told, in
+    /// microseconds since 1970.
+    fn plan(&mut self, entry: &Entry, again: Option<(Destination, Again)>, due: u64) {
+        let waiting = entry.waiting();
+        let mut destinations: BTreeSet<_> =
+            waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
+        if destinations.is_empty() {
+            // All have it. Somebody has to remove it.
+            destinations.insert(again.map_or(Destination::LOCAL, |(destination, _)| destination));
+        }
+        let now = time::now_micros();
+        for destination in destinations {
+            let (due, attempts) = match again.filter(|(tried, _)| *tried == destination) {
+                Some((_, Again { due, attempts })) => (due, attempts),
+                None if self.schedule.knows(entry.id, destination) => continue,
+                None => (due, entry.progress.attempts),
+            };
+            // What is due now shall not wait for the next second.
+            let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
+            let waiting = waiting_at(entry, destination, due, attempts);
+            match waiting.standing {
+                Standing::Deferred if again.is_none() => self.schedule.add_left(waiting, now),
+                _ => self.schedule.add(waiting, now),
+            }
         }
     }
 
-    fn add(&mut self, entry: Entry) {
-        self.schedule.add(entry, time::now_micros(), &self.routes.site.mtad);
+    fn attempt(&mut self, turn: Turn) {
+        self.begin(turn, |attempt| Box::pin(attempt.run()));
     }
 
-    fn ended(&mut self, ended: Result<(task::Id, Option<Entry>), task::JoinError>) {
-        match ended {
-            Ok((attempt, entry)) => {
+    fn expire(&mut self, turn: Turn) {
+        let trouble = self.troubles.get(&turn.destination).cloned();
+        self.begin(turn, |attempt| Box::pin(attempt.expire(trouble)));
+    }
+
+    fn begin(
+        &mut self,
+        turn: Turn,
+        carry_out: impl FnOnce(Attempt) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + 'static,
+    ) {
+        let Some(message) = self.messages.get(&turn.id).cloned() else {
+            warn!("{}: is not in the queue any more", turn.id);
+            self.schedule.ended(&turn, Feedback::Stopped, time::now_micros());
+            return;
+        };
+        let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
+        let attempt =
+            async move { carry_out(Attempt::new(mtad, lanes, message, turn).await).await };
+        self.under_way.insert(self.attempts.spawn(attempt).id(), turn);
+    }
+
+    async fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) {
+        let ended = match ended {
+            Ok((attempt, ended)) => {
                 self.under_way.remove(&attempt);
-                if let Some(entry) = entry {
-                    self.add(entry);
-                }
+                ended
             }
             Err(error) => {
                 error!("an attempt broke off: {error}");
-                if let Some(id) = self.under_way.remove(&error.id()) {
-                    self.attempts.spawn(read_again(Arc::clone(&self.mtad), id));
-                }
+                let Some(turn) = self.under_way.remove(&error.id()) else { return };
+                let left = self.left_of_broken(turn).await;
+                Ended { turn, feedback: Feedback::Stopped, trouble: None, left }
+            }
+        };
+        self.learn(&ended);
+        let Ended { turn, feedback, left, .. } = ended;
+        let now = time::now_micros();
+        let wanted = self.schedule.ended(&turn, feedback, now);
+        match left {
+            Some(Left { entry, again }) if wanted => {
+                self.plan(&entry, again.map(|again| (turn.destination, again)), now);
+            }
+            Some(_) => {}
+            None => {
+                self.messages.remove(&turn.id);
+                self.schedule.remove(turn.id, now);
             }
         }
+    }
+
+    fn learn(&mut self, ended: &Ended) {
+        let destination = ended.turn.destination;
+        match &ended.trouble {
+            Some(trouble) => drop(self.troubles.insert(destination, trouble.clone())),
+            None if ended.feedback >= Feedback::Refused => {
+                self.troubles.remove(&destination);
+            }
+            None => {}
+        }
+    }
+
+    /// The message of an attempt that panicked, to be tried again after a pause. What it had
+    /// recorded holds.
+    async fn left_of_broken(&self, turn: Turn) -> Option<Left> {
+        let mut entry = self.messages.get(&turn.id)?.lock().await.clone();
+        entry.progress.attempts = turn.attempts.into();
+        let settings = &self.routes.site.mtad;
+        schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);
+        let again = Again { due: entry.progress.due, attempts: entry.progress.attempts };
+        Some(Left { entry, again: Some(again) })
     }
 
     /// Lets transactions under way end by themselves, then breaks them off; what is not told by
@@ -139,33 +268,49 @@ impl Courier {
     }
 }
 
-/// The message of an attempt that panicked, to be tried again after a pause. What it had recorded
-/// holds.
-async fn read_again(mtad: Arc<Mtad>, id: Id) -> Option<Entry> {
-    let queue = mtad.queue.clone();
-    let mut entry = mtad.disk.run(move || queue.find(&id)).await??;
-    let settings = &mtad.routes().site.mtad;
-    schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);
-    Some(entry)
+fn standing(entry: &Entry) -> Standing {
+    match entry.progress.attempts > 0 || entry.progress.outages > 0 {
+        true => Standing::Deferred,
+        false => Standing::New,
+    }
+}
+
+fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) -> Waiting {
+    Waiting {
+        id: entry.id,
+        destination,
+        due,
+        arrived: schedule::seconds(entry.letter.arrived),
+        sender: hash_of(&entry.letter.sender),
+        size: u32::try_from(entry.size).unwrap_or(u32::MAX),
+        attempts,
+        standing: standing(entry),
+    }
+}
+
+fn hash_of(sender: &ReversePath) -> u32 {
+    crc32c::crc32c(sender.to_string().as_bytes())
 }
 
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::tests::Scene;
 
     #[tokio::test]
     async fn the_message_of_a_broken_attempt_waits_for_the_next_one() {
         let scene = Scene::new("");
-        let id = scene.send("<x@example.net>", &["ann@example.org"]);
+        scene.send("<x@example.net>", &["ann@example.org"]);
         let mut courier = scene.courier();
+        courier.arrived(scene.waiting().pop().unwrap());
+        let now = time::now_micros();
+        let Action::Attempt(turn) = courier.schedule.next(now) else { panic!("is due") };
         let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
-        courier.under_way.insert(broken.id(), id);
+        courier.under_way.insert(broken.id(), turn);
         let ended = courier.attempts.join_next_with_id().await.unwrap();
-        courier.ended(ended);
-        let (_, entry) = courier.attempts.join_next_with_id().await.unwrap().unwrap();
-        let entry = entry.unwrap();
-        assert_eq!(entry.id, id);
-        assert!(entry.progress.due > entry.letter.arrived + 60_000_000);
+        courier.ended(ended).await;
+        let Action::Wait(pause) = courier.schedule.next(now) else { panic!("waits") };
+        assert!(pause > Duration::from_secs(60), "{pause:?}");
     }
 }

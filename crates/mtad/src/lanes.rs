@@ -1,60 +1,148 @@
-//! The destinations that the configuration knows.
+//! The ways out: lmtp-deliverd, next hops. Each is a lane, made when it is needed first, and gone
+//! when nothing has used it for a while.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mail_common::config::NextHop;
 use mail_common::serve::Surroundings;
 use mail_common::tls::Connector;
+use mail_proto::address::Address;
 use mail_proto::smtp::Dialect;
 use mail_proto::smtp::client::{Setup, Tls};
 use tokio_util::sync::CancellationToken;
 
 use crate::Mtad;
 use crate::deliver::{Lane, Target, Traffic};
-use crate::route::Routes;
+use crate::route::{Route, Routes};
+use crate::schedule::Destination;
 
 /// RFC 5321, 4.5.3.2.5: how long a peer may take to read a block.
 const WRITE_PATIENCE: Duration = Duration::from_mins(3);
 
-/// The destinations that the configuration knows.
+/// Connections to lmtp-deliverd.
+const LOCAL_CONNECTIONS: usize = 16;
+
+/// Lanes that may stand idle until they are looked through.
+const IDLE_LANES: usize = 64;
+
+/// Where foreign mail goes that has no next hop: it waits.
+const NOWHERE: Destination = Destination(1);
+
+/// The lanes of one configuration.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    /// To lmtp-deliverd.
-    pub(crate) local: Arc<Lane>,
-    /// To the next hop, where there is one.
-    pub(crate) next_hop: Option<Arc<Lane>>,
+    mtad: Arc<Mtad>,
+    routes: Arc<Routes>,
+    names: Arc<Names>,
+    stop: CancellationToken,
+    end: CancellationToken,
+    open: Mutex<HashMap<Destination, Arc<Lane>>>,
 }
+
+/// The next hops behind the schedule's numbers. No number is used for another hop while we live:
+/// there are as many as the configurations had.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<Vec<NextHop>>);
 
 impl Lanes {
     /// `stop`: begin nothing new; `end`: break off what is under way.
     pub(crate) fn new(
-        mtad: &Mtad,
-        routes: &Routes,
+        mtad: &Arc<Mtad>,
+        names: &Arc<Names>,
         stop: &CancellationToken,
         end: &CancellationToken,
     ) -> Self {
-        let settings = &routes.site.mtad;
-        let lane = |target, dialect, tls| {
-            let hello = routes.site.hostname.clone();
-            Arc::new(Lane {
-                target,
-                setup: Setup { dialect, hello, tls, credentials: None },
-                limit: settings.deliveries.get(),
-                queue: mtad.queue.clone(),
-                disk: mtad.disk.clone(),
-                surroundings: Surroundings {
-                    tls: None,
-                    connect_tls: Some(Connector::opportunistic()),
-                    stop: end.clone(),
-                    write_patience: WRITE_PATIENCE,
-                },
-                stop: stop.clone(),
-                traffic: Mutex::new(Traffic::default()),
-            })
-        };
-        let local = lane(Target::Local(settings.lmtp.clone()), Dialect::Lmtp, Tls::Never);
-        let next_hop = settings.next_hop.clone();
-        let next_hop = next_hop.map(|hop| lane(Target::NextHop(hop), Dialect::Smtp, Tls::Offered));
-        Self { local, next_hop }
+        Self {
+            mtad: Arc::clone(mtad),
+            routes: mtad.routes(),
+            names: Arc::clone(names),
+            stop: stop.clone(),
+            end: end.clone(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// What an address waits for. Mail for postmaster is looked up when it is tried, which is when
+    /// mail for mailboxes here is.
+    pub(crate) fn destination(&self, to: &Address) -> Destination {
+        match self.routes.foreign(to) {
+            Some(Route::Foreign { next_hop: Some(hop), .. }) => self.names.number(&hop),
+            Some(_) => NOWHERE,
+            None => Destination::LOCAL,
+        }
+    }
+
+    /// What they are made from.
+    pub(crate) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// Whether nothing new is begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// To lmtp-deliverd.
+    pub(crate) fn local(&self) -> Arc<Lane> {
+        let settings = &self.routes.site.mtad;
+        self.lane(Destination::LOCAL, || {
+            let limit = settings.local_deliveries.get().min(LOCAL_CONNECTIONS);
+            let target = Target::Local(settings.lmtp.clone());
+            self.make(target, limit, Dialect::Lmtp, Tls::Never)
+        })
+    }
+
+    /// To a next hop.
+    pub(crate) fn next_hop(&self, hop: &NextHop) -> Arc<Lane> {
+        self.lane(self.names.number(hop), || {
+            let limit = self.routes.site.mtad.destination_deliveries.get();
+            self.make(Target::NextHop(hop.clone()), limit, Dialect::Smtp, Tls::Offered)
+        })
+    }
+
+    fn lane(&self, destination: Destination, make: impl FnOnce() -> Lane) -> Arc<Lane> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() > IDLE_LANES {
+            // Whatever is under way, and each connection, has its lane.
+            open.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        Arc::clone(open.entry(destination).or_insert_with(|| Arc::new(make())))
+    }
+
+    fn make(&self, target: Target, limit: usize, dialect: Dialect, tls: Tls) -> Lane {
+        let hello = self.routes.site.hostname.clone();
+        Lane {
+            target,
+            setup: Setup { dialect, hello, tls, credentials: None },
+            limit,
+            queue: self.mtad.queue.clone(),
+            disk: self.mtad.disk.clone(),
+            surroundings: Surroundings {
+                tls: None,
+                connect_tls: Some(Connector::opportunistic()),
+                stop: self.end.clone(),
+                write_patience: WRITE_PATIENCE,
+            },
+            stop: self.stop.clone(),
+            traffic: Mutex::new(Traffic::default()),
+        }
+    }
+}
+
+impl Names {
+    fn number(&self, hop: &NextHop) -> Destination {
+        let mut known = self.known();
+        let place = known.iter().position(|other| other == hop).unwrap_or_else(|| {
+            known.push(hop.clone());
+            known.len() - 1
+        });
+        let place = u32::try_from(place).expect("configurations are shorter than 16 MiB");
+        Destination(NOWHERE.0 + 1 + place)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<NextHop>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

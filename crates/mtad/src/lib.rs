@@ -1,15 +1,16 @@
 //! The mail transport: receives, queues, routes, delivers and bounces mail.
 //!
 //! A message's way: [`backend`] answers the SMTP session and puts it into the [`queue`]; the
-//! [`courier`] tries it when [`schedule`] says; an [`attempt`] asks [`route`] where each recipient
-//! is, has [`deliver`] carry it there, and records what came of it, with a [`bounce`] to the sender
-//! where it came to nothing.
+//! [`courier`] tries it when [`schedule`] says, unless a rule says [`hold`]; an [`attempt`] asks
+//! [`route`] where each recipient is, has [`deliver`] carry it there, and records what came of it,
+//! with a [`bounce`] to the sender where it came to nothing.
 
 mod attempt;
 mod backend;
 mod bounce;
 mod courier;
 mod deliver;
+mod hold;
 mod lanes;
 mod queue;
 mod received;

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use mail_common::auth::{Auth, AuthError};
-use mail_common::config::Site;
+use mail_common::config::{NextHop, Site};
 use mail_proto::address::{Address, Domain};
 use mail_proto::smtp::Failure;
 use tracing::warn;
@@ -26,11 +26,11 @@ pub(crate) struct Routes {
 
 /// Where mail for an address goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Destination {
+pub(crate) enum Route {
     /// To a mailbox here, by this address.
     Local(Address),
-    /// To the next hop.
-    Foreign(Address),
+    /// To another server; it waits where none is configured.
+    Foreign { to: Address, next_hop: Option<NextHop> },
     /// To postmaster, but nobody reads its mail.
     NoPostmaster,
 }
@@ -48,6 +48,8 @@ pub(crate) enum Standing {
 enum Class {
     Local,
     Postmaster,
+    /// Of a domain whose mail we take and pass on.
+    Relay,
     Foreign,
     /// A literal, or a name without a dot, that is not ours.
     Nowhere,
@@ -57,7 +59,7 @@ impl Routes {
     /// Whether mail for this recipient is taken.
     pub(crate) async fn accepts(&self, to: &Address, from: Standing) -> Result<(), Failure> {
         match (self.class(to), from) {
-            (Class::Postmaster, _) | (Class::Foreign, Standing::Trusted) => Ok(()),
+            (Class::Postmaster | Class::Relay, _) | (Class::Foreign, Standing::Trusted) => Ok(()),
             (Class::Foreign | Class::Nowhere, Standing::Stranger) => Err(Failure::RelayDenied),
             (Class::Nowhere, Standing::Trusted) => Err(Failure::BadDomain),
             (Class::Local, _) => match self.auth.lookup(to).await {
@@ -75,29 +77,46 @@ impl Routes {
     ///
     /// # Errors
     /// The user database does not answer.
-    pub(crate) async fn find(&self, to: &Address) -> Result<Destination, AuthError> {
+    pub(crate) async fn find(&self, to: &Address) -> Result<Route, AuthError> {
+        if let Some(foreign) = self.foreign(to) {
+            return Ok(foreign);
+        }
         match self.class(to) {
-            // Whoever has no mailbox any more is told so by lmtp-deliverd.
-            Class::Local => Ok(Destination::Local(to.clone())),
-            Class::Foreign | Class::Nowhere => Ok(Destination::Foreign(to.clone())),
             Class::Postmaster => self.postmaster(to).await,
+            // Whoever has no mailbox any more is told so by lmtp-deliverd.
+            _ => Ok(Route::Local(to.clone())),
         }
     }
 
-    async fn postmaster(&self, to: &Address) -> Result<Destination, AuthError> {
+    /// Where mail for this recipient goes, if it is for another server; `None` if it is for a
+    /// mailbox here, or for postmaster.
+    pub(crate) fn foreign(&self, to: &Address) -> Option<Route> {
+        let site = &self.site;
+        let next_hop = match self.class(to) {
+            Class::Local | Class::Postmaster => return None,
+            Class::Foreign | Class::Nowhere => site.mtad.next_hop.clone(),
+            Class::Relay => {
+                let relay = site.domains.relay.get(to.domain());
+                relay.map(|relay| relay.next_hop.clone())
+            }
+        };
+        Some(Route::Foreign { to: to.clone(), next_hop })
+    }
+
+    async fn postmaster(&self, to: &Address) -> Result<Route, AuthError> {
         let configured = self.site.mtad.postmaster.as_ref();
         let others = self.site.domains.local.iter();
         let others = others.filter_map(|domain| Address::new("postmaster", domain.clone()).ok());
         let candidates = std::iter::once(to.clone()).chain(configured.cloned()).chain(others);
         for candidate in candidates {
-            if matches!(self.class(&candidate), Class::Foreign | Class::Nowhere) {
-                return Ok(Destination::Foreign(candidate));
+            if let Some(foreign) = self.foreign(&candidate) {
+                return Ok(foreign);
             }
             if self.auth.lookup(&candidate).await?.is_some() {
-                return Ok(Destination::Local(candidate));
+                return Ok(Route::Local(candidate));
             }
         }
-        Ok(Destination::NoPostmaster)
+        Ok(Route::NoPostmaster)
     }
 
     fn class(&self, address: &Address) -> Class {
@@ -110,6 +129,7 @@ impl Routes {
         }
         match local {
             true => Class::Local,
+            false if self.site.domains.relay.contains_key(domain) => Class::Relay,
             false if is_nowhere(domain) => Class::Nowhere,
             false => Class::Foreign,
         }

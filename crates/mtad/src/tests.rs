@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::queue::{Letter, State};
-use crate::route::{Destination, Standing};
+use crate::route::{Route, Standing};
 
 const LETTER: &[u8] = b"Subject: hello\r\n\r\n.dot\r\n";
 
@@ -114,7 +114,7 @@ impl Scene {
         letters
     }
 
-    fn waiting(&self) -> Vec<Entry> {
+    pub(crate) fn waiting(&self) -> Vec<Entry> {
         self.mtad.queue.entries().unwrap()
     }
 
@@ -400,10 +400,10 @@ async fn routes() {
 
 #[tokio::test]
 async fn postmasters() {
-    let local = |to: &str| Destination::Local(to.parse().unwrap());
-    let foreign = |to: &str| Destination::Foreign(to.parse().unwrap());
+    let local = |to: &str| Route::Local(to.parse().unwrap());
+    let foreign = |to: &str| Route::Foreign { to: to.parse().unwrap(), next_hop: None };
     let table = [
-        ("", "postmaster@example.org", Destination::NoPostmaster),
+        ("", "postmaster@example.org", Route::NoPostmaster),
         ("mtad.postmaster = 'ann@example.org'", "postmaster@example.org", local("ann@example.org")),
         (
             "mtad.postmaster = 'ann@example.org'",
@@ -415,11 +415,7 @@ async fn postmasters() {
             "postmaster@example.org",
             foreign("x@foreign.example"),
         ),
-        (
-            "mtad.postmaster = 'nobody@example.org'",
-            "postmaster@example.org",
-            Destination::NoPostmaster,
-        ),
+        ("mtad.postmaster = 'nobody@example.org'", "postmaster@example.org", Route::NoPostmaster),
         ("", "ann@example.org", local("ann@example.org")),
         ("", "x@foreign.example", foreign("x@foreign.example")),
     ];

@@ -4,7 +4,7 @@ use std::fmt;
 
 use mail_proto::smtp::client::{Outcome, PeerReply};
 
-use crate::schedule::Cause;
+use crate::schedule::{Cause, Feedback};
 
 /// What becomes of a recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,25 @@ pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     }
 }
 
+/// What a transaction said of the destination: the best word for it counts.
+pub(crate) fn feedback(outcomes: &[Outcome]) -> Feedback {
+    outcomes.iter().map(feedback_of).max().unwrap_or(Feedback::Stopped)
+}
+
+fn feedback_of(outcome: &Outcome) -> Feedback {
+    match outcome {
+        Outcome::Lost(_) => Feedback::Vanished,
+        Outcome::Replied(_) if outcome.is_accepted() => Feedback::Delivered,
+        // It closes the connection.
+        Outcome::Replied(reply) if reply.code == 421 => Feedback::Vanished,
+        Outcome::Replied(reply) => match reply.command {
+            "MAIL FROM" | "RCPT TO" | "DATA" | "end of DATA" => Feedback::Refused,
+            // It wants nothing from us, whatever the message.
+            _ => Feedback::Unreachable,
+        },
+    }
+}
+
 /// The enhanced status code (RFC 3463) that begins a reply, or what its code alone says.
 fn status(reply: &PeerReply) -> String {
     let class = reply.code / 100;
@@ -81,6 +100,23 @@ mod tests {
 
     fn said(code: u16, text: &str, command: &'static str) -> Outcome {
         Outcome::Replied(PeerReply { code, text: text.to_owned(), command })
+    }
+
+    #[test]
+    fn the_best_word_for_a_destination_counts() {
+        let lost = || Outcome::Lost("connection lost".to_owned());
+        let table = [
+            (vec![], Feedback::Stopped),
+            (vec![lost()], Feedback::Vanished),
+            (vec![said(250, "Ok", "end of DATA"), lost()], Feedback::Delivered),
+            (vec![said(550, "No", "RCPT TO"), lost()], Feedback::Refused),
+            (vec![said(451, "Later", "end of DATA")], Feedback::Refused),
+            (vec![said(421, "Bye", "MAIL FROM")], Feedback::Vanished),
+            (vec![said(554, "Go away", "greeting")], Feedback::Unreachable),
+        ];
+        for (outcomes, expected) in table {
+            assert_eq!(feedback(&outcomes), expected, "{outcomes:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod extract;
 mod file;
+mod hold;
 mod layers;
 mod limits;
 mod listen;
@@ -18,12 +19,14 @@ mod template;
 mod text;
 mod words;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use mail_proto::address::{Address, Domain};
 use serde::{Deserialize, Serialize};
 
+pub use hold::{HoldRule, Pattern};
 pub use limits::Limits;
 pub use listen::{
     Endpoint, ImapListen, LmtpListen, MtadListen, NextHop, Pop3Listen, Role, TlsMode,
@@ -92,6 +95,18 @@ pub struct Domains {
     /// Mailboxes here.
     #[serde(deserialize_with = "text::parsed_list", serialize_with = "text::shown_list")]
     pub local: Vec<Domain>,
+    /// Mailboxes elsewhere, for which mail is taken from anybody: `"branch.example.org" = {
+    /// next_hop = "[192.0.2.5]:25" }`.
+    #[serde(deserialize_with = "text::parsed_keys", serialize_with = "text::shown_keys")]
+    pub relay: BTreeMap<Domain, Relay>,
+}
+
+/// A domain whose mailboxes are elsewhere.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    /// Where its mail goes: `host:port`, `[host]:port`.
+    pub next_hop: NextHop,
 }
 
 /// Certificate and key, both PEM, watched for change.
@@ -219,11 +234,17 @@ pub struct Mtad {
     pub retry_max: Span,
     /// A message that still waits after this long is bounced.
     pub lifetime: Span,
-    /// Deliveries at the same time.
+    /// Messages being delivered at the same time, in all.
     pub deliveries: NonZeroUsize,
+    /// Of these, to lmtp-deliverd.
+    pub local_deliveries: NonZeroUsize,
+    /// Of these, to any one other destination.
+    pub destination_deliveries: NonZeroUsize,
     /// Who gets mail for postmaster of every local domain where no such user exists.
     #[serde(deserialize_with = "text::parsed_option", serialize_with = "text::shown_option")]
     pub postmaster: Option<Address>,
+    /// Mail that is held when it comes.
+    pub hold: Vec<HoldRule>,
 }
 
 /// Local delivery.
@@ -325,8 +346,11 @@ impl Default for Mtad {
             retry_first: Span::minutes(5),
             retry_max: Span::hours(4),
             lifetime: Span::hours(5 * 24),
-            deliveries: const { NonZeroUsize::new(16).expect("16 is not 0") },
+            deliveries: const { NonZeroUsize::new(256).expect("256 is not 0") },
+            local_deliveries: const { NonZeroUsize::new(64).expect("64 is not 0") },
+            destination_deliveries: const { NonZeroUsize::new(20).expect("20 is not 0") },
             postmaster: None,
+            hold: Vec::new(),
         }
     }
 }

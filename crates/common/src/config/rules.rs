@@ -44,7 +44,13 @@ pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
         ),
     ];
     let broken = rules.into_iter().filter(|(holds, ..)| !holds);
-    broken.map(|(_, key, why)| mistake(layers, key, &why)).collect()
+    let broken = broken.map(|(_, key, why)| mistake(layers, key, &why));
+    let silent = mtad.hold.iter().enumerate().filter(|(_, rule)| !rule.says_something());
+    let silent = silent.map(|(number, _)| {
+        let why = "write sender, recipient or domain; \"*\" stands for anything";
+        mistake(layers, &format!("mtad.hold.{number}"), why)
+    });
+    broken.chain(silent).collect()
 }
 
 /// Whether a directory of other files would lie among a user's mailboxes.

@@ -19,6 +19,10 @@ impl fmt::Display for Shown<'_> {
 
 fn flatten(key: String, value: &toml::Value, lines: &mut Vec<(String, String)>) {
     match value {
+        // With names that `--set` would take for several keys.
+        toml::Value::Table(table) if table.keys().any(|name| name.contains('.')) => {
+            lines.push((key, value.to_string()));
+        }
         toml::Value::Table(table) => {
             for (name, value) in table {
                 let dot = if key.is_empty() { "" } else { "." };

@@ -56,6 +56,7 @@ fn a_large_site_holds() {
     let text = r#"
         [domains]
         local = ["example.org", "Example.COM"]
+        relay = { "Branch.example.org" = { next_hop = "[192.0.2.5]:25" } }
         [tls]
         certificate = "/etc/posthorn/tls/fullchain.pem"
         key = "/etc/posthorn/tls/privkey.pem"
@@ -76,6 +77,8 @@ fn a_large_site_holds() {
         [mtad]
         next_hop = "[192.0.2.1]:25"
         postmaster = "ann@example.org"
+        [[mtad.hold]]
+        sender = "*@example.net"
         [[mtad.listen]]
         address = ":25"
         role = "mx"
@@ -88,6 +91,12 @@ fn a_large_site_holds() {
     "#;
     let site = Place::new(&format!("{HEAD}{text}")).load(&[]).unwrap();
     assert_eq!(site.domains.local[1].as_str(), "example.com");
+    let (branch, relay) = site.domains.relay.first_key_value().unwrap();
+    assert_eq!(
+        (branch.as_str(), relay.next_hop.host.as_str()),
+        ("branch.example.org", "192.0.2.5")
+    );
+    assert!(site.mtad.hold[0].sender.as_ref().unwrap().matches("eve@example.net"));
     assert_eq!(site.mtad.listen[1].tls, TlsMode::Implicit);
     assert_eq!(site.auth.cleartext, Cleartext::Loopback);
     assert_eq!(site.limits.drain, Span::seconds(5));
@@ -199,6 +208,40 @@ fn each_mistake_has_its_place_and_its_remedy() {
 }
 
 #[test]
+fn so_have_mistakes_in_relays_and_hold_rules() {
+    let table = [
+        (
+            "[domains.relay.'b.example.org']",
+            "3:1: 'next_hop' is missing: write next_hop = \"mx.example.org:25\"",
+        ),
+        (
+            "[domains]\nrelay = { 'b.example.org' = { next_hop = 'mx' } }",
+            "4:42: domains.relay.b.example.org.next_hop: \"mx\" is no server: write mx.example.org:25 or [192.0.2.1]:25",
+        ),
+        (
+            "[domains]\nrelay = { 'b c' = { next_hop = 'mx.example.org:25' } }",
+            "4:9: domains.relay: \"b c\": the domain is not valid",
+        ),
+        (
+            "[domains]\nrelay = 'b.example.org'",
+            "4:9: domains.relay: a table is expected here, not \"b.example.org\"",
+        ),
+        (
+            "[[mtad.hold]]\nsender = ''",
+            "4:10: mtad.hold.0.sender: \"\": write an address, in which * stands for anything",
+        ),
+        (
+            "[[mtad.hold]]\ndomain = 'a'\n[[mtad.hold]]",
+            "5:1: mtad.hold.1: write sender, recipient or domain; \"*\" stands for anything",
+        ),
+        ("[[mtad.hold]]\nsendr = '*'", "4:1: unknown key 'sendr', did you mean 'sender'?"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(mistakes(text), [format!("posthorn.toml:{expected}")], "{text}");
+    }
+}
+
+#[test]
 fn syntax_has_its_place_too() {
     for (text, place) in [("[limits", "posthorn.toml:3:8: "), ("ä = = 1", "posthorn.toml:3:1: ")] {
         let found = mistakes(text);
@@ -283,13 +326,17 @@ fn every_key_that_must_be_written_has_an_example() {
 
 #[test]
 fn what_is_shown_can_be_read_again() {
-    let text = "[domains]\nlocal = ['a.b']\n[tls]\ncertificate = '/c'\nkey = '/k'\n\
-                [mtad]\nnext_hop = '[2001:db8::1]:25'\n";
+    let text = "[domains]\nlocal = ['a.b']\nrelay = { 'c.d' = { next_hop = 'mx.c.d:25' } }\n[tls]\ncertificate = '/c'\nkey = '/k'\n\
+                [mtad]\nnext_hop = '[2001:db8::1]:25'\nhold = [{ domain = '*.e.f' }]\n";
     let site = Place::new(&format!("{HEAD}{text}")).load(&[]).unwrap();
     let written = toml::to_string(&site).unwrap();
     let again = Place::new(&written).load(&[]).unwrap();
     assert_eq!(Shown(&site).to_string(), Shown(&again).to_string());
     assert!(Shown(&site).to_string().contains("mtad.listen[0].address"));
+    let relay = r#"{ "c.d" = { next_hop = "mx.c.d:25" } }"#;
+    assert!(Shown(&site).to_string().contains(relay), "{}", Shown(&site));
+    let site = Place::new(HEAD).load(&[&format!("domains.relay={relay}")]).unwrap();
+    assert_eq!(site.domains.relay.len(), 1);
 }
 
 #[test]

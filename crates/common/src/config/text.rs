@@ -1,10 +1,11 @@
 //! Values that are read from text, and numbers that have a least value.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// For fields whose type reads itself from text.
 pub(super) fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
@@ -34,6 +35,21 @@ where
     parsed(deserializer).map(Some)
 }
 
+/// [`parsed`] for the keys of a table.
+pub(super) fn parsed_keys<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    K: FromStr<Err: Display> + Ord,
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let texts = BTreeMap::<String, V>::deserialize(deserializer)?;
+    let parsed = texts.into_iter().map(|(text, value)| match text.parse() {
+        Ok(key) => Ok((key, value)),
+        Err(error) => Err(de::Error::custom(format_args!("{text:?}: {error}"))),
+    });
+    parsed.collect()
+}
+
 /// Nobody is ever without a limit: 0 is refused wherever it could be taken for one.
 pub(super) fn at_least<'de, const LEAST: u64, T, D>(deserializer: D) -> Result<T, D::Error>
 where
@@ -58,6 +74,14 @@ pub(super) fn shown_list<T: Display, S: Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(ToString::to_string))
+}
+
+/// [`shown`] for the keys of a table.
+pub(super) fn shown_keys<K: Display, V: Serialize, S: Serializer>(
+    values: &BTreeMap<K, V>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(values.iter().map(|(key, value)| (key.to_string(), value)))
 }
 
 /// [`shown`] for a value that may be absent.

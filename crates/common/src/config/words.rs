@@ -4,10 +4,12 @@ use figment::error::{Actual, Kind};
 use figment::value::{Map, Value};
 use strsim::damerau_levenshtein;
 
-/// Keys that must be written, as they may look. Without the positions in lists.
-const REQUIRED: [(&str, &str); 9] = [
+/// Keys that must be written, as they may look. Without the positions in lists; `*` is a name of the
+/// admin's.
+const REQUIRED: [(&str, &str); 10] = [
     ("config_version", "1"),
     ("hostname", "\"mx.example.org\""),
+    ("domains.relay.*.next_hop", "\"mx.example.org:25\""),
     ("tls.certificate", "\"/etc/posthorn/tls/fullchain.pem\""),
     ("tls.key", "\"/etc/posthorn/tls/privkey.pem\""),
     ("mtad.listen.address", "\":25\""),
@@ -50,8 +52,11 @@ pub(super) fn example(path: &[String]) -> Option<Value> {
 }
 
 fn example_text(path: &[String]) -> Option<&'static str> {
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         path.iter().map(String::as_str).filter(|part| part.parse::<usize>().is_err()).collect();
+    if let ["domains", "relay", domain, ..] = names.as_mut_slice() {
+        *domain = "*";
+    }
     let key = names.join(".");
     REQUIRED.iter().find(|(required, _)| *required == key).map(|(_, example)| *example)
 }
@@ -82,6 +87,7 @@ fn wanted(expected: &str) -> &str {
         "a nonzero usize" => "a number from 1",
         "i64" => "a number",
         "a sequence" => "a list [...]",
+        "a map" => "a table",
         "path string" => "a path in quotes",
         "a string" => "a text in quotes",
         "a character" => "one character in quotes",

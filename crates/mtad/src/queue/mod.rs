@@ -18,7 +18,6 @@ mod incoming;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,18 +108,6 @@ impl Queue {
         }
         entries.sort_by_key(|a| a.id);
         Ok(entries)
-    }
-
-    /// One message as it is recorded; `None`: it is done with, or cannot be read and was logged.
-    pub(crate) fn find(&self, id: &Id) -> Option<Entry> {
-        match self.entry(*id) {
-            Ok(entry) => Some(entry),
-            Err(Damage::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(damage) => {
-                self.quarantine(id, &damage);
-                None
-            }
-        }
     }
 
     /// Begins a message. Dropped without [`Incoming::commit`] it leaves no trace.

@@ -1,29 +1,12 @@
-//! When a message is tried next: a plain function of now and the entries. It knows no clock.
+//! How long a message waits between attempts, and when it has waited for too long.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mail_common::config::Mtad;
-use mail_common::log::Id;
 
+use super::Settings;
+use super::entries;
 use crate::queue::Entry;
-
-/// All that waits, by the time at which it is due.
-#[derive(Debug, Default)]
-pub(crate) struct Schedule {
-    waiting: BTreeMap<(u64, Id), Entry>,
-}
-
-/// What is to be done now.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Try this one.
-    Attempt(Entry),
-    /// Nothing for so long.
-    Wait(Duration),
-    /// Nothing until something new comes.
-    Idle,
-}
 
 /// Why a message goes on waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,32 +23,8 @@ pub(crate) enum Cause {
 /// The first pause of a local outage.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
-impl Schedule {
-    /// Adds an entry, to be tried when it is due. A time further away than the longest pause comes
-    /// of a clock that was set back, and counts as now.
-    pub(crate) fn add(&mut self, entry: Entry, now: u64, settings: &Mtad) {
-        let latest = now + micros(settings.retry_max.duration()) * 2;
-        let due = if entry.progress.due > latest { now } else { entry.progress.due };
-        self.waiting.insert((due, entry.id), entry);
-    }
-
-    /// Makes everything due: what made it wait may be mended.
-    pub(crate) fn make_all_due(&mut self, now: u64) {
-        for ((due, id), entry) in std::mem::take(&mut self.waiting) {
-            self.waiting.insert((due.min(now), id), entry);
-        }
-    }
-
-    /// What is to be done now.
-    pub(crate) fn next(&mut self, now: u64) -> Action {
-        let Some(first) = self.waiting.first_entry() else { return Action::Idle };
-        let (due, _) = *first.key();
-        if due <= now {
-            return Action::Attempt(first.remove());
-        }
-        Action::Wait(Duration::from_micros(due - now))
-    }
-}
+/// The part of its lifetime for which a message must have been tried: one over this.
+const EARNEST: u32 = 10;
 
 /// Notes an attempt that left recipients waiting, and decides when the next one is due.
 pub(crate) fn defer(entry: &mut Entry, cause: Cause, now: u64, settings: &Mtad) {
@@ -84,44 +43,69 @@ pub(crate) fn defer(entry: &mut Entry, cause: Cause, now: u64, settings: &Mtad) 
         }
     };
     let count = progress.attempts.wrapping_add(progress.outages);
-    progress.due = now + jittered(micros(pause), &entry.id, count);
+    progress.due = now + jittered(micros(pause), entry.id.octets(), count);
 }
 
-/// Whether a message that still waits has waited for too long. It was tried at least once, for
-/// a clock that jumps must not bounce the queue.
+/// Whether a message that still waits has waited for too long: it is old, and was tried again and
+/// again for a good part of that time. A clock that jumps makes all messages old, and bounces none.
 pub(crate) fn is_expired(entry: &Entry, now: u64, settings: &Mtad) -> bool {
+    let (progress, lifetime) = (&entry.progress, settings.lifetime.duration());
     let age = now.saturating_sub(entry.letter.arrived);
-    let tried = entry.progress.attempts > 0 || entry.progress.outages > 0;
-    tried && age >= micros(settings.lifetime.duration())
+    let (first, max) = (settings.retry_first.duration(), settings.retry_max.duration());
+    let waited = between(first, progress.attempts, max).saturating_add(between(
+        OUTAGE_PAUSE,
+        progress.outages,
+        first,
+    ));
+    age >= micros(lifetime) && waited >= lifetime / EARNEST
+}
+
+/// The same of one that stands before a dead destination, at a time in seconds since 1970.
+pub(super) fn is_over(entry: &entries::Entry, now: u32, settings: &Settings) -> bool {
+    let Settings { retry_first, retry_max, lifetime, .. } = *settings;
+    let age = u64::from(now.saturating_sub(entry.arrived));
+    // More attempts than are counted.
+    let countless = entry.attempts == u8::MAX;
+    let waited = between(retry_first, entry.attempts.into(), retry_max)
+        .saturating_add(Duration::from_secs(60) * entry.waited.into());
+    age >= lifetime.as_secs() && (countless || waited >= lifetime / EARNEST)
 }
 
 /// `first`, doubled with each further time, up to `max`.
-fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
+pub(super) fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
     let factor = 1u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
     first.saturating_mul(factor).min(max)
 }
 
-/// Up to a tenth more, so that what failed together does not come back together. The id is random
-/// enough.
-fn jittered(pause: u64, id: &Id, count: u32) -> u64 {
-    let spread = crc32c::crc32c_append(count, id.as_str().as_bytes());
+/// Up to a tenth more, so that what failed together does not come back together.
+pub(super) fn jittered(pause: u64, name: &[u8], count: u32) -> u64 {
+    let spread = crc32c::crc32c_append(count, name);
     pause + pause / 10 * u64::from(spread % 1000) / 1000
 }
 
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX / 4)
+}
+
+/// The time that lies between so many attempts, at least.
+fn between(first: Duration, attempts: u32, max: Duration) -> Duration {
+    let pauses = attempts.saturating_sub(1);
+    let growing = pauses.min(u32::BITS);
+    let grown: Duration = (1..=growing).map(|times| doubled(first, times, max)).sum();
+    grown.saturating_add(max.saturating_mul(pauses - growing))
 }
 
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
     use mail_common::config::Span;
+    use mail_common::log::Id;
     use mail_proto::address::ReversePath;
 
+    use super::super::SECOND;
     use super::*;
     use crate::queue::{Letter, Progress};
 
-    const SECOND: u64 = 1_000_000;
     const NOW: u64 = 1_795_363_200 * SECOND;
 
     fn settings() -> Mtad {
@@ -144,41 +128,6 @@ mod tests {
         };
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress }
-    }
-
-    #[test]
-    fn the_first_due_is_first() {
-        let mut schedule = Schedule::default();
-        assert_eq!(schedule.next(NOW), Action::Idle);
-        for (id, due) in [("b", NOW + 5 * SECOND), ("a", NOW), ("c", NOW - 1), ("d", NOW)] {
-            schedule.add(entry(id, due), NOW, &settings());
-        }
-        for id in ["c", "a", "d"] {
-            let Action::Attempt(entry) = schedule.next(NOW) else { panic!("{id} is due") };
-            assert_eq!(entry.id.as_str(), id);
-        }
-        assert_eq!(schedule.next(NOW), Action::Wait(Duration::from_secs(5)));
-        assert!(matches!(schedule.next(NOW + 5 * SECOND), Action::Attempt(_)));
-        assert_eq!(schedule.next(NOW + 5 * SECOND), Action::Idle);
-    }
-
-    #[test]
-    fn all_can_be_made_due() {
-        let mut schedule = Schedule::default();
-        schedule.add(entry("a", NOW + 5 * SECOND), NOW, &settings());
-        schedule.add(entry("b", NOW - SECOND), NOW, &settings());
-        schedule.make_all_due(NOW);
-        for id in ["b", "a"] {
-            let Action::Attempt(entry) = schedule.next(NOW) else { panic!("{id} is due") };
-            assert_eq!(entry.id.as_str(), id);
-        }
-    }
-
-    #[test]
-    fn a_clock_set_back_delays_nothing() {
-        let mut schedule = Schedule::default();
-        schedule.add(entry("a", NOW + 365 * 86_400 * SECOND), NOW, &settings());
-        assert!(matches!(schedule.next(NOW), Action::Attempt(_)));
     }
 
     #[test]
@@ -228,13 +177,61 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_old_and_was_tried_expires() {
+    fn only_what_is_old_and_was_tried_in_earnest_expires() {
         let later = NOW + 120 * 3600 * SECOND;
-        let table = [(1, later, true), (1, later - 1, false), (0, later, false), (1, 0, false)];
-        for (attempts, now, expected) in table {
+        let year = NOW + 365 * 24 * 3600 * SECOND;
+        // (attempts, outages): 12 hours are 5, 10, 20, 40, 80, 160 minutes and twice 4 hours.
+        let table = [
+            (9, 0, later, true),
+            (9, 0, later - 1, false),
+            (9, 0, 0, false),
+            (8, 0, year, false),
+            (1, 0, year, false),
+            (0, 0, year, false),
+            (u32::MAX, 0, later, true),
+            (0, 100, year, false),
+            (0, 200, later, true),
+        ];
+        for (attempts, outages, now, expected) in table {
             let mut entry = entry("a", NOW);
+            (entry.progress.attempts, entry.progress.outages) = (attempts, outages);
+            let found = is_expired(&entry, now, &settings());
+            assert_eq!(found, expected, "{attempts} {outages} {now}");
+        }
+    }
+
+    #[test]
+    fn a_short_life_needs_two_attempts() {
+        let second = Span::seconds(1);
+        let short =
+            Mtad { retry_first: second, retry_max: second, lifetime: second, ..Mtad::default() };
+        let mut entry = entry("a", NOW);
+        for (attempts, expected) in [(1, false), (2, true)] {
             entry.progress.attempts = attempts;
-            assert_eq!(is_expired(&entry, now, &settings()), expected, "{attempts} {now}");
+            assert_eq!(is_expired(&entry, NOW + SECOND, &short), expected, "{attempts}");
+        }
+    }
+
+    #[test]
+    fn before_a_dead_destination_its_probes_count() {
+        let settings = Settings::from(&settings());
+        let later = u32::try_from(NOW / SECOND).unwrap() + 120 * 3600;
+        let table = [
+            (0, 0, later, false),
+            (0, 719, later, false),
+            (0, 720, later, true),
+            (0, 720, later - 1, false),
+            (8, 30, later, false),
+            (8, 300, later, true),
+            (u8::MAX, 0, later, true),
+        ];
+        for (attempts, waited, now, expected) in table {
+            let arrived = u32::try_from(NOW / SECOND).unwrap();
+            let id = Id::parse("a").unwrap();
+            let entry = entries::Entry::new(id, crate::schedule::Destination(1));
+            let entry = entries::Entry { attempts, waited, arrived, ..entry };
+            let found = is_over(&entry, now, &settings);
+            assert_eq!(found, expected, "{attempts} {waited} {now}");
         }
     }
 }

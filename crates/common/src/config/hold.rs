@@ -1,0 +1,122 @@
+//! Which mail is held: patterns for addresses.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::text;
+
+/// What a message must be like to be held. All that is named must hold; one of its recipients is
+/// enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldRule {
+    /// The sender's address; `<>` is the sender of notifications.
+    #[serde(deserialize_with = "text::parsed_option", serialize_with = "text::shown_option")]
+    pub sender: Option<Pattern>,
+    /// A recipient's address.
+    #[serde(deserialize_with = "text::parsed_option", serialize_with = "text::shown_option")]
+    pub recipient: Option<Pattern>,
+    /// A recipient's domain.
+    #[serde(deserialize_with = "text::parsed_option", serialize_with = "text::shown_option")]
+    pub domain: Option<Pattern>,
+}
+
+/// A text in which `*` stands for anything, also nothing. Case is ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+/// Longer than an address can be (RFC 5321, 4.5.3.1) is no pattern for one.
+const LONGEST: usize = 320;
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PatternError {
+    /// It is empty.
+    #[error("write an address, in which * stands for anything")]
+    Empty,
+    /// No address is so long.
+    #[error("no address has more than {LONGEST} octets")]
+    Long,
+}
+
+impl HoldRule {
+    /// Whether it names anything.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        self.sender.is_some() || self.recipient.is_some() || self.domain.is_some()
+    }
+}
+
+impl Pattern {
+    /// Whether a text is as the pattern says.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = text.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        // The first place for each is as good as any later one.
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else { return false };
+            rest = after;
+        }
+        rest.ends_with(last)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        match text.len() {
+            0 => Err(PatternError::Empty),
+            length if length > LONGEST => Err(PatternError::Long),
+            _ => Ok(Self(text.to_lowercase())),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let table = [
+            ("ann@example.org", "Ann@Example.ORG", true),
+            ("ann@example.org", "ann@example.org.x", false),
+            ("*", "", true),
+            ("*", "<>", true),
+            ("<>", "<>", true),
+            ("<>", "a@b.c", false),
+            ("*@example.org", "ann@example.org", true),
+            ("*@example.org", "ann@sub.example.org", false),
+            ("*example.org", "ann@sub.example.org", true),
+            ("ann@*", "ann@example.org", true),
+            ("ann@*", "joann@example.org", false),
+            ("a*n*@*.org", "alan@example.org", true),
+            ("a*n*@*.org", "ala@example.org", false),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("*ab*ab", "xabyab", true),
+            ("*ab*ab", "xab", false),
+        ];
+        for (pattern, text, expected) in table {
+            let parsed: Pattern = pattern.parse().unwrap();
+            assert_eq!(parsed.matches(text), expected, "{pattern} {text}");
+        }
+        assert_eq!("".parse::<Pattern>(), Err(PatternError::Empty));
+        assert_eq!("x".repeat(321).parse::<Pattern>(), Err(PatternError::Long));
+    }
+}
