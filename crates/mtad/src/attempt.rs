@@ -7,6 +7,8 @@
 //! heard, so that a delivery is repeated only if we die in between; a failure is recorded only
 //! once the notification of it is in the queue itself; and the message is removed last.
 
+mod settle;
+
 use std::sync::Arc;
 
 use mail_common::config::NextHop;
@@ -25,7 +27,7 @@ use crate::deliver::{Done, Job, Lane, Target};
 use crate::lanes::Lanes;
 use crate::queue::{Damage, Entry, Queue, QueueError, Recipient, State};
 use crate::route::{Route, Routes};
-use crate::schedule::{self, Cause, Destination, Feedback, Turn};
+use crate::schedule::{Cause, Feedback, Turn};
 use crate::verdict::{Verdict, feedback, judge};
 
 /// A message as it is recorded, for the attempts that are about it.
@@ -164,22 +166,6 @@ impl Attempt {
         self.conclude().await
     }
 
-    /// Gives everybody up who waits, without an attempt: they are too old, and their destination
-    /// was seen to be dead for long.
-    pub(crate) async fn expire(mut self, trouble: Option<String>) -> Ended {
-        for recipient in self.waiting() {
-            self.give_up_as_too_old(recipient, trouble.as_deref());
-        }
-        self.conclude().await
-    }
-
-    /// Those who wait for this attempt.
-    fn waiting(&self) -> Vec<Recipient> {
-        let states = &self.entry.progress.recipients;
-        let waits = |one: &&Recipient| matches!(states.get(one.number), Some(State::Waiting(_)));
-        self.own.iter().filter(waits).cloned().collect()
-    }
-
     /// Who is carried where. A local recipient has a transaction of its own, because its
     /// XDELIVERID is its own.
     async fn transactions(&mut self) -> Vec<Transaction> {
@@ -311,70 +297,6 @@ impl Attempt {
         Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, left }
     }
 
-    async fn settle(&mut self) -> Option<Left> {
-        if self.damage.is_none() {
-            self.expire_or_defer();
-            self.tell_sender().await;
-        }
-        if let Some(damage) = self.damage.take() {
-            self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
-            return None;
-        }
-        let message = Arc::clone(&self.message);
-        let mut message = message.lock().await;
-        self.merge_into(&mut message);
-        if !message.progress.is_done() {
-            self.record(&mut message).await;
-            let again = (!self.waiting().is_empty()).then(|| self.again());
-            return Some(Left { entry: message.clone(), again });
-        }
-        let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
-        match removed {
-            Some(Ok(())) => {
-                info!("{}: removed", self.entry.id);
-                return None;
-            }
-            Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
-            None => {}
-        }
-        self.defer(Cause::Peer);
-        self.record(&mut message).await;
-        Some(Left { entry: message.clone(), again: Some(self.again()) })
-    }
-
-    fn expire_or_defer(&mut self) {
-        let failing: Vec<_> = self.failures.iter().map(|failure| failure.number).collect();
-        let mut waiting = self.waiting();
-        waiting.retain(|one| !failing.contains(&one.number));
-        if waiting.is_empty() {
-            return;
-        }
-        let cause = self.cause.unwrap_or(Cause::Peer);
-        self.defer(cause);
-        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
-        // What we break off because we stop may have arrived: nothing is given up for that.
-        let stopping = cause == Cause::Stopping || self.lanes.is_stopping();
-        if stopping || !schedule::is_expired(&self.entry, now, settings) {
-            return;
-        }
-        for recipient in waiting {
-            self.give_up_as_too_old(recipient, None);
-        }
-    }
-
-    fn give_up_as_too_old(&mut self, recipient: Recipient, trouble: Option<&str>) {
-        let last = match self.entry.progress.recipients.get(recipient.number) {
-            Some(State::Waiting(Some(why))) => Some(why.as_str()),
-            _ => trouble,
-        };
-        let why = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
-        // RFC 3463, 3.5: delivery time expired.
-        let (text, status) = (why.clone(), "4.4.7".to_owned());
-        let verdict = Verdict::Bounced { text, status: status.clone() };
-        self.log(&recipient, &recipient.address, "none", &verdict);
-        self.give_up(recipient, status, None, why);
-    }
-
     /// Queues one notification of all failures of this attempt. Only then they are given up.
     async fn tell_sender(&mut self) {
         let failures = std::mem::take(&mut self.failures);
@@ -426,26 +348,6 @@ impl Attempt {
         self.defer(Cause::Peer);
     }
 
-    /// Notes in the message what became of this attempt's recipients.
-    fn merge_into(&self, message: &mut Entry) {
-        let (own, whole) = (&self.entry.progress, &mut message.progress);
-        for recipient in &self.own {
-            if let Some(state) = own.recipients.get(recipient.number) {
-                whole.set(recipient.number, state.clone());
-            }
-        }
-        whole.attempts = whole.attempts.max(own.attempts);
-        if self.turn.destination == Destination::LOCAL {
-            whole.outages = own.outages;
-        }
-        // The next process knows of one time only: the first at which anything is due.
-        whole.due = match self.due {
-            Some(due) if whole.due > time::now_micros() => whole.due.min(due),
-            Some(due) => due,
-            None => whole.due,
-        };
-    }
-
     /// If it cannot be recorded, this process still knows; only its death would cost second
     /// copies.
     async fn record(&self, message: &mut Entry) {
@@ -464,15 +366,6 @@ impl Attempt {
     ) -> Option<T> {
         let (queue, entry) = (self.mtad.queue.clone(), self.entry.clone());
         self.mtad.disk.run(move || work(&queue, &entry)).await
-    }
-
-    fn defer(&mut self, cause: Cause) {
-        schedule::defer(&mut self.entry, cause, time::now_micros(), &self.routes.site.mtad);
-        self.due = Some(self.entry.progress.due);
-    }
-
-    fn again(&self) -> Again {
-        Again { due: self.entry.progress.due, attempts: self.entry.progress.attempts }
     }
 
     fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {

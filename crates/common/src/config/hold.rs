@@ -42,14 +42,6 @@ pub enum PatternError {
     Long,
 }
 
-impl HoldRule {
-    /// Whether it names anything.
-    #[must_use]
-    pub fn says_something(&self) -> bool {
-        self.sender.is_some() || self.recipient.is_some() || self.domain.is_some()
-    }
-}
-
 impl Pattern {
     /// Whether a text is as the pattern says.
     #[must_use]

@@ -1,6 +1,6 @@
 //! What must hold between keys. Each rule is told at the key that an operator would change.
 
-use figment::value::Value;
+use figment::value::{Map, Value};
 
 use super::extract::find;
 use super::file::Aim;
@@ -28,6 +28,11 @@ pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
             "must be \"/\" (new sites) or \".\" (taken over from others)".to_owned(),
         ),
         (
+            !site.domains.local.iter().any(|domain| site.domains.relay.contains_key(domain)),
+            "domains.relay",
+            "must have no domain that is in domains.local".to_owned(),
+        ),
+        (
             mail.prefix.is_empty() || mail.prefix.ends_with(mail.separator),
             "mail.prefix",
             format!("must be empty or end in mail.separator, which is {:?}", mail.separator),
@@ -45,12 +50,20 @@ pub(super) fn broken(site: &Site, layers: &Layers) -> Vec<Mistake> {
     ];
     let broken = rules.into_iter().filter(|(holds, ..)| !holds);
     let broken = broken.map(|(_, key, why)| mistake(layers, key, &why));
-    let silent = mtad.hold.iter().enumerate().filter(|(_, rule)| !rule.says_something());
+    broken.chain(silent_hold_rules(layers)).collect()
+}
+
+/// As they are written: of a rule with a mistake in it nothing may be left by now.
+fn silent_hold_rules(layers: &Layers) -> Vec<Mistake> {
+    let merged = layers.merged();
+    let rules = find(&merged, &["mtad".to_owned(), "hold".to_owned()]);
+    let rules = rules.and_then(Value::as_array).unwrap_or_default().iter().enumerate();
+    let silent = rules.filter(|(_, rule)| rule.as_dict().is_some_and(Map::is_empty));
     let silent = silent.map(|(number, _)| {
         let why = "write sender, recipient or domain; \"*\" stands for anything";
         mistake(layers, &format!("mtad.hold.{number}"), why)
     });
-    broken.chain(silent).collect()
+    silent.collect()
 }
 
 /// Whether a directory of other files would lie among a user's mailboxes.

@@ -223,6 +223,10 @@ fn so_have_mistakes_in_relays_and_hold_rules() {
             "4:9: domains.relay: \"b c\": the domain is not valid",
         ),
         (
+            "[domains]\nlocal = ['a.b']\nrelay = { 'A.b' = { next_hop = 'mx.example.org:25' } }",
+            "5:9: domains.relay: must have no domain that is in domains.local",
+        ),
+        (
             "[domains]\nrelay = 'b.example.org'",
             "4:9: domains.relay: a table is expected here, not \"b.example.org\"",
         ),

@@ -52,7 +52,7 @@ impl Schedule {
     /// Makes a message due, and probes its destinations.
     pub(crate) fn make_due(&mut self, id: Id, now: u64) {
         for number in self.entries.all_of(id) {
-            let entry = *self.entries.get(number);
+            let entry = *self.entries.at(number);
             if entry.stage == Stage::Later {
                 self.take_out_of_calendar(number);
                 self.make_ready(number, now);
@@ -64,7 +64,7 @@ impl Schedule {
     /// Makes all that waits for a destination due, and probes it.
     pub(crate) fn make_destination_due(&mut self, destination: Destination, now: u64) {
         let later = |&number: &u32| {
-            let entry = self.entries.get(number);
+            let entry = self.entries.at(number);
             entry.destination == destination && entry.stage == Stage::Later
         };
         let waiting: Vec<_> = self.entries.numbers().filter(later).collect();

@@ -86,11 +86,11 @@ impl State {
     }
 
     pub(super) fn push(&mut self, entries: &mut Entries, number: Number) {
-        self.queues(entries.get(number).standing).push(entries, number);
+        self.queues(entries.at(number).standing).push(entries, number);
     }
 
     pub(super) fn remove(&mut self, entries: &mut Entries, number: Number) {
-        self.queues(entries.get(number).standing).remove(entries, number);
+        self.queues(entries.at(number).standing).remove(entries, number);
     }
 
     /// Takes out the entry whose turn it is.
@@ -119,12 +119,6 @@ impl State {
     ) -> Option<Duration> {
         self.under_way -= 1;
         self.health.ended(number, feedback, rules, now)
-    }
-
-    /// Memory that is held.
-    #[cfg(test)]
-    pub(super) fn octets(&self) -> usize {
-        size_of::<Self>() + self.new.octets() + self.deferred.octets()
     }
 
     fn queues(&mut self, standing: Standing) -> &mut Fair {
@@ -179,6 +173,13 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl State {
+        /// Memory that is held.
+        pub(in crate::schedule) fn octets(&self) -> usize {
+            size_of::<Self>() + self.new.octets() + self.deferred.octets()
+        }
+    }
 
     #[test]
     fn new_mail_has_four_of_five_turns() {

@@ -119,13 +119,13 @@ impl Entries {
     }
 
     /// The entry of this number, which was given out and not removed since.
-    pub(super) fn get(&self, number: Number) -> &Entry {
+    pub(super) fn at(&self, number: Number) -> &Entry {
         let chunk = self.chunks.get((number >> CHUNK) as usize);
         let entry = chunk.and_then(|chunk| chunk.get((number & ((1 << CHUNK) - 1)) as usize));
         entry.expect("numbers given out stay")
     }
 
-    pub(super) fn get_mut(&mut self, number: Number) -> &mut Entry {
+    pub(super) fn at_mut(&mut self, number: Number) -> &mut Entry {
         let chunk = self.chunks.get_mut((number >> CHUNK) as usize);
         let entry = chunk.and_then(|chunk| chunk.get_mut((number & ((1 << CHUNK) - 1)) as usize));
         entry.expect("numbers given out stay")
@@ -133,7 +133,7 @@ impl Entries {
 
     pub(super) fn find(&self, id: Id, destination: Destination) -> Option<Number> {
         let is_it = |&number: &Number| {
-            let entry = self.get(number);
+            let entry = self.at(number);
             entry.id == id && entry.destination == destination
         };
         self.index.find(self.hasher.hash_one(id), is_it).copied()
@@ -142,7 +142,7 @@ impl Entries {
     /// The entries of a message, one for each of its destinations.
     pub(super) fn all_of(&self, id: Id) -> Vec<Number> {
         let same_hash = self.index.iter_hash(self.hasher.hash_one(id));
-        same_hash.copied().filter(|&number| self.get(number).id == id).collect()
+        same_hash.copied().filter(|&number| self.at(number).id == id).collect()
     }
 
     /// Every entry that there is.
@@ -154,7 +154,7 @@ impl Entries {
         let mut free = self.free;
         let number = match self.pop(&mut free) {
             Some(number) => {
-                *self.get_mut(number) = entry;
+                *self.at_mut(number) = entry;
                 number
             }
             None => self.grow(entry),
@@ -172,7 +172,7 @@ impl Entries {
 
     /// Forgets an entry that is in no list any more.
     pub(super) fn remove(&mut self, number: Number) -> Entry {
-        let entry = *self.get(number);
+        let entry = *self.at(number);
         let hash = self.hasher.hash_one(entry.id);
         if let Ok(found) = self.index.find_entry(hash, |&other| other == number) {
             found.remove();
@@ -182,7 +182,7 @@ impl Entries {
             *self = Self { hasher: self.hasher.clone(), ..Self::default() };
             return entry;
         }
-        self.get_mut(number).stage = Stage::Free;
+        self.at_mut(number).stage = Stage::Free;
         let mut free = self.free;
         self.push(&mut free, number);
         self.free = free;
@@ -192,11 +192,11 @@ impl Entries {
     /// Puts an entry at the end of a list.
     pub(super) fn push(&mut self, list: &mut List, number: Number) {
         let last = list.last;
-        let entry = self.get_mut(number);
+        let entry = self.at_mut(number);
         (entry.previous, entry.next) = (last, NONE);
         match last {
             NONE => list.first = number,
-            last => self.get_mut(last).next = number,
+            last => self.at_mut(last).next = number,
         }
         list.last = number;
     }
@@ -210,29 +210,20 @@ impl Entries {
 
     /// Takes an entry out of the list that it is in.
     pub(super) fn unlink(&mut self, list: &mut List, number: Number) {
-        let Entry { previous, next, .. } = *self.get(number);
+        let Entry { previous, next, .. } = *self.at(number);
         match previous {
             NONE => list.first = next,
-            previous => self.get_mut(previous).next = next,
+            previous => self.at_mut(previous).next = next,
         }
         match next {
             NONE => list.last = previous,
-            next => self.get_mut(next).previous = previous,
+            next => self.at_mut(next).previous = previous,
         }
     }
 
     /// The one behind this one.
     pub(super) fn after(&self, number: Number) -> Option<Number> {
-        Some(self.get(number).next).filter(|&next| next != NONE)
-    }
-
-    /// Memory that is held.
-    #[cfg(test)]
-    pub(super) fn octets(&self) -> usize {
-        let entries: usize = self.chunks.iter().map(Vec::capacity).sum();
-        // A table has an eighth of its places free, and an octet for each besides the number.
-        let places = (self.index.capacity() * 8 / 7).next_power_of_two();
-        entries * size_of::<Entry>() + places * (size_of::<Number>() + 1)
+        Some(self.at(number).next).filter(|&next| next != NONE)
     }
 
     fn grow(&mut self, entry: Entry) -> Number {
@@ -251,6 +242,16 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Entries {
+        /// Memory that is held.
+        pub(in crate::schedule) fn octets(&self) -> usize {
+            let entries: usize = self.chunks.iter().map(Vec::capacity).sum();
+            // A table has an eighth of its places free, and an octet for each besides the number.
+            let places = (self.index.capacity() * 8 / 7).next_power_of_two();
+            entries * size_of::<Entry>() + places * (size_of::<Number>() + 1)
+        }
+    }
 
     fn id(number: usize) -> Id {
         Id::parse(&format!("id{number}")).unwrap()

@@ -47,7 +47,7 @@ impl Fair {
     }
 
     pub(super) fn push(&mut self, entries: &mut Entries, number: Number) {
-        let sender = entries.get(number).sender;
+        let sender = entries.at(number).sender;
         let queue = self.queues.entry(sender).or_insert_with(|| {
             self.turns.push_back(sender);
             Queue::default()
@@ -65,7 +65,7 @@ impl Fair {
                 continue;
             };
             self.turns.push_back(sender);
-            let (credit, cost) = (queue.credit.saturating_add(1), entries.get(first).cost);
+            let (credit, cost) = (queue.credit.saturating_add(1), entries.at(first).cost);
             if credit < cost {
                 queue.credit = credit;
                 continue;
@@ -80,17 +80,10 @@ impl Fair {
 
     /// Takes out this one, which is here.
     pub(super) fn remove(&mut self, entries: &mut Entries, number: Number) {
-        if let Some(queue) = self.queues.get_mut(&entries.get(number).sender) {
+        if let Some(queue) = self.queues.get_mut(&entries.at(number).sender) {
             entries.unlink(&mut queue.list, number);
             self.length -= 1;
         }
-    }
-
-    /// Memory that is held: half of a tree's nodes may be empty.
-    #[cfg(test)]
-    pub(super) fn octets(&self) -> usize {
-        let queue = size_of::<u16>() + size_of::<Queue>() + size_of::<usize>();
-        self.queues.len() * 2 * queue + self.turns.capacity() * size_of::<u16>()
     }
 
     /// All that are here.
@@ -110,6 +103,14 @@ mod tests {
     use super::super::entries::Entry;
     use super::*;
 
+    impl Fair {
+        /// Memory that is held: half of a tree's nodes may be empty.
+        pub(in crate::schedule) fn octets(&self) -> usize {
+            let queue = size_of::<u16>() + size_of::<Queue>() + size_of::<usize>();
+            self.queues.len() * 2 * queue + self.turns.capacity() * size_of::<u16>()
+        }
+    }
+
     /// Sends messages of (sender, size), and tells whose came out in which order.
     fn order(messages: &[(u16, u32)]) -> Vec<u16> {
         let (mut entries, mut fair) = (Entries::default(), Fair::default());
@@ -120,7 +121,7 @@ mod tests {
         }
         let mut order = Vec::new();
         while let Some(number) = fair.take(&mut entries) {
-            order.push(entries.get(number).sender);
+            order.push(entries.at(number).sender);
         }
         assert_eq!(fair.len(), 0);
         order

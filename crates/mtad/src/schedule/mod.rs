@@ -21,21 +21,19 @@
 mod admin;
 mod destination;
 mod entries;
+mod exchange;
 mod fair;
 mod health;
 mod pause;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mail_common::config::Mtad;
 use mail_common::log::Id;
 
 use self::destination::{Rings, State};
 use self::entries::{Entries, Entry, List, Number, Stage};
+pub(crate) use self::exchange::{Action, Destination, Feedback, Settings, Standing, Turn, Waiting};
 use self::health::Rules;
 use self::pause::micros;
 pub(crate) use self::pause::{Cause, defer, is_expired};
@@ -47,89 +45,6 @@ const LEFT_RATE: u64 = 1000;
 const LEFT_SPREAD: u64 = 60 * SECOND;
 
 const SECOND: u64 = 1_000_000;
-
-/// Where mail goes, as a number that whoever knows its name gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Destination(pub(crate) u32);
-
-/// One message for one destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) id: Id,
-    pub(crate) destination: Destination,
-    /// When it is tried next, in seconds since 1970.
-    pub(crate) due: u32,
-    /// When it was taken, in seconds since 1970.
-    pub(crate) arrived: u32,
-    /// A hash of its sender.
-    pub(crate) sender: u32,
-    /// Octets; more than fit are [`u32::MAX`].
-    pub(crate) size: u32,
-    /// Attempts with this destination so far.
-    pub(crate) attempts: u32,
-    pub(crate) standing: Standing,
-}
-
-/// Whether it was tried before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Standing {
-    New,
-    Deferred,
-}
-
-/// An entry that is handed out; it is here until [`Schedule::ended`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Turn {
-    pub(crate) id: Id,
-    pub(crate) destination: Destination,
-    /// Attempts with this destination so far; 255 are 255 or more.
-    pub(crate) attempts: u8,
-}
-
-/// What is to be done now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Try this one.
-    Attempt(Turn),
-    /// Try this one, for the destination was dead when it was seen last.
-    Probe(Turn),
-    /// Give this one up: it is too old, and its destination dead.
-    Expire(Turn),
-    /// Nothing for so long.
-    Wait(Duration),
-    /// Nothing until an entry comes or an attempt ends.
-    Idle,
-}
-
-/// What an attempt said of its destination; the better word for it is the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Feedback {
-    /// Nothing: we stopped, or could not read the message.
-    Stopped,
-    /// There was nobody to talk to, or it wanted no mail at all.
-    Unreachable,
-    /// The connection was lost.
-    Vanished,
-    /// It answered, and took nothing.
-    Refused,
-    /// It took the message for somebody.
-    Delivered,
-}
-
-/// What the site says of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// Attempts at the same time in all.
-    pub(crate) all: usize,
-    /// With lmtp-deliverd.
-    pub(crate) local: usize,
-    /// With any other destination.
-    pub(crate) foreign: usize,
-    pub(crate) retry_first: Duration,
-    pub(crate) retry_max: Duration,
-    pub(crate) lifetime: Duration,
-}
 
 /// All that waits and all that is under way.
 #[derive(Debug)]
@@ -150,24 +65,6 @@ pub(crate) struct Schedule {
     under_way: usize,
     /// Deferred entries found at start that were overdue.
     left: u64,
-}
-
-impl Destination {
-    /// lmtp-deliverd.
-    pub(crate) const LOCAL: Self = Self(0);
-}
-
-impl From<&Mtad> for Settings {
-    fn from(mtad: &Mtad) -> Self {
-        Self {
-            all: mtad.deliveries.get(),
-            local: mtad.local_deliveries.get(),
-            foreign: mtad.destination_deliveries.get(),
-            retry_first: mtad.retry_first.duration(),
-            retry_max: mtad.retry_max.duration(),
-            lifetime: mtad.lifetime.duration(),
-        }
-    }
 }
 
 impl Schedule {
@@ -253,7 +150,7 @@ impl Schedule {
     pub(crate) fn remove(&mut self, id: Id, now: u64) {
         for number in self.entries.all_of(id) {
             match self.is_handed_out(number) {
-                true => self.entries.get_mut(number).stage = Stage::Dropped,
+                true => self.entries.at_mut(number).stage = Stage::Dropped,
                 false => self.forget(number, now),
             }
         }
@@ -341,8 +238,8 @@ impl Schedule {
     }
 
     fn make_ready(&mut self, number: Number, now: u64) {
-        self.entries.get_mut(number).stage = Stage::Ready;
-        let destination = self.entries.get(number).destination;
+        self.entries.at_mut(number).stage = Stage::Ready;
+        let destination = self.entries.at(number).destination;
         if let Some(state) = self.destinations.get_mut(&destination) {
             state.push(&mut self.entries, number);
         }
@@ -350,14 +247,14 @@ impl Schedule {
     }
 
     fn put_into_calendar(&mut self, number: Number) {
-        let entry = self.entries.get_mut(number);
+        let entry = self.entries.at_mut(number);
         entry.stage = Stage::Later;
         let list = self.calendar.entry(entry.due).or_default();
         self.entries.push(list, number);
     }
 
     fn take_out_of_calendar(&mut self, number: Number) {
-        let due = self.entries.get(number).due;
+        let due = self.entries.at(number).due;
         if let Some(list) = self.calendar.get_mut(&due) {
             self.entries.unlink(list, number);
             if list.is_empty() {
@@ -378,7 +275,7 @@ impl Schedule {
     }
 
     fn hand_out(&mut self, number: Number) -> Turn {
-        let entry = self.entries.get_mut(number);
+        let entry = self.entries.at_mut(number);
         entry.stage = Stage::UnderWay;
         let Entry { id, destination, attempts, .. } = *entry;
         self.under_way += 1;
@@ -390,12 +287,12 @@ impl Schedule {
     }
 
     fn is_handed_out(&self, number: Number) -> bool {
-        matches!(self.entries.get(number).stage, Stage::UnderWay | Stage::Dropped)
+        matches!(self.entries.at(number).stage, Stage::UnderWay | Stage::Dropped)
     }
 
     /// Takes out an entry that waits.
     fn forget(&mut self, number: Number, now: u64) {
-        let Entry { destination, stage, .. } = *self.entries.get(number);
+        let Entry { destination, stage, .. } = *self.entries.at(number);
         match stage {
             Stage::Later => self.take_out_of_calendar(number),
             Stage::Expired => self.entries.unlink(&mut self.expired, number),
@@ -417,7 +314,7 @@ impl Schedule {
         let Some(state) = self.destinations.get_mut(&destination) else { return };
         let minutes = u16::try_from(pause.as_secs() / 60).unwrap_or(u16::MAX);
         for number in state.numbers(&self.entries) {
-            let entry = self.entries.get_mut(number);
+            let entry = self.entries.at_mut(number);
             entry.waited = entry.waited.saturating_add(minutes);
             if pause::is_over(entry, seconds(now), &self.settings) {
                 entry.stage = Stage::Expired;
@@ -469,18 +366,6 @@ impl Schedule {
         }
     }
 
-    /// Memory that is held; of the trees, as if half of each node were empty.
-    #[cfg(test)]
-    fn octets(&self) -> usize {
-        let state = size_of::<Destination>() + size_of::<usize>();
-        let destinations: usize = self.destinations.values().map(State::octets).sum();
-        let probe = size_of::<(u64, Destination)>() + size_of::<usize>();
-        // A destination has a place in a ring or among the probes.
-        let places = self.destinations.len() * 2 * (state + 2 * probe);
-        let calendar = self.calendar.len() * 2 * (size_of::<(u32, List)>() + size_of::<usize>());
-        self.entries.octets() + 2 * destinations + places + calendar
-    }
-
     fn known(&self) -> Vec<Destination> {
         self.destinations.keys().copied().collect()
     }
@@ -500,3 +385,7 @@ pub(crate) fn seconds_after(micros: u64) -> u32 {
 pub(crate) fn seconds(micros: u64) -> u32 {
     u32::try_from(micros / SECOND).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -417,6 +417,19 @@ fn cleared_is_what_waits_alone() {
     assert!(schedule.ended(&turn, Feedback::Refused, NOW));
 }
 
+impl Schedule {
+    /// Memory that is held; of the trees, as if half of each node were empty.
+    fn octets(&self) -> usize {
+        let state = size_of::<Destination>() + size_of::<usize>();
+        let destinations: usize = self.destinations.values().map(State::octets).sum();
+        let probe = size_of::<(u64, Destination)>() + size_of::<usize>();
+        // A destination has a place in a ring or among the probes.
+        let places = self.destinations.len() * 2 * (state + 2 * probe);
+        let calendar = self.calendar.len() * 2 * (size_of::<(u32, List)>() + size_of::<usize>());
+        self.entries.octets() + 2 * destinations + places + calendar
+    }
+}
+
 /// A million entries, 100 of a destination, half of them due at one that is dead.
 #[test]
 fn a_million_entries_fit() {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
+use mail_common::config::Mtad;
+
 use super::super::*;
 
 pub(super) const NOW: u64 = 1_795_363_200 * SECOND;
