@@ -346,3 +346,7 @@ impl Drop for Recovered {
         self.index.lock().table.release();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

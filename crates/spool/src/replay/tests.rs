@@ -19,6 +19,8 @@ use crate::index::{Applied, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
 use crate::recovery::{recover, survey};
 
+/// Longer bodies are a file in `big/`.
+const SMALL: usize = 8000;
 /// Octets of a segment: small, so that histories go through many.
 const SEGMENT: u64 = 64 << 10;
 
@@ -92,7 +94,7 @@ enum Change {
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
-        4 => (0..9000usize, 1..4usize)
+        4 => (0..SMALL + 1000, 1..4usize)
             .prop_map(|(size, recipients)| Change::Take { size, recipients }),
         3 => any::<Pick>().prop_map(Change::Try),
         3 => any::<Pick>().prop_map(Change::Finish),
@@ -126,6 +128,13 @@ fn letter(id: Id, recipients: usize) -> Letter {
     }
 }
 
+impl Draft {
+    /// The body, if it goes into the segment.
+    fn here(&self) -> &[u8] {
+        if self.body.len() > SMALL { &[] } else { &self.body }
+    }
+}
+
 impl Model {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -149,6 +158,10 @@ impl Model {
 
     fn path(&self, slot: u32) -> PathBuf {
         self.root.path().join("segments").join(name(slot))
+    }
+
+    fn big(&self, id: Id) -> PathBuf {
+        self.root.path().join("big").join(id.as_str())
     }
 
     fn pick(&self, pick: &Pick) -> Option<Id> {
@@ -242,10 +255,15 @@ impl Model {
         }
         let mut written = Vec::new();
         for draft in drafts {
+            let checksum = crc32c::crc32c(&draft.body);
             let body = match draft.body.len() {
                 0 => Body::NONE,
-                length => Body::Here(length as u64, crc32c::crc32c(&draft.body)),
+                length if length > SMALL => Body::Big(length as u64, checksum),
+                length => Body::Here(length as u64, checksum),
             };
+            if draft.kind == Kind::Letter && draft.here().len() < draft.body.len() {
+                fs::write(self.big(draft.id), &draft.body).unwrap();
+            }
             let header = Header {
                 kind: draft.kind,
                 generation: current.generation,
@@ -258,7 +276,7 @@ impl Model {
             let place = index::place(current.slot, offset, &header).unwrap();
             buffer.extend(header.encode(&draft.text));
             buffer.extend(&draft.text);
-            buffer.extend(&draft.body);
+            buffer.extend(draft.here());
             buffer.resize(buffer.len().next_multiple_of(UNIT as usize), 0);
             let generation = current.generation;
             let one = Written { id: draft.id, kind: draft.kind, place, generation };
@@ -294,8 +312,12 @@ impl Model {
         self.file(slot).write_all_at(&buffer, offset).unwrap();
         let (written, applied): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         self.written.extend(written);
-        let _ = self.index.apply(applied);
+        let freed = self.index.apply(applied);
         self.index.reached(end);
+        // Every other time the process dies before it comes to that.
+        for id in freed.big.into_iter().filter(|_| self.written.len() % 2 == 0) {
+            fs::remove_file(self.big(id)).unwrap();
+        }
         for draft in drafts {
             match draft.after {
                 Some(after) => drop(self.promised.insert(draft.id, after)),
@@ -318,8 +340,12 @@ impl Model {
         })
         .unwrap();
         for task in tasks {
-            let Task::Copy { id, part, from, text, octets, .. } = task else {
+            let Task::Copy { id, part, from, text, body, octets } = task else {
                 panic!("nothing is damaged")
+            };
+            let octets = match body {
+                Body::Here(..) => octets,
+                Body::Big(..) => fs::read(self.big(id)).unwrap(),
             };
             let kind = match part {
                 Part::Letter => Kind::MovedLetter,
@@ -401,6 +427,7 @@ impl Model {
         let mut expected = row;
         expected.summarise(&summarise(&letter, progress.as_ref(), &self.index));
         assert_eq!(row, expected, "the row says what the records say");
+        let body = if row.big { fs::read(self.big(id)).unwrap() } else { body };
         Some(Promise { letter, body, progress })
     }
 
@@ -417,6 +444,27 @@ impl Model {
         }
     }
 
+    /// No body is missing, none is left over.
+    fn check_big(&self) {
+        let files = fs::read_dir(self.root.path().join("big")).unwrap();
+        let names: BTreeSet<_> = files.map(|file| file.unwrap().file_name()).collect();
+        let big = self.promised.values().filter(|promise| promise.body.len() > SMALL);
+        let ids: BTreeSet<_> = big.map(|promise| promise.letter.id.as_str().into()).collect();
+        assert_eq!(names, ids);
+    }
+
+    /// Takes one message in a commit of its own.
+    fn take(&mut self, size: usize) -> Id {
+        self.run(&[Step::Commit(vec![Change::Take { size, recipients: 3 }])]);
+        *self.promised.keys().next_back().unwrap()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        fsck(self.root.path(), &mut |finding| findings.push(finding)).unwrap();
+        findings
+    }
+
     fn run(&mut self, steps: &[Step]) {
         for step in steps {
             match step {
@@ -427,7 +475,10 @@ impl Model {
                 Step::NextSegment => self.current = None,
                 Step::Checkpoint(changes) => self.checkpoint(changes),
                 Step::Clean => self.clean(),
-                Step::Restart => self.restart(),
+                Step::Restart => {
+                    self.restart();
+                    self.check_big();
+                }
                 Step::PowerCut(changes, arrived) => self.power_cut(changes, arrived),
             }
             self.check(&[]);
@@ -454,6 +505,113 @@ impl Model {
     }
 }
 
+#[test]
+fn damage_is_kept_and_named() {
+    let mut model = Model::new();
+    let ids = [100, 200, 300].map(|size| model.take(size));
+    let place = model.written[1].place;
+    let next = model.written[2].place.offset();
+    model.damage(model.path(0), place.offset() + 60, b"xx");
+    let stretch =
+        Stretch { slot: 0, generation: model.written[0].generation, range: place.offset()..next };
+    let letter = format!("{} from ann@example.net to user@domain0.example and 2 more", ids[1]);
+    let damage = Finding::Damage { stretch: stretch.clone(), letter: Some(letter) };
+    assert_eq!(model.findings(), [damage]);
+    for _ in 0..2 {
+        model.restart();
+        model.check(&ids[1..2]);
+        assert_eq!(model.index.find(ids[1]), None);
+        let kept: Vec<_> = fs::read_dir(model.root.path().join("corrupt")).unwrap().collect();
+        let [Ok(kept)] = &kept[..] else { panic!("{kept:?}") };
+        let octets = fs::read(model.path(0)).unwrap();
+        let range = place.offset() as usize..next as usize;
+        assert_eq!(fs::read(kept.path()).unwrap(), octets[range]);
+    }
+    // Once the log before a checkpoint is not read any more, only what is needed is damage.
+    model.checkpoint(&[]);
+    assert_eq!(model.findings(), []);
+    let place = model.written[2].place;
+    model.damage(model.path(0), place.end() - 70, b"xx");
+    assert_eq!(model.findings(), [Finding::Body { id: ids[2] }]);
+    model.damage(model.path(0), place.offset(), b"xx");
+    assert_eq!(model.findings(), [Finding::Lost { id: ids[2] }]);
+}
+
+#[test]
+fn what_a_seal_cuts_off_does_not_count() {
+    let mut model = Model::new();
+    let kept = model.take(100);
+    let Current { generation, offset: length, .. } = *model.current.as_ref().unwrap();
+    let cut = model.take(200);
+    model.current = None;
+    let text = serde_json::to_vec(&Seal { generation, length }).unwrap();
+    assert_eq!(text, format!(r#"{{"generation":{generation},"length":{length}}}"#).as_bytes());
+    let seal =
+        Draft { id: kept, kind: Kind::Seal, text, body: Vec::new(), from: None, after: None };
+    let (octets, _) = model.encode(&[seal]);
+    let slot = model.current.as_ref().unwrap().slot;
+    model.file(slot).write_all_at(&octets, 0).unwrap();
+    model.promised.remove(&cut);
+    model.done.insert(cut);
+    model.restart();
+    model.check(&[]);
+    assert_eq!(model.index.slot(0).unwrap().stage, crate::index::Stage::Sealed);
+    assert_eq!(cleaner::choose(&model.index, 0), Some(0), "at once, though it is full of life");
+}
+
+#[test]
+fn bodies_apart_are_removed_kept_or_missed() {
+    let mut model = Model::new();
+    let ids = [SMALL + 1, SMALL + 2, 10].map(|size| model.take(size));
+    let orphan = Id::parse("orphan").unwrap();
+    fs::write(model.big(orphan), b"x").unwrap();
+    fs::write(model.root.path().join("big/no-id"), b"x").unwrap();
+    assert_eq!(model.findings(), [Finding::Orphan { id: orphan }]);
+    model.restart();
+    assert!(!model.big(orphan).exists() && model.root.path().join("big/no-id").exists());
+    model.check(&[]);
+    model.damage(model.big(ids[1]), 5, b"xx");
+    assert_eq!(model.findings(), [Finding::Body { id: ids[1] }]);
+    fs::remove_file(model.big(ids[1])).unwrap();
+    assert_eq!(model.findings(), [Finding::BigMissing { id: ids[1] }]);
+    // Where a record is damaged, the body may have been of its message.
+    model.damage(model.path(0), model.written[0].place.offset(), b"xx");
+    model.restart();
+    assert!(!model.big(ids[0]).exists());
+    let kept = model.root.path().join("corrupt").join(ids[0].as_str());
+    assert_eq!(fs::read(kept).unwrap().len(), SMALL + 1);
+}
+
+#[test]
+fn nothing_ripe_is_left_to_clean() {
+    let mut model = Model::new();
+    let ids: Vec<_> = (0..6).map(|_| model.take(4000)).collect();
+    model.current = None;
+    model.take(10);
+    let later = now_seconds() + cleaner::REST;
+    assert_eq!(cleaner::choose(&model.index, later), None, "all of it is alive");
+    for id in &ids[..4] {
+        let (text, body) = (Vec::new(), Vec::new());
+        let kind = Kind::Done;
+        model.commit(vec![Draft { id: *id, kind, text, body, from: None, after: None }]);
+    }
+    assert_eq!(cleaner::choose(&model.index, later - 2), None, "it is too young");
+    assert_eq!(cleaner::choose(&model.index, later), Some(0));
+    // What is damaged is told, and the rest copied.
+    model.damage(model.path(0), model.written[4].place.offset() + 200, b"xx");
+    let mut tasks = Vec::new();
+    let done = cleaner::empty(&model.directories, &model.index, 0, &mut |task| {
+        tasks.push(task);
+        Ok(())
+    });
+    done.unwrap();
+    let [Task::Lost { id: lost, part: Part::Letter }, Task::Copy { id, .. }] = &tasks[..] else {
+        panic!("{tasks:?}")
+    };
+    assert_eq!([*lost, *id], ids[4..]);
+    assert_eq!(model.corrupt(), 1);
+}
+
 /// Each syncs many times: an eighth of what is usual.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
@@ -473,9 +631,8 @@ proptest! {
         model.restart();
         model.check(&[]);
         assert_eq!(model.rows(), rows, "a second start finds the same");
-        let mut findings = Vec::new();
-        let summary = fsck(model.root.path(), &mut |finding| findings.push(finding)).unwrap();
-        assert_eq!(summary.messages, model.promised.len());
+        model.check_big();
+        let findings = model.findings();
         let harmless = |finding: &Finding| {
             matches!(finding, Finding::Unfinished { .. } | Finding::Segment { .. })
         };
