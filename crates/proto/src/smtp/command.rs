@@ -124,6 +124,10 @@ fn unknown(word: &[u8]) -> Reply {
     if NOT_OFFERED.iter().any(|other| is(other, word)) {
         return Reply::NOT_OFFERED;
     }
+    // With a tab behind it, or a size: whatever it was, a chunk may follow.
+    if word.get(..4).is_some_and(|start| is("BDAT", start)) {
+        return Reply::BDAT_SYNTAX;
+    }
     Reply::UNKNOWN_COMMAND
 }
 

@@ -137,6 +137,8 @@ fn refusals() {
         ("RCPT TO:<a@b.c> RET=FULL", Reply::UNKNOWN_PARAMETER),
         ("RCPT TO:<a@b.c>NOTIFY=NEVER", Reply::RCPT_SYNTAX),
         ("BDAT", Reply::BDAT_SYNTAX),
+        ("BDAT\t10", Reply::BDAT_SYNTAX),
+        ("bdat10 LAST", Reply::BDAT_SYNTAX),
         ("BDAT LAST", Reply::BDAT_SYNTAX),
         ("BDAT -1", Reply::BDAT_SYNTAX),
         ("BDAT +1", Reply::BDAT_SYNTAX),
