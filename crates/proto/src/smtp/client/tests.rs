@@ -3,6 +3,7 @@
 
 mod chunks;
 mod model;
+mod own;
 
 use std::fmt::Write as _;
 
