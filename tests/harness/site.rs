@@ -45,7 +45,7 @@ impl Site {
     pub fn new(lines: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let site = Self { disks: Vec::new(), directory };
-        for name in ["conf.d", "tls", "mail", "spool", "run", "log"] {
+        for name in ["conf.d", "tls", "mail", "spool", "state", "run", "log"] {
             fs::create_dir(site.path(name)).expect("an empty directory");
         }
         let certificates = certificates();
@@ -223,7 +223,9 @@ impl Site {
              spool = \"{directory}/spool\"\n\
              lmtp = \"{directory}/run/lmtp.sock\"\n\
              retry_first = \"1s\"\n\
-             retry_max = \"1s\"\n",
+             retry_max = \"1s\"\n\
+             [lmtp-deliverd]\n\
+             state = \"{directory}/state\"\n",
             tls = self.tls(),
         )
     }

@@ -14,13 +14,16 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::Shared;
-use crate::attempts::Standing;
 use crate::header::Header;
+use crate::journal::Standing;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
 
 /// Where mail arrives. Which other one would be for Sieve to say.
 const MAILBOX: &str = "INBOX";
+
+/// What is done with it, for the journal. Sieve will have other words.
+const ACTION: &str = "keep";
 
 /// A message under way. All of it blocks.
 #[derive(Debug)]
@@ -153,16 +156,24 @@ impl Incoming {
         }
         let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
         let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            return self.write(&inbox, recipient, site, None);
+            return self.write(&inbox, recipient, site, None, || ());
         };
-        let Some(attempt) = self.shared.attempts.begin(&id, user) else {
+        let journal = &self.shared.journal;
+        let Some(attempt) = journal.begin(id, user, ACTION, None) else {
             return Ok((Delivery::Repeated, None));
         };
-        let delivered = match attempt.standing() {
-            Standing::MaybeRepeat if inbox.holds_delivery(&id)? => (Delivery::Repeated, None),
-            _ => self.write(&inbox, recipient, site, Some(id))?,
+        let is_there = match attempt.standing() {
+            Standing::First => false,
+            Standing::MaybeRepeat => inbox.holds_delivery(&id)?,
+            // Its reader may have taken it away; if not, it is made to last.
+            Standing::Visible => inbox.holds_delivery(&id).map(|_| true)?,
         };
-        attempt.delivered();
+        let delivered = if is_there {
+            (Delivery::Repeated, None)
+        } else {
+            self.write(&inbox, recipient, site, Some(id), || attempt.visible())?
+        };
+        journal.delivered(vec![attempt]);
         Ok(delivered)
     }
 
@@ -172,6 +183,7 @@ impl Incoming {
         recipient: &Address,
         site: &Site,
         delivery_id: Option<DeliveryId>,
+        visible: impl FnOnce(),
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         let trace = Trace {
             client: &self.client,
@@ -184,7 +196,7 @@ impl Incoming {
         let mut appending = inbox.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
-        Ok(inbox.deliver(appending)?)
+        Ok(inbox.deliver(appending, visible)?)
     }
 }
 

@@ -1,16 +1,15 @@
 //! Local delivery: LMTP in, mailboxes out.
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
-//! [`spool`] until it is whole, and written into one mailbox after another; messages that come
-//! together go into all their mailboxes at the same time ([`batch`]). Each recipient has an
-//! outcome of its own, and a 250 only once the message survives a power cut. [`attempts`] knows
+//! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
+//! outcome of its own, and a 250 only once the message survives a power cut. [`journal`] knows
 //! what was delivered before.
 
-mod attempts;
 mod backend;
 mod batch;
 pub mod header;
 mod incoming;
+mod journal;
 pub mod spool;
 pub mod trace;
 
@@ -26,8 +25,8 @@ use mail_common::time;
 use mail_proto::Session as _;
 use mail_proto::smtp::{self, Dialect, Limits};
 
-use attempts::Attempts;
 pub use backend::Deliveries;
+use journal::Journal;
 
 /// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
 /// of its journal; and some are still telling of a delivery whose peer sends the next already.
@@ -47,8 +46,8 @@ pub struct LmtpDeliverd {
 /// What all deliveries share, across reloads.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) attempts: Attempts,
     pub(crate) inboxes: Inboxes,
+    pub(crate) journal: Journal,
 }
 
 impl LmtpDeliverd {
@@ -96,8 +95,8 @@ impl Daemon for LmtpDeliverd {
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let present = Present::open(site, Self::NAME, THREADS)?;
-        let attempts = Attempts::new(time::now_micros());
-        Ok(Self { present, shared: Arc::new(Shared { attempts, inboxes: Inboxes::default() }) })
+        let journal = journal(&present.parts().site)?;
+        Ok(Self { present, shared: Arc::new(Shared { inboxes: Inboxes::default(), journal }) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
@@ -118,4 +117,18 @@ impl Daemon for LmtpDeliverd {
         converse(&mut session, &mut stream, &mut backend, &surroundings).await?;
         Ok(())
     }
+}
+
+fn journal(site: &Site) -> Result<Journal, StartError> {
+    let settings = &site.lmtp_deliverd;
+    let remembered = settings.remembered.get();
+    let opened = Journal::open(&settings.state, remembered, time::now_micros());
+    opened.map_err(|error| StartError {
+        what: format!("the journal of deliveries in {} cannot be used", settings.state.display()),
+        why: error.to_string(),
+        remedy:
+            "Look at lmtp-deliverd.state: its owner must be the user of lmtp-deliverd, and one \
+                 lmtp-deliverd at a time has it"
+                .to_owned(),
+    })
 }

@@ -253,6 +253,10 @@ pub struct Mtad {
 pub struct LmtpDeliverd {
     /// Where it listens, when systemd passes no sockets.
     pub listen: Vec<LmtpListen>,
+    /// The directory of the journal of deliveries.
+    pub state: PathBuf,
+    /// Deliveries that the journal remembers at most, 64 octets on the disk each.
+    pub remembered: NonZeroUsize,
 }
 
 /// IMAP.
@@ -359,6 +363,8 @@ impl Default for LmtpDeliverd {
     fn default() -> Self {
         Self {
             listen: vec![LmtpListen { address: Endpoint::Unix("/run/posthorn/lmtp.sock".into()) }],
+            state: "/var/lib/posthorn/lmtp-deliverd".into(),
+            remembered: const { NonZeroUsize::new(1_000_000).expect("1,000,000 is not 0") },
         }
     }
 }

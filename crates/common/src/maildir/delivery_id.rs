@@ -6,10 +6,11 @@ use crate::log::Id;
 
 /// The id of one delivery: `<queue id>.<number of the recipient>`. Every attempt at it has the
 /// same, and no other delivery has it. In order of the queue ids' times.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeliveryId {
+    queue_id: Id,
+    number: u32,
     micros: u64,
-    text: String,
 }
 
 impl DeliveryId {
@@ -17,10 +18,23 @@ impl DeliveryId {
     /// one that we write counts: who spells otherwise may mean something else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (queue_id, number) = text.split_once('.')?;
-        let micros = Id::parse(queue_id)?.micros()?;
-        let spelt = number.parse::<u32>().ok()?.to_string();
-        (spelt == number).then(|| Self { micros, text: text.to_owned() })
+        let (queue_id, spelt) = text.split_once('.')?;
+        let queue_id = Id::parse(queue_id)?;
+        let micros = queue_id.micros()?;
+        let number = spelt.parse::<u32>().ok()?;
+        (number.to_string() == spelt).then_some(Self { queue_id, number, micros })
+    }
+
+    /// The message's id in the queue.
+    #[must_use]
+    pub fn queue_id(&self) -> Id {
+        self.queue_id
+    }
+
+    /// The recipient's number in the message.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// When the message was queued, in microseconds since 1970.
@@ -32,7 +46,7 @@ impl DeliveryId {
 
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        write!(f, "{}.{}", self.queue_id, self.number)
     }
 }
 

@@ -23,7 +23,6 @@ use super::scan::Place;
 use super::store::{NewMessage, Store};
 use super::tidings::Tidings;
 use super::{DeliveryId, StoreError, name};
-use crate::disk::Dir;
 
 /// INBOXes that are open. All of it blocks.
 #[derive(Debug, Default)]
@@ -106,9 +105,17 @@ impl Inbox {
 
     /// As [`Appending::deliver`], but what is to be told of a message that came is left to the
     /// caller. An error if the directory was moved away meanwhile: who restores a backup removes
-    /// what it replaced, and the message with it.
-    pub fn deliver(&self, message: Appending) -> Result<(Delivery, Option<Tidings>), StoreError> {
-        let delivered = message.put(Dir::sync)?;
+    /// what it replaced, and the message with it. `visible` is called when readers see the message,
+    /// which does not last yet.
+    pub fn deliver(
+        &self,
+        message: Appending,
+        visible: impl FnOnce(),
+    ) -> Result<(Delivery, Option<Tidings>), StoreError> {
+        let delivered = message.put(|dir| {
+            visible();
+            dir.sync()
+        })?;
         if self.is_in_place() { Ok(delivered) } else { Err(StoreError::Replaced) }
     }
 

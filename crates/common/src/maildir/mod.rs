@@ -59,6 +59,7 @@ pub use cache::Summaries;
 pub use delivery_id::DeliveryId;
 pub use directory::{Directory, Owner};
 pub use inboxes::{Inbox, Inboxes};
+pub use index::boot;
 pub use inspect::{IndexState, Inspection};
 pub use maintenance::{Finding, Settled};
 pub use store::{Located, Message, Moved, NewMessage, Store};

@@ -37,7 +37,7 @@ impl TrialSite {
         if directory.as_os_str().len() > LONGEST_DIRECTORY {
             return Err(TrialError::LongPath(directory));
         }
-        for below in ["mail", "spool", "run", "log", "tls"] {
+        for below in ["mail", "spool", "state", "run", "log", "tls"] {
             make(&directory.join(below))?;
         }
         let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
@@ -138,6 +138,7 @@ impl TrialSite {
              [limits]\ndrain = \"5s\"\n\n\
              [mtad]\nspool = {spool}\nlmtp = {lmtp}\n{next_hop}{mtad}\n\
              [[mtad.listen]]\naddress = {inject}\nrole = \"inject\"\n\n\
+             [lmtp-deliverd]\nstate = {state}\n\n\
              [[lmtp-deliverd.listen]]\naddress = {lmtp}\n{imapd}{pop3d}",
             domains = domains.join(", "),
             certificate = path("tls/cert.pem"),
@@ -146,6 +147,7 @@ impl TrialSite {
             passwd = path("passwd"),
             run = path("run"),
             spool = path("spool"),
+            state = path("state"),
             lmtp = path("run/lmtp.sock"),
             inject = path("run/inject.sock"),
             mtad = self.mtad_listeners(),

@@ -184,7 +184,8 @@ pub(super) enum FactsRead {
 
 /// Which boot of the machine this is. Where the kernel does not tell, each process counts as a
 /// boot of its own: one boot too many costs a listing, one too few may give a UID twice.
-pub(super) fn boot() -> [u8; 16] {
+#[must_use]
+pub fn boot() -> [u8; 16] {
     static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
     *BOOT.get_or_init(|| {
         let text = std::fs::read_to_string(BOOT_ID).unwrap_or_default();

@@ -11,7 +11,7 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    let (_, tidings) = inbox.deliver(message).unwrap();
+    let (_, tidings) = inbox.deliver(message, || ()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
     ann.names("new").len()
 }
@@ -24,7 +24,7 @@ fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
     ann.open();
-    let error = inbox.deliver(message).unwrap_err();
+    let error = inbox.deliver(message, || ()).unwrap_err();
     assert!(matches!(error, StoreError::Replaced), "{error}");
     assert_eq!(delivered(&inboxes, &ann), 1);
 }

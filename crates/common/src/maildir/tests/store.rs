@@ -50,7 +50,7 @@ fn a_message_given_up_leaves_no_trace() {
 }
 
 fn attempt(store: &Store, id: &DeliveryId, content: &str) -> Delivery {
-    let delivery_id = Some(id.clone());
+    let delivery_id = Some(*id);
     let mut message = store.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
     message.write(content.as_bytes()).unwrap();
     message.deliver().unwrap()
@@ -93,7 +93,7 @@ fn an_attempt_that_died_is_not_in_the_way() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     let id = delivery_id(0);
-    let begun = NewMessage { delivery_id: Some(id.clone()), ..NewMessage::default() };
+    let begun = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
     let mut message = inbox.append(begun).unwrap();
     message.write(b"half of i").unwrap();
     std::mem::forget(message);
@@ -106,7 +106,7 @@ fn what_another_attempt_confirmed_is_not_taken_back() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     let id = delivery_id(0);
-    let begun = NewMessage { delivery_id: Some(id.clone()), ..NewMessage::default() };
+    let begun = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
     let mut message = inbox.append(begun).unwrap();
     message.write(b"x\n").unwrap();
     let failed = message.put(|new| {

@@ -1,0 +1,203 @@
+//! What is known of deliveries, in memory.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use mail_common::log::Id;
+
+use super::record::Key;
+
+/// What is known of deliveries. Those that are recorded stand in chapters, one for each file.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Of those that are not recorded.
+    states: BTreeMap<Key, State>,
+    /// The oldest first; the last one is being written.
+    chapters: VecDeque<Chapter>,
+    /// Places among the notes of deliveries that readers saw and that are not recorded.
+    visible: HashMap<Key, u32>,
+    /// So many states are kept.
+    limit: usize,
+    /// Ids queued up to here may have been attempted even if they are not known.
+    unsure_until: u64,
+}
+
+/// What one file holds.
+#[derive(Debug)]
+pub(super) struct Chapter {
+    generation: u64,
+    keys: HashSet<Key>,
+    /// The newest message of all.
+    newest: Option<Id>,
+}
+
+/// How an attempt stands to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There was none.
+    First,
+    /// There may have been one, and it may have put the message into its mailbox.
+    MaybeRepeat,
+    /// There was one, and readers saw the message in its mailbox. It may not last yet.
+    Visible,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    UnderWay,
+    /// Done, but it could not be recorded.
+    Done,
+    Failed,
+}
+
+/// What begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// An attempt.
+    Attempt(Standing),
+    /// Nothing: it was done before.
+    Done,
+    /// Nothing yet: another attempt is under way.
+    Wait,
+}
+
+impl Known {
+    /// What is known at a start: what files say, the oldest first, and notes say.
+    pub(super) fn new(
+        chapters: VecDeque<Chapter>,
+        visible: HashMap<Key, u32>,
+        limit: usize,
+        unsure_until: u64,
+    ) -> Self {
+        Self { states: BTreeMap::new(), chapters, visible, limit, unsure_until }
+    }
+
+    /// Begins an attempt if it can begin. `micros` is when its message was queued.
+    pub(super) fn begin(&mut self, key: Key, micros: u64) -> Begun {
+        let standing = match self.states.get(&key) {
+            Some(State::UnderWay) => return Begun::Wait,
+            Some(State::Done) => return Begun::Done,
+            _ if self.is_recorded(&key) => return Begun::Done,
+            _ if self.visible.contains_key(&key) => Standing::Visible,
+            None if micros > self.unsure_until => Standing::First,
+            _ => Standing::MaybeRepeat,
+        };
+        self.states.insert(key, State::UnderWay);
+        Begun::Attempt(standing)
+    }
+
+    /// An attempt ended. Returns its place among the notes if that is free now.
+    pub(super) fn end(&mut self, key: Key, outcome: State) -> Option<u32> {
+        if outcome == State::Done && self.is_recorded(&key) {
+            self.states.remove(&key);
+        } else {
+            self.states.insert(key, outcome);
+        }
+        self.forget_states();
+        // Why it failed may be that the mailbox was moved away, with the message.
+        if outcome == State::Failed { self.visible.remove(&key) } else { None }
+    }
+
+    /// Readers see it, and a note says so.
+    pub(super) fn seen(&mut self, key: Key, place: u32) {
+        self.visible.insert(key, place);
+    }
+
+    /// They were recorded in the file of this generation, the newest that there is. Returns places
+    /// among the notes that are free now.
+    pub(super) fn recorded(&mut self, generation: u64, keys: &[Key]) -> Vec<u32> {
+        if self.chapters.back().is_none_or(|chapter| chapter.generation != generation) {
+            self.chapters.push_back(Chapter::new(generation));
+        }
+        let Some(chapter) = self.chapters.back_mut() else { return Vec::new() };
+        for key in keys {
+            chapter.add(*key);
+            if self.states.get(key) == Some(&State::Done) {
+                self.states.remove(key);
+            }
+        }
+        keys.iter().filter_map(|key| self.visible.remove(key)).collect()
+    }
+
+    /// What stands in the file of this generation.
+    pub(super) fn keys_of(&self, generation: u64) -> Vec<Key> {
+        let chapter = self.chapters.iter().find(|chapter| chapter.generation == generation);
+        chapter.map(|chapter| chapter.keys.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// What stood in one file stands in another one now.
+    pub(super) fn moved(&mut self, from: u64, to: u64) {
+        let chapter = self.chapters.iter_mut().find(|chapter| chapter.generation == from);
+        chapter.into_iter().for_each(|chapter| chapter.generation = to);
+    }
+
+    /// The file of this generation is gone. What it alone said is looked for in mailboxes.
+    pub(super) fn forget(&mut self, generation: u64) {
+        let Some(at) = self.chapters.iter().position(|c| c.generation == generation) else {
+            return;
+        };
+        let Some(chapter) = self.chapters.remove(at) else { return };
+        self.unsure_of(chapter.newest);
+    }
+
+    /// mtad has no message any more that is older than this one.
+    pub(super) fn forget_before(&mut self, oldest: Id) {
+        // The last one is being written.
+        while self.chapters.len() > 1
+            && let Some(first) = self.chapters.front()
+            && first.newest < Some(oldest)
+        {
+            let generation = first.generation;
+            self.forget(generation);
+        }
+    }
+
+    /// Files of generations before this one hold nothing that is needed.
+    pub(super) fn first_generation(&self) -> u64 {
+        self.chapters.front().map_or(u64::MAX, |chapter| chapter.generation)
+    }
+
+    fn is_recorded(&self, key: &Key) -> bool {
+        // What comes a second time mostly comes soon.
+        self.chapters.iter().rev().any(|chapter| chapter.keys.contains(key))
+    }
+
+    /// Forgets the oldest states, down to the limit.
+    fn forget_states(&mut self) {
+        while self.states.len() > self.limit {
+            let over = |state: &State| *state != State::UnderWay;
+            let oldest = self.states.iter().find(|(_, state)| over(state)).map(|(key, _)| *key);
+            let Some(oldest) = oldest else { return };
+            self.states.remove(&oldest);
+            self.unsure_of(Some(oldest.queue_id()));
+        }
+    }
+
+    fn unsure_of(&mut self, id: Option<Id>) {
+        let micros = id.and_then(|id| id.micros()).unwrap_or_default();
+        self.unsure_until = self.unsure_until.max(micros);
+    }
+}
+
+impl Chapter {
+    pub(super) fn new(generation: u64) -> Self {
+        Self { generation, keys: HashSet::new(), newest: None }
+    }
+
+    /// With room for so many.
+    pub(super) fn with_capacity(generation: u64, count: usize) -> Self {
+        Self { generation, keys: HashSet::with_capacity(count), newest: None }
+    }
+
+    pub(super) fn add(&mut self, key: Key) {
+        self.newest = self.newest.max(Some(key.queue_id()));
+        self.keys.insert(key);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}

@@ -1,0 +1,333 @@
+//! Which deliveries were made: what makes that mtad may repeat any of them.
+//!
+//! mtad repeats a delivery whose 250 it did not hear, or could not write down before it died; and
+//! the message may be in its mailbox all the same, or may have been there until its reader moved or
+//! deleted it. So each delivery has an id that all attempts at it share, and each that was made is
+//! recorded here, in memory and on the disk, before its 250.
+//!
+//! # What becomes of an attempt
+//!
+//! - Its delivery is recorded: 250 at once, and nobody looks at the mailbox.
+//! - A note says that readers saw the message, and its process died before it could record that:
+//!   what is in the mailbox still is made to last, and no second copy is made.
+//! - Its id is so old that a process before us may have had it, or that we have forgotten it, or an
+//!   attempt of ours failed: the mailbox is looked through for a file whose name has the id. Ids
+//!   begin with the time at which their message was queued, so one moment tells these from the
+//!   others: the start of this process, a little later for a clock that was set back meanwhile,
+//!   and from then on the newest id that was forgotten. (Where a clock was set back further, a name
+//!   that is taken in `new` is what still tells.)
+//! - Any other id is new. So it is for all mail in quiet times, whose delivery must not take
+//!   longer in a large mailbox; only those before pay for a look through one.
+//!
+//! An attempt can begin while another one at the same delivery is still at work: mtad may have
+//! died and be back before we notice. It waits for the other's end. That holds a thread, but only
+//! while another thread works on what is waited for. Who begins several attempts before he ends the
+//! first must do so in the order of their ids, or two could wait for each other.
+//!
+//! # What a death at each point means
+//!
+//! First the message's file and its directory are synced, then the record is, then 250 is said. The
+//! other way round a power cut between the two would leave a record without its message, and the
+//! repeat, answered from the record, would lose the letter. So *a record is always true*, whether
+//! it was synced or not; and that there is none proves nothing: then the mailbox is asked. It
+//! follows that a damaged record, a torn one, one in a file whose sync failed, and one of a file
+//! that is forgotten for want of room cost a look through a mailbox, and no more.
+//!
+//! | killed or cut off | the repeat finds |
+//! |---|---|
+//! | before the message is linked into `new` | nothing: delivers |
+//! | behind that, before the note: some microseconds | the file in the mailbox |
+//! | behind the note, before the record | killed: the note. Power cut: the file in the mailbox |
+//! | behind the record is written, before its sync | killed: the record. Power cut: as above |
+//! | behind the sync | the record |
+//!
+//! "The file in the mailbox" is what was true before there was a journal: it finds the message in
+//! `new`, or in `cur` with whatever flags, and does not find it once its reader has moved or deleted
+//! it. So a second copy is made only where a reader took the message away in the microseconds before
+//! its note, and we were killed in just these; or in the milliseconds before its record lasted, and
+//! the power was cut in just these, after the disk had the reader's change and before it had the
+//! record.
+//!
+//! Could that be closed too? A record before the link ("about to deliver") rides in the same syncs
+//! as the records of others, but it does not tell whether the link was made after it. What tells is
+//! something that one step changes together with the link and that the reader's change leaves alone:
+//! a name in `tmp` that is renamed into `new`, and that lasts before the record says so. That is one
+//! more sync of a directory for every delivery. The note costs none: after a kill the system still
+//! has all that was written. That holds for the boot of the machine in which it was written, which
+//! therefore stands in it; of a power cut it must not say anything, for it may have reached the disk
+//! when the link did not. An attempt that fails takes its note back, for why it failed may be that
+//! the whole mailbox was moved away.
+//!
+//! # How it is written
+//!
+//! Those who wait to be recorded stand in a line. Whoever finds nobody writing writes for all of
+//! them: one write and one sync. Those who come meanwhile are the next group. [`files`] has the form
+//! on the disk. A record has 64 octets, so a block is written again for the records that follow the
+//! first in it; should the disk tear it, see above.
+//!
+//! When writing or syncing fails, the file is not written again: what stood in it is written into a
+//! new one, from memory, with what was to be written. When that fails too, or there is no room for
+//! it, deliveries go on unrecorded, known in memory, and it is tried again after a while. For the
+//! message is in its mailbox; to say 451 now would make mtad repeat it for sure, while after a 250 it
+//! does so only if it dies, too. And to refuse mail beforehand would stop it for the sake of letters
+//! that come twice.
+//!
+//! # What is forgotten
+//!
+//! mtad says which of its messages is the oldest: nothing before that one will be repeated. Files
+//! that hold nothing newer are written again. Beyond a number of deliveries the oldest file is
+//! written again whatever it holds, and what it held is looked for in mailboxes from then on. In
+//! memory a delivery takes some 40 octets.
+
+mod files;
+mod known;
+mod notes;
+mod record;
+
+use std::mem::take;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mail_common::auth::User;
+use mail_common::disk::DiskError;
+use mail_common::log::Id;
+use mail_common::maildir::DeliveryId;
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use files::{Files, Size};
+pub(crate) use known::Standing;
+use known::{Begun, Known, State};
+use notes::Notes;
+use record::Key;
+
+/// Deliveries that failed, or could not be recorded, and are remembered.
+const REMEMBERED: usize = 16_384;
+
+/// How far a clock may have been set back while we started, in microseconds.
+const CLOCK_STEP: u64 = 5_000_000;
+
+/// After nothing could be written for this long it is tried again.
+const REST: Duration = Duration::from_secs(10);
+
+/// Which deliveries were made, as far as is known.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    known: Mutex<Known>,
+    /// An attempt ended.
+    ended: Condvar,
+    notes: Notes,
+    line: Mutex<Line>,
+    keeper: Mutex<Keeper>,
+}
+
+/// An attempt under way. Dropped before [`Journal::delivered`] it has failed.
+#[derive(Debug)]
+pub(crate) struct Attempt<'journal> {
+    journal: &'journal Journal,
+    key: Key,
+    standing: Standing,
+    outcome: State,
+}
+
+/// Why there is no journal.
+#[derive(Debug, Error)]
+pub(crate) enum JournalError {
+    #[error("another process has it")]
+    Taken,
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Who waits to be recorded.
+#[derive(Debug, Default)]
+struct Line {
+    keys: Vec<Key>,
+    /// How many ever joined it.
+    joined: u64,
+    /// How many of them are done with.
+    done: u64,
+}
+
+/// Who writes.
+#[derive(Debug)]
+struct Keeper {
+    files: Files,
+    /// What could not be written.
+    owed: Vec<Key>,
+    /// Until when nothing is tried.
+    resting: Option<Instant>,
+}
+
+impl Journal {
+    /// Opens it for a process that starts now, in microseconds since 1970.
+    pub(crate) fn open(path: &Path, deliveries: usize, now: u64) -> Result<Self, JournalError> {
+        let opened = Files::open(path, Size::of(deliveries))?;
+        let (files, chapters) = opened.ok_or(JournalError::Taken)?;
+        let (notes, left) = Notes::open(files.dir())?;
+        let count: usize = chapters.iter().map(known::Chapter::len).sum();
+        info!(deliveries = count, noted = left.len(), "journal read");
+        let unsure_until = now.saturating_add(CLOCK_STEP);
+        Ok(Self {
+            known: Mutex::new(Known::new(chapters, left, REMEMBERED, unsure_until)),
+            ended: Condvar::new(),
+            notes,
+            line: Mutex::default(),
+            keeper: Mutex::new(Keeper { files, owed: Vec::new(), resting: None }),
+        })
+    }
+
+    /// Begins an attempt, once no other one at the same delivery is under way; `None`: it was
+    /// made. `action` is the word for what is done with the message; `oldest` mtad's oldest message.
+    pub(crate) fn begin(
+        &self,
+        id: DeliveryId,
+        user: &User,
+        action: &str,
+        oldest: Option<Id>,
+    ) -> Option<Attempt<'_>> {
+        if let Some(oldest) = oldest {
+            self.known().forget_before(oldest);
+        }
+        self.begin_at(Key::new(id, user, action), id.micros())
+    }
+
+    /// The messages of these attempts are in their mailboxes, and stay there in a power cut. Returns
+    /// when that is recorded.
+    pub(crate) fn delivered(&self, attempts: Vec<Attempt<'_>>) {
+        let keys: Vec<_> = attempts.iter().map(|attempt| attempt.key).collect();
+        self.record(&keys);
+        attempts.into_iter().for_each(Attempt::succeed);
+    }
+
+    fn begin_at(&self, key: Key, micros: u64) -> Option<Attempt<'_>> {
+        let mut known = self.known();
+        loop {
+            match known.begin(key, micros) {
+                Begun::Done => return None,
+                Begun::Attempt(standing) => {
+                    return Some(Attempt { journal: self, key, standing, outcome: State::Failed });
+                }
+                Begun::Wait => {
+                    known = self.ended.wait(known).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Makes records of these last, with those of others who wait. Whoever finds nobody writing
+    /// writes for all.
+    fn record(&self, keys: &[Key]) {
+        let mine = {
+            let mut line = self.line();
+            line.keys.extend(keys);
+            line.joined += keys.len() as u64;
+            line.joined
+        };
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let (keys, last) = {
+            let mut line = self.line();
+            if line.done >= mine {
+                return;
+            }
+            (take(&mut line.keys), line.joined)
+        };
+        keeper.record(keys, self);
+        self.line().done = last;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// How it stands to those before it.
+    #[must_use]
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Readers see the message, which may not last yet.
+    pub(crate) fn visible(&self) {
+        if let Some(place) = self.journal.notes.take(&self.key) {
+            self.journal.known().seen(self.key, place);
+        }
+    }
+
+    fn succeed(mut self) {
+        self.outcome = State::Done;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let place = self.journal.known().end(self.key, self.outcome);
+        place.into_iter().for_each(|place| self.journal.notes.erase(place));
+        self.journal.ended.notify_all();
+    }
+}
+
+impl Keeper {
+    /// Records these, and what is owed. What cannot be recorded is owed.
+    fn record(&mut self, keys: Vec<Key>, journal: &Journal) {
+        let keys = [take(&mut self.owed), keys].concat();
+        if self.resting.is_some_and(|until| Instant::now() < until) {
+            return self.owe(&keys);
+        }
+        let mut rest = keys.as_slice();
+        while !rest.is_empty() {
+            match self.record_some(rest, journal) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) => {
+                    error!(%error, "deliveries go on unrecorded: a repeat may come twice");
+                    self.resting = Some(Instant::now() + REST);
+                    return self.owe(rest);
+                }
+            }
+        }
+        if self.resting.take().is_some() {
+            warn!("deliveries are recorded again");
+        }
+    }
+
+    /// Records as many as one file takes. Returns how many these are.
+    fn record_some(&mut self, keys: &[Key], journal: &Journal) -> Result<usize, DiskError> {
+        if self.files.room() == 0 {
+            let first_needed = journal.known().first_generation();
+            let gone = self.files.turn(first_needed)?;
+            gone.into_iter().for_each(|generation| journal.known().forget(generation));
+        }
+        let some = keys.get(..self.files.room()).unwrap_or(keys);
+        if let Err(error) = self.files.append(some) {
+            warn!(%error, "a file of the journal is not written any more");
+            self.replace(some, journal)?;
+        }
+        let places = journal.known().recorded(self.files.generation(), some);
+        journal.notes.free(places);
+        Ok(some.len())
+    }
+
+    /// Writes these, and what stood in the current file, into a new one.
+    fn replace(&mut self, keys: &[Key], journal: &Journal) -> Result<(), DiskError> {
+        let lost = self.files.generation();
+        let all = [&journal.known().keys_of(lost), keys].concat();
+        self.files.replace(&all)?;
+        journal.known().moved(lost, self.files.generation());
+        Ok(())
+    }
+
+    fn owe(&mut self, keys: &[Key]) {
+        let over = (self.owed.len() + keys.len()).saturating_sub(REMEMBERED);
+        self.owed.extend(keys.iter().skip(over));
+    }
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! The journal over real files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use mail_common::time::now_micros;
+use tempfile::TempDir;
+
+use super::*;
+
+const MANY: usize = 1_000_000;
+
+fn open(directory: &TempDir, deliveries: usize) -> Journal {
+    Journal::open(directory.path(), deliveries, now_micros()).unwrap()
+}
+
+fn journal() -> (TempDir, Journal) {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(&directory, MANY);
+    (directory, journal)
+}
+
+/// A message that is queued later than any process starts that runs now, each later than the one
+/// before.
+fn message(number: usize) -> Id {
+    Id::parse(&format!("z{number:08}0000000")).unwrap()
+}
+
+fn key(number: usize, whose: &str) -> (Key, u64) {
+    let id = DeliveryId::parse(&format!("{}.0", message(number))).unwrap();
+    (Key::of(id, whose, "keep"), id.micros())
+}
+
+fn begin(journal: &Journal, number: usize) -> Option<Attempt<'_>> {
+    let (key, micros) = key(number, "ann@example.org");
+    journal.begin_at(key, micros)
+}
+
+fn standing(journal: &Journal, number: usize) -> Option<Standing> {
+    begin(journal, number).map(|attempt| attempt.standing())
+}
+
+fn deliver(journal: &Journal, number: usize) {
+    let attempt = begin(journal, number).unwrap();
+    journal.delivered(vec![attempt]);
+}
+
+/// The journal's files, the newest last.
+fn files(directory: &TempDir) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let is_file = |path: &PathBuf| path.to_string_lossy().contains("/deliveries.");
+    let mut files: Vec<_> = entries.filter(is_file).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_was_delivered_is_not_delivered_again() {
+    let (directory, journal) = journal();
+    assert_eq!(standing(&journal, 1), Some(Standing::First));
+    deliver(&journal, 1);
+    for journal in [journal, open_again(&directory)] {
+        assert!(begin(&journal, 1).is_none());
+        let (other, micros) = key(1, "bob@example.org");
+        let attempt = journal.begin_at(other, micros).unwrap();
+        assert_ne!(attempt.standing(), Standing::Visible);
+    }
+}
+
+/// As after the end of the process before, however that came.
+fn open_again(directory: &TempDir) -> Journal {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    open(&copy, MANY)
+}
+
+#[test]
+fn of_what_failed_nobody_knows_how_far_it_came() {
+    let (_directory, journal) = journal();
+    drop(begin(&journal, 1));
+    let second = begin(&journal, 1).unwrap();
+    assert_eq!(second.standing(), Standing::MaybeRepeat);
+    journal.delivered(vec![second]);
+    assert!(begin(&journal, 1).is_none());
+}
+
+#[test]
+fn what_was_queued_before_we_started_may_have_been_delivered() {
+    let id = DeliveryId::parse(&format!("{}.0", Id::new())).unwrap();
+    let queued = id.micros();
+    let table = [
+        (queued + 3_600_000_000, Standing::MaybeRepeat),
+        (queued, Standing::MaybeRepeat),
+        // The clock may have been set back as much as this, and not more.
+        (queued - CLOCK_STEP, Standing::MaybeRepeat),
+        (queued - CLOCK_STEP - 1, Standing::First),
+    ];
+    for (start, expected) in table {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path(), MANY, start).unwrap();
+        let attempt = journal.begin_at(Key::of(id, "", "keep"), queued).unwrap();
+        assert_eq!(attempt.standing(), expected, "{start} {queued}");
+    }
+}
+
+#[test]
+fn the_oldest_is_forgotten_and_then_looked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // Two files of four records.
+    let journal = open(&directory, 8);
+    let under_way = begin(&journal, 0).unwrap();
+    for number in [3, 2, 5, 4, 1, 6, 7, 8] {
+        deliver(&journal, number);
+    }
+    assert!((1..=8).all(|number| begin(&journal, number).is_none()));
+    deliver(&journal, 9);
+    drop(under_way);
+    for number in [0, 2, 3, 4, 5] {
+        assert_eq!(standing(&journal, number), Some(Standing::MaybeRepeat), "{number}");
+    }
+    assert!([1, 6, 7, 8, 9].into_iter().all(|number| begin(&journal, number).is_none()));
+    assert_eq!(standing(&journal, 10), Some(Standing::First));
+    assert_eq!(files(&directory).len(), 2);
+    // What the earlier use of a file left behind does not count.
+    let again = open_again(&directory);
+    assert!([1, 6, 7, 8, 9].into_iter().all(|number| begin(&again, number).is_none()));
+    assert_eq!(again.known().keys_of(3).len(), 1);
+}
+
+#[test]
+fn full_files_are_all_read_and_no_more_than_there_may_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(&directory, 12);
+    (0..12).for_each(|number| deliver(&journal, number));
+    assert_eq!(files(&directory).len(), 2);
+    drop(journal);
+    let journal = open(&directory, 12);
+    assert!((0..12).all(|number| begin(&journal, number).is_none()));
+    drop(journal);
+    // Fewer may be kept now, which is never less than two files.
+    let journal = open(&directory, 1);
+    deliver(&journal, 12);
+    deliver(&journal, 13);
+    assert_eq!(files(&directory).len(), 2);
+    assert!(begin(&journal, 12).is_none() && begin(&journal, 13).is_none());
+}
+
+#[test]
+fn what_mtad_will_not_repeat_makes_room() {
+    let (directory, journal) = journal();
+    // Small files, and many of them.
+    let size = Size { records: 4, files: 25 };
+    let below = directory.path().join("small");
+    journal.keeper.lock().unwrap().files = Files::open(&below, size).unwrap().unwrap().0;
+    for number in 0..40 {
+        deliver(&journal, number);
+        journal.known().forget_before(message(number.saturating_sub(4)));
+        assert!((number.saturating_sub(4)..=number).all(|n| begin(&journal, n).is_none()));
+    }
+    let count = fs::read_dir(&below).unwrap().count();
+    assert_eq!(count, 1 + 3, "the lock, and files");
+    assert_eq!(standing(&journal, 20), Some(Standing::MaybeRepeat));
+    assert_eq!(standing(&journal, 40), Some(Standing::First));
+}
+
+#[test]
+fn those_who_wait_share_a_sync() {
+    let (directory, journal) = journal();
+    let held = journal.keeper.lock().unwrap();
+    thread::scope(|scope| {
+        for number in 0..20 {
+            let journal = &journal;
+            scope.spawn(move || deliver(journal, number));
+        }
+        // All of them are in the line before anybody can write.
+        while journal.line().joined < 20 {
+            thread::yield_now();
+        }
+        drop(held);
+    });
+    assert!((0..20).all(|number| begin(&journal, number).is_none()));
+    let records = fs::read(&files(&directory)[0]).unwrap();
+    assert_eq!(records.len(), (20 + 4096) * 64, "room was made once");
+    assert!((0..20).all(|number| begin(&open_again(&directory), number).is_none()));
+}
+
+#[test]
+fn damage_costs_the_records_that_it_hits() {
+    let (directory, journal) = journal();
+    (0..10).for_each(|number| deliver(&journal, number));
+    drop(journal);
+    let path = &files(&directory)[0];
+    let mut octets = fs::read(path).unwrap();
+    octets[3 * 64 + 50] ^= 1;
+    // The last one is torn, and the file ends in the middle of one.
+    octets.truncate(9 * 64 + 32);
+    fs::write(path, octets).unwrap();
+    for _ in 0..2 {
+        let journal = open(&directory, MANY);
+        let missing: Vec<_> = (0..10).filter(|&n| begin(&journal, n).is_some()).collect();
+        assert_eq!(missing, [3, 9]);
+    }
+    let journal = open(&directory, MANY);
+    deliver(&journal, 9);
+    deliver(&journal, 10);
+    drop(journal);
+    let journal = open(&directory, MANY);
+    assert!([8, 9, 10].into_iter().all(|number| begin(&journal, number).is_none()));
+    assert_eq!(files(&directory).len(), 1);
+}
+
+#[test]
+fn garbage_is_no_journal() {
+    let (directory, journal) = journal();
+    deliver(&journal, 1);
+    drop(journal);
+    for (name, length) in [("1", 0), ("2", 1), ("3", 100_000), ("7", 63), ("x", 64)] {
+        let octets: Vec<u8> = (0..length).map(|at: u32| (at * 7 % 251) as u8).collect();
+        fs::write(directory.path().join(format!("deliveries.{name}")), octets).unwrap();
+    }
+    fs::write(directory.path().join("visible"), "garbage").unwrap();
+    let journal = open(&directory, MANY);
+    assert!(begin(&journal, 1).is_none());
+    deliver(&journal, 2);
+    drop(journal);
+    let journal = open(&directory, MANY);
+    assert!(begin(&journal, 1).is_none() && begin(&journal, 2).is_none());
+}
+
+#[test]
+fn where_nothing_can_be_written_deliveries_go_on_and_are_recorded_later() {
+    let (directory, journal) = journal();
+    deliver(&journal, 1);
+    // A directory has the name of the file that would be made.
+    fs::create_dir(directory.path().join("deliveries.1")).unwrap();
+    journal.keeper.lock().unwrap().files.lose();
+    deliver(&journal, 2);
+    deliver(&journal, 3);
+    assert!((1..=3).all(|number| begin(&journal, number).is_none()));
+    assert_eq!(journal.keeper.lock().unwrap().owed.len(), 2);
+    assert!(begin(&open_again_without_directories(&directory), 2).is_some());
+    fs::remove_dir(directory.path().join("deliveries.1")).unwrap();
+    journal.keeper.lock().unwrap().resting = Some(Instant::now());
+    deliver(&journal, 4);
+    assert_eq!(files(&directory).len(), 1, "the one that was lost is gone");
+    let again = open_again(&directory);
+    for journal in [journal, again] {
+        assert!((1..=4).all(|number| begin(&journal, number).is_none()));
+    }
+}
+
+fn open_again_without_directories(directory: &TempDir) -> Journal {
+    let copy = tempfile::tempdir().unwrap();
+    for path in files(directory).into_iter().filter(|path| path.is_file()) {
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    open(&copy, MANY)
+}
+
+#[test]
+fn what_readers_saw_is_known_to_the_next_process_of_this_boot() {
+    let (directory, journal) = journal();
+    let attempt = begin(&journal, 1).unwrap();
+    attempt.visible();
+    let next = open_again(&directory);
+    assert_eq!(standing(&next, 2), Some(Standing::First));
+    let seen = begin(&next, 1).unwrap();
+    assert_eq!(seen.standing(), Standing::Visible);
+    next.delivered(vec![seen]);
+    assert!(begin(&next, 1).is_none());
+    // What failed is not known to have come so far.
+    drop(attempt);
+    assert_eq!(standing(&journal, 1), Some(Standing::MaybeRepeat));
+    assert_eq!(standing(&open_again(&directory), 1), Some(Standing::First));
+}
+
+#[test]
+fn a_note_of_another_boot_says_nothing() {
+    let (directory, journal) = journal();
+    begin(&journal, 1).unwrap().visible();
+    let (key, _) = key(1, "ann@example.org");
+    let note = record::encode(record::Word::Visible { boot: [1; 16] }, &key);
+    drop(journal);
+    fs::write(directory.path().join("visible"), note.repeat(1024)).unwrap();
+    assert_eq!(standing(&open(&directory, MANY), 1), Some(Standing::First));
+}
+
+#[test]
+fn notes_are_as_many_as_there_is_room_for_and_places_are_used_again() {
+    let (directory, journal) = journal();
+    let attempts: Vec<_> = (0..1100).map(|number| begin(&journal, number).unwrap()).collect();
+    attempts.iter().for_each(Attempt::visible);
+    assert_eq!(fs::metadata(directory.path().join("visible")).unwrap().len(), 1024 * 64);
+    journal.delivered(attempts);
+    let next = begin(&journal, 2000).unwrap();
+    next.visible();
+    let again = open_again(&directory);
+    assert_eq!(standing(&again, 2000), Some(Standing::Visible));
+    assert!((0..1100).all(|number| begin(&again, number).is_none()));
+}
+
+#[test]
+fn one_process_has_it() {
+    let (directory, _journal) = journal();
+    let error = Journal::open(directory.path(), MANY, 0).unwrap_err();
+    assert!(matches!(error, JournalError::Taken), "{error}");
+}
+
+#[test]
+fn an_attempt_waits_for_the_other_one_s_end() {
+    for (delivers, expected) in [(true, None), (false, Some(Standing::MaybeRepeat))] {
+        let (_directory, journal) = journal();
+        let first = begin(&journal, 1).unwrap();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| standing(&journal, 1));
+            thread::sleep(Duration::from_millis(50));
+            assert!(!second.is_finished(), "it waits");
+            assert_eq!(standing(&journal, 2), Some(Standing::First));
+            if delivers {
+                journal.delivered(vec![first]);
+            } else {
+                drop(first);
+            }
+            assert_eq!(second.join().unwrap(), expected);
+        });
+    }
+}
+
+#[test]
+fn a_panic_ends_an_attempt() {
+    let (_directory, journal) = journal();
+    let died = thread::scope(|scope| {
+        let work = || {
+            let _attempt = begin(&journal, 1);
+            panic!("in the middle of it");
+        };
+        scope.spawn(work).join()
+    });
+    assert!(died.is_err());
+    assert_eq!(standing(&journal, 1), Some(Standing::MaybeRepeat));
+}
