@@ -186,6 +186,15 @@ impl Suite {
             .is_some_and(|child| child.try_wait().expect("is our child").is_none())
     }
 
+    /// The process of a daemon that was started.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[must_use]
+    pub fn process(&self, daemon: &str) -> u32 {
+        self.running.get(daemon).expect("runs").id()
+    }
+
     /// What a daemon logged so far.
     #[must_use]
     pub fn log(&self, daemon: &str) -> String {

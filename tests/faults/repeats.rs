@@ -1,0 +1,224 @@
+//! Deliveries that are repeated after their reader has taken the message away: none comes twice.
+//!
+//! lmtp-deliverd is traced, and killed before the n-th call of each kind that a delivery makes; then
+//! whatever is in the mailbox is removed, as its reader would, and a new process gets the delivery
+//! again. Where the message had been in the mailbox the repeat must say 250 and deliver nothing,
+//! and else it must deliver it.
+//!
+//! One moment is left (crates/lmtp-deliverd/src/journal says why): between the link into `new` and
+//! the note of it. That it is just this one is tested too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use mail_common::log::Id;
+use mail_tests::mail::Smtp;
+use mail_tests::patience;
+use mail_tests::progress::Progress;
+use mail_tests::proxy::{Fault, Proxy};
+use mail_tests::site::Site;
+use mail_tests::suite::Suite;
+
+const DAEMON: &str = "lmtp-deliverd";
+
+/// What a delivery asks of the disk: the message's file, its name, what makes both last, the note
+/// and the record (`pwritev`), the summary, the log.
+const CALLS: [&str; 7] =
+    ["openat", "write", "linkat", "fdatasync", "fsync", "pwritev", "renameat2"];
+
+#[test]
+fn a_kill_at_any_call_makes_no_second_copy() {
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    deliver(&suite, &delivery_id()).expect("nothing is in its way");
+    let spots = spots(&mut suite);
+    let mut twice = Vec::new();
+    let mut progress = Progress::new("calls", spots.len());
+    for (at, (call, number)) in spots.iter().enumerate() {
+        progress.reach(at);
+        // Mailbox and journal are there, and the INBOX is open when a delivery begins.
+        deliver(&suite, &delivery_id()).expect("nothing is in its way");
+        take_away(&suite);
+        let id = delivery_id();
+        let tracer = Tracer::attach(&suite, &[&format!("inject={call}:signal=KILL:when={number}")]);
+        let answer = deliver(&suite, &id);
+        tracer.end(&mut suite, &id);
+        let before = take_away(&suite);
+        suite.restart(DAEMON);
+        deliver(&suite, &id).expect("nothing is in its way");
+        let copies = before + take_away(&suite);
+        assert!(copies > 0, "{call} {number}: {answer:?}, and lost");
+        if copies > 1 {
+            twice.push(format!("{call} {number}"));
+        }
+    }
+    println!("figure: lmtp-deliverd killed before {} calls of a delivery", spots.len());
+    assert_eq!(twice, ["pwritev 1"], "it is the note");
+}
+
+/// The journal's own sync fails: it goes on in another file.
+#[test]
+fn a_record_that_cannot_be_synced_is_written_elsewhere() {
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    let ids = [delivery_id(), delivery_id(), delivery_id()];
+    let [first, second, third] = &ids;
+    deliver(&suite, first).expect("nothing is in its way");
+    // The first sync of a delivery is of the message's own file.
+    let tracer = Tracer::attach(&suite, &["inject=fdatasync:error=EIO:when=2"]);
+    deliver(&suite, second).expect("it is in its mailbox");
+    deliver(&suite, third).expect("it is in its mailbox");
+    tracer.end(&mut suite, third);
+    assert_eq!(take_away(&suite), 3);
+    assert!(suite.log(DAEMON).contains("is not written any more"), "{}", suite.logs());
+    suite.restart(DAEMON);
+    for id in &ids {
+        deliver(&suite, id).expect("nothing is in its way");
+    }
+    assert_eq!(take_away(&suite), 0);
+}
+
+/// Nothing can be written into the journal: mail is delivered all the same.
+#[test]
+fn mail_is_delivered_without_a_journal() {
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    let tracer = Tracer::attach(&suite, &["inject=pwritev:error=ENOSPC"]);
+    let id = delivery_id();
+    for _ in 0..2 {
+        deliver(&suite, &id).expect("it is in its mailbox");
+    }
+    tracer.end(&mut suite, &id);
+    assert!(suite.log(DAEMON).contains("deliveries go on unrecorded"), "{}", suite.logs());
+    suite.restart(DAEMON);
+    deliver(&suite, &id).expect("nothing is in its way");
+    assert_eq!(take_away(&suite), 1, "it was in its mailbox still");
+}
+
+/// mtad hears no 250, its reader deletes the letter, and both daemons die.
+#[test]
+fn what_mtad_repeats_after_its_reader_deleted_it_stays_deleted() {
+    let site = Site::new(&[]);
+    let proxied = format!("mtad.lmtp = {:?}", site.path("run/proxy.sock"));
+    fs::write(site.path("conf.d/proxy.toml"), proxied).expect("the directory is ours");
+    let mut suite = Suite::of(site, &[DAEMON, "mtad"]);
+    let (at, to) = (suite.site.path("run/proxy.sock"), suite.socket_path("lmtp"));
+    // The reply to the message is longer than a step: one of them ends within it.
+    let hello = octets_of_hello(&suite);
+    let faults: Vec<Fault> = (0..9).map(|step| Fault::CutReply(hello + 40 * step)).collect();
+    let proxy = Proxy::start(&at, &to, &faults).expect("the path is short enough");
+    let mut smtp = Smtp::hello(suite.connect("mx"), "EHLO").expect("is greeted");
+    smtp.send("bob@example.net", &["ann@example.org"], b"Subject: once\r\n\r\nonce\r\n")
+        .expect("is taken");
+    patience::until(|| (suite.site.inbox("ann").len() == 1).then_some(()))
+        .unwrap_or_else(|| panic!("{}", suite.logs()));
+    suite.kill("mtad");
+    suite.kill(DAEMON);
+    assert_eq!(take_away(&suite), 1);
+    assert!(proxy.left() > 0, "it went where nothing broke");
+    suite.restart(DAEMON);
+    suite.restart("mtad");
+    patience::until(|| suite.log(DAEMON).contains("(already delivered)").then_some(()))
+        .unwrap_or_else(|| panic!("{}", suite.logs()));
+    assert_eq!(take_away(&suite), 0, "{}", suite.logs());
+}
+
+fn delivery_id() -> String {
+    format!("{}.0", Id::new())
+}
+
+/// Makes an attempt at a delivery, over LMTP as mtad does.
+fn deliver(suite: &Suite, delivery_id: &str) -> io::Result<()> {
+    let mut lmtp = Smtp::hello(suite.connect("lmtp"), "LHLO")?;
+    let mail = format!("MAIL FROM:<bob@example.net> XDELIVERID={delivery_id}");
+    let letter = "Subject: again\r\n\r\nand again\r\n.";
+    let steps = [(mail.as_str(), "250"), ("RCPT TO:<ann@example.org>", "250"), ("DATA", "354")];
+    for (line, reply) in steps.into_iter().chain([(letter, "250")]) {
+        lmtp.command(line, reply)?;
+    }
+    Ok(())
+}
+
+/// Octets that lmtp-deliverd says before the first MAIL.
+fn octets_of_hello(suite: &Suite) -> usize {
+    let mut stream = UnixStream::connect(suite.socket_path("lmtp")).expect("it listens");
+    stream.write_all(b"LHLO client.example.net\r\n").expect("it reads");
+    let mut octets = 0;
+    for line in BufReader::new(stream).lines() {
+        let line = line.expect("is text");
+        octets += line.len() + 2;
+        if line.starts_with("250 ") {
+            break;
+        }
+    }
+    octets
+}
+
+/// Removes all messages, as their reader would, and returns how many there were.
+fn take_away(suite: &Suite) -> usize {
+    let maildir = suite.site.maildir("ann");
+    let removed = |name: &str| {
+        let Ok(entries) = fs::read_dir(maildir.join(name)) else { return 0 };
+        let paths = entries.map(|entry| entry.expect("can be read").path());
+        paths.map(|path| fs::remove_file(path).expect("is there")).count()
+    };
+    removed("new") + removed("cur")
+}
+
+/// Every call that an undisturbed delivery makes on the thread that makes most of its kind.
+fn spots(suite: &mut Suite) -> Vec<(&'static str, usize)> {
+    let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
+    let to = trace.path().display().to_string();
+    let tracer = Tracer::attach(suite, &[&format!("trace={}", CALLS.join(",")), "-o", &to]);
+    let id = delivery_id();
+    deliver(suite, &id).expect("nothing is in its way");
+    tracer.end(suite, &id);
+    suite.restart(DAEMON);
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let text = fs::read_to_string(trace.path()).expect("strace wrote it");
+    // `4711  fsync(3) = 0`
+    for line in text.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let name = rest.trim_start().split('(').next().unwrap_or_default();
+        *counts.entry((thread, name)).or_default() += 1;
+    }
+    let most =
+        |call: &str| counts.iter().filter(|((_, name), _)| *name == call).map(|(_, n)| *n).max();
+    let spots: Vec<_> = CALLS
+        .into_iter()
+        .flat_map(|call| (1..=most(call).unwrap_or(0)).map(move |number| (call, number)))
+        .collect();
+    for spot in [("linkat", 1), ("fdatasync", 2), ("fsync", 1), ("pwritev", 2)] {
+        assert!(spots.contains(&spot), "{spot:?} is not in {spots:?}:\n{text}");
+    }
+    spots
+}
+
+/// strace, which does something to a daemon's calls until the daemon ends.
+struct Tracer(Child);
+
+impl Tracer {
+    fn attach(suite: &Suite, options: &[&str]) -> Self {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-p", &suite.process(DAEMON).to_string(), "-e"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace is in Debian's package strace");
+        let mut line = String::new();
+        let messages = strace.stderr.as_mut().expect("is piped");
+        BufReader::new(messages).read_line(&mut line).expect("is text");
+        assert!(line.contains("attached"), "strace may not trace here: {line}");
+        Self(strace)
+    }
+
+    /// Kills the daemon, if it was not killed before it told of this delivery.
+    fn end(mut self, suite: &mut Suite, id: &str) {
+        let told = |suite: &mut Suite| suite.log(DAEMON).contains(id) || !suite.runs(DAEMON);
+        patience::until(|| told(suite).then_some(())).unwrap_or_else(|| panic!("{}", suite.logs()));
+        suite.kill(DAEMON);
+        self.0.wait().expect("is our child");
+    }
+}
