@@ -121,7 +121,7 @@ impl Courier {
             if let Ok(entry) = message.try_lock()
                 && !self.is_held(&entry)
             {
-                self.plan(&entry, None, now);
+                self.plan(&entry, None, now, Schedule::add);
             }
         }
         self.schedule.make_all_due(now);
@@ -129,7 +129,7 @@ impl Courier {
 
     fn arrived(&mut self, entry: Entry) {
         if !self.is_held(&entry) {
-            self.plan(&entry, None, entry.progress.due);
+            self.plan(&entry, None, entry.progress.due, Schedule::add_left);
         }
         self.messages.insert(entry.id, Arc::new(Message::new(entry)));
     }
@@ -151,7 +151,13 @@ impl Courier {
     /// Has the schedule know each destination that recipients of this message wait for. `again`:
     /// what an attempt that just ended says of its own; the others are due as told, in
     /// microseconds since 1970.
-    fn plan(&mut self, entry: &Entry, again: Option<(Destination, Again)>, due: u64) {
+    fn plan(
+        &mut self,
+        entry: &Entry,
+        again: Option<(Destination, Again)>,
+        due: u64,
+        add: fn(&mut Schedule, Waiting, u64),
+    ) {
         let waiting = entry.waiting();
         let mut destinations: BTreeSet<_> =
             waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
@@ -168,11 +174,7 @@ impl Courier {
             };
             // What is due now shall not wait for the next second.
             let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
-            let waiting = waiting_at(entry, destination, due, attempts);
-            match waiting.standing {
-                Standing::Deferred if again.is_none() => self.schedule.add_left(waiting, now),
-                _ => self.schedule.add(waiting, now),
-            }
+            add(&mut self.schedule, waiting_at(entry, destination, due, attempts), now);
         }
     }
 
@@ -217,10 +219,13 @@ impl Courier {
         self.learn(&ended);
         let Ended { turn, feedback, left, .. } = ended;
         let now = time::now_micros();
+        let was_dead = self.schedule.is_dead(turn.destination);
         let wanted = self.schedule.ended(&turn, feedback, now);
+        self.tell_of_change(turn.destination, was_dead);
         match left {
             Some(Left { entry, again }) if wanted => {
-                self.plan(&entry, again.map(|again| (turn.destination, again)), now);
+                let again = again.map(|again| (turn.destination, again));
+                self.plan(&entry, again, now, Schedule::add);
             }
             Some(_) => {}
             None => {
@@ -238,6 +243,18 @@ impl Courier {
                 self.troubles.remove(&destination);
             }
             None => {}
+        }
+    }
+
+    fn tell_of_change(&self, destination: Destination, was_dead: bool) {
+        let name = || self.lanes.name(destination);
+        match (was_dead, self.schedule.is_dead(destination)) {
+            (false, true) => {
+                let trouble = self.troubles.get(&destination).map_or("no word", String::as_str);
+                warn!("{}: is dead, only probed from now on: {trouble}", name());
+            }
+            (true, false) => info!("{}: is back", name()),
+            _ => {}
         }
     }
 

@@ -74,6 +74,15 @@ impl Lanes {
         }
     }
 
+    /// What a destination is called.
+    pub(crate) fn name(&self, destination: Destination) -> String {
+        match destination {
+            Destination::LOCAL => "lmtp-deliverd".to_owned(),
+            NOWHERE => "no next hop".to_owned(),
+            named => self.names.name(named),
+        }
+    }
+
     /// What they are made from.
     pub(crate) fn routes(&self) -> &Arc<Routes> {
         &self.routes
@@ -140,6 +149,13 @@ impl Names {
         });
         let place = u32::try_from(place).expect("configurations are shorter than 16 MiB");
         Destination(NOWHERE.0 + 1 + place)
+    }
+
+    fn name(&self, destination: Destination) -> String {
+        let place = destination.0.checked_sub(NOWHERE.0 + 1).map(|place| place as usize);
+        let known = self.known();
+        let hop = place.and_then(|place| known.get(place)).cloned();
+        hop.map(String::from).unwrap_or_default()
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<NextHop>> {

@@ -9,8 +9,8 @@ use mail_common::log::Id;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::Failure;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{self, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,13 @@ impl Scene {
         Self { directory, mtad, stop, courier: None }
     }
 
+    fn reload(&self, more: &str) {
+        let file = self.directory.path().join("posthorn.toml");
+        std::fs::write(&file, config_text(self.directory.path(), more)).unwrap();
+        let source = Source { file, flags: Vec::new() };
+        self.mtad.reload(Arc::new(config::load(&source).unwrap())).unwrap();
+    }
+
     fn surroundings(&self) -> Surroundings {
         Surroundings {
             tls: None,
@@ -100,6 +107,20 @@ impl Scene {
         let id = entry.id;
         self.mtad.enqueue(entry);
         id
+    }
+
+    /// The same behind a TCP port, as a next hop.
+    async fn server(script: Script) -> (String, mpsc::UnboundedReceiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (heard, letters) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, script, connection, heard.clone()));
+            }
+        });
+        (address, letters)
     }
 
     fn deliverd(&self, script: Script) -> mpsc::UnboundedReceiver<String> {
@@ -160,20 +181,21 @@ enum Manner {
 
 /// An LMTP server of few words. What it was given goes to `heard`, envelope first.
 async fn serve(
-    mut stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite,
     script: Script,
     connection: usize,
     heard: mpsc::UnboundedSender<String>,
 ) {
     let (manner, mut taken) = (script(connection), 0);
     let (mut letter, mut rcpts) = (String::new(), 0);
-    let (reader, mut writer) = stream.split();
+    let (reader, mut writer) = io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 peer\r\n").await.unwrap();
     while let Ok(Some(line)) = lines.next_line().await {
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let reply = match verb {
             "LHLO" => "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned(),
+            "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
             "MAIL" => {
                 (letter, rcpts) = (format!("{line}\n"), 0);
@@ -298,11 +320,7 @@ async fn what_waits_survives_a_restart_and_a_reload_tries_it_again() {
     scene.run();
     // The courier is there once it has looked at what was left.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let path = scene.directory.path();
-    std::fs::write(path.join("posthorn.toml"), config_text(path, "mtad.next_hop = '127.0.0.1:1'"))
-        .unwrap();
-    let source = Source { file: path.join("posthorn.toml"), flags: Vec::new() };
-    scene.mtad.reload(Arc::new(config::load(&source).unwrap())).unwrap();
+    scene.reload("mtad.next_hop = '127.0.0.1:1'");
     loop {
         let entry = scene.waiting().pop().unwrap();
         assert_eq!(entry.id, id);
@@ -314,6 +332,84 @@ async fn what_waits_survives_a_restart_and_a_reload_tries_it_again() {
     }
     scene.stop().await;
     assert!(letters.try_recv().is_err(), "ann has it already");
+}
+
+#[tokio::test]
+async fn each_destination_is_tried_for_itself() {
+    let (branch, mut branch_letters) = Scene::server(|_| Manner::NoBob).await;
+    let (hop, mut hop_letters) = Scene::server(|_| Manner::NoBob).await;
+    let mut scene = Scene::new(&format!(
+        "domains.relay = {{ 'branch.example' = {{ next_hop = '{branch}' }}, \
+         'gone.example' = {{ next_hop = '127.0.0.1:1' }} }}\n\
+         mtad.next_hop = '{hop}'\nmtad.retry_first = '1s'\nmtad.retry_max = '1s'"
+    ));
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let to = ["ann@example.org", "a@branch.example", "b@gone.example", "c@else.example"];
+    scene.send("<x@example.net>", &to);
+    let found = [&mut letters, &mut branch_letters, &mut hop_letters];
+    for (letters, to) in found.into_iter().zip([to[0], to[1], to[3]]) {
+        let letter = letters.recv().await.unwrap();
+        assert!(letter.contains(&format!("RCPT TO:<{to}>\nSubject:")), "{letter}");
+    }
+    // One waits, and is tried again and again, and the others have no part in it.
+    loop {
+        let entry = scene.waiting().pop().unwrap();
+        let states = &entry.progress.recipients;
+        let others = [0, 1, 3].map(|number| states[number] == State::Delivered);
+        let trouble = matches!(&states[2], State::Waiting(Some(why)) if why.contains("connect"));
+        if entry.progress.attempts >= 2 && others == [true; 3] && trouble {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scene.stop().await;
+    for letters in [&mut letters, &mut branch_letters, &mut hop_letters] {
+        assert!(letters.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_old_comes_back() {
+    let mut scene = Scene::new(
+        "mtad.next_hop = '127.0.0.1:1'\nmtad.retry_first = '1s'\nmtad.retry_max = '1s'\n\
+         mtad.lifetime = '1s'",
+    );
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    // More than one is tried at once: the destination is dead before the last has its turn.
+    let count = 12;
+    for _ in 0..count {
+        scene.send("<ann@example.org>", &["x@foreign.example"]);
+    }
+    for _ in 0..count {
+        let bounce = letters.recv().await.unwrap();
+        assert!(bounce.contains("\nStatus: 4.4.7\n"), "{bounce}");
+        assert!(bounce.contains("too old; last: connect to 127.0.0.1:1"), "{bounce}");
+    }
+    scene.until_empty().await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn held_mail_waits_for_a_change_of_the_rules() {
+    let mut scene = Scene::new("mtad.hold = [{ sender = '*@spam.example' }]");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let held = scene.send("<eve@spam.example>", &["ann@example.org"]);
+    let other = scene.send("<x@example.net>", &["ann@example.org"]);
+    let expected_other = expected("<x@example.net>", &other, 0, "ann@example.org");
+    assert_eq!(letters.recv().await.unwrap(), expected_other);
+    while scene.waiting().len() > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(scene.waiting()[0].id, held);
+    assert!(letters.try_recv().is_err());
+    scene.reload("");
+    let expected_held = expected("<eve@spam.example>", &held, 0, "ann@example.org");
+    assert_eq!(letters.recv().await.unwrap(), expected_held);
+    scene.until_empty().await;
+    scene.stop().await;
 }
 
 #[tokio::test]
@@ -378,8 +474,10 @@ async fn what_cannot_be_read_for_a_while_is_tried_again() {
 #[tokio::test]
 async fn routes() {
     use Failure::{BadDomain, NoSuchUser, RelayDenied};
-    let scene = Scene::new("");
+    let branch = "domains.relay = { 'branch' = { next_hop = 'mx.example.com:25' } }";
+    let scene = Scene::new(branch);
     let table = [
+        ("anybody@branch", Ok(()), Ok(())),
         ("ann@example.org", Ok(()), Ok(())),
         ("ANN+x@Example.ORG", Ok(()), Ok(())),
         ("nobody@example.org", Err(NoSuchUser), Err(NoSuchUser)),
@@ -402,6 +500,12 @@ async fn routes() {
 async fn postmasters() {
     let local = |to: &str| Route::Local(to.parse().unwrap());
     let foreign = |to: &str| Route::Foreign { to: to.parse().unwrap(), next_hop: None };
+    let branch = "mtad.next_hop = 'mx.example.org:25'\n\
+                  domains.relay = { 'branch.example' = { next_hop = 'mx.example.com:26' } }";
+    let relayed = Route::Foreign {
+        to: "postmaster@branch.example".parse().unwrap(),
+        next_hop: "mx.example.com:26".to_owned().try_into().ok(),
+    };
     let table = [
         ("", "postmaster@example.org", Route::NoPostmaster),
         ("mtad.postmaster = 'ann@example.org'", "postmaster@example.org", local("ann@example.org")),
@@ -417,6 +521,7 @@ async fn postmasters() {
         ),
         ("mtad.postmaster = 'nobody@example.org'", "postmaster@example.org", Route::NoPostmaster),
         ("", "ann@example.org", local("ann@example.org")),
+        (branch, "postmaster@branch.example", relayed),
         ("", "x@foreign.example", foreign("x@foreign.example")),
     ];
     for (more, to, expected) in table {

@@ -202,11 +202,12 @@ impl Lane {
         }
     }
 
-    /// How long a destination that cannot be reached counts as dead without being asked.
+    /// How long a destination that cannot be reached counts as dead without being asked: for the
+    /// transactions of one attempt. The schedule knows more.
     fn dead_for(&self) -> Duration {
         match self.target {
             Target::Local(_) => Duration::from_millis(200),
-            Target::NextHop(_) => Duration::from_secs(30),
+            Target::NextHop(_) => Duration::from_secs(1),
         }
     }
 

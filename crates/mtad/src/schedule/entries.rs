@@ -35,7 +35,7 @@ pub(super) struct Entry {
     pub(super) previous: Number,
     /// Its sender's queue.
     pub(super) sender: u16,
-    /// Minutes that it stood while its destination was seen to be dead.
+    /// Seconds that it stood while its destination was seen to be dead, as far as they are counted.
     pub(super) waited: u16,
     /// What it costs its sender's queue.
     pub(super) cost: u8,

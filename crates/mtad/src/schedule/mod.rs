@@ -34,7 +34,7 @@ use mail_common::log::Id;
 use self::destination::{Rings, State};
 use self::entries::{Entries, Entry, List, Number, Stage};
 pub(crate) use self::exchange::{Action, Destination, Feedback, Settings, Standing, Turn, Waiting};
-use self::health::Rules;
+use self::health::{Health, Rules};
 use self::pause::micros;
 pub(crate) use self::pause::{Cause, defer, is_expired};
 
@@ -159,6 +159,12 @@ impl Schedule {
     /// Whether it is here, waiting or under way.
     pub(crate) fn knows(&self, id: Id, destination: Destination) -> bool {
         self.entries.find(id, destination).is_some()
+    }
+
+    /// Whether a destination was dead when it was seen last.
+    pub(crate) fn is_dead(&self, destination: Destination) -> bool {
+        let state = self.destinations.get(&destination);
+        state.is_some_and(|state| matches!(state.health, Health::Dead { .. }))
     }
 
     /// What is to be done now.
@@ -312,10 +318,10 @@ impl Schedule {
     /// what is too old by now is given up.
     fn pass(&mut self, destination: Destination, pause: Duration, now: u64) {
         let Some(state) = self.destinations.get_mut(&destination) else { return };
-        let minutes = u16::try_from(pause.as_secs() / 60).unwrap_or(u16::MAX);
+        let seconds_passed = u16::try_from(pause.as_secs()).unwrap_or(u16::MAX);
         for number in state.numbers(&self.entries) {
             let entry = self.entries.at_mut(number);
-            entry.waited = entry.waited.saturating_add(minutes);
+            entry.waited = entry.waited.saturating_add(seconds_passed);
             if pause::is_over(entry, seconds(now), &self.settings) {
                 entry.stage = Stage::Expired;
                 state.remove(&mut self.entries, number);

@@ -64,10 +64,10 @@ pub(crate) fn is_expired(entry: &Entry, now: u64, settings: &Mtad) -> bool {
 pub(super) fn is_over(entry: &entries::Entry, now: u32, settings: &Settings) -> bool {
     let Settings { retry_first, retry_max, lifetime, .. } = *settings;
     let age = u64::from(now.saturating_sub(entry.arrived));
-    // More attempts than are counted.
-    let countless = entry.attempts == u8::MAX;
+    // More than is counted: 18 hours, or 255 attempts.
+    let countless = entry.waited == u16::MAX || entry.attempts == u8::MAX;
     let waited = between(retry_first, entry.attempts.into(), retry_max)
-        .saturating_add(Duration::from_secs(60) * entry.waited.into());
+        .saturating_add(Duration::from_secs(entry.waited.into()));
     age >= lifetime.as_secs() && (countless || waited >= lifetime / EARNEST)
 }
 
@@ -218,11 +218,12 @@ mod tests {
         let later = u32::try_from(NOW / SECOND).unwrap() + 120 * 3600;
         let table = [
             (0, 0, later, false),
-            (0, 719, later, false),
-            (0, 720, later, true),
-            (0, 720, later - 1, false),
-            (8, 30, later, false),
-            (8, 300, later, true),
+            (0, 43_199, later, false),
+            (0, 43_200, later, true),
+            (0, 43_200, later - 1, false),
+            (8, 1800, later, false),
+            (8, 18_000, later, true),
+            (0, u16::MAX, later, true),
             (u8::MAX, 0, later, true),
         ];
         for (attempts, waited, now, expected) in table {
