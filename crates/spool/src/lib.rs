@@ -2,16 +2,7 @@
 //!
 //! Plain blocking code; one writer thread makes everything last that waits at the same time.
 
-mod ahead;
-mod big;
-mod blocks;
-mod body;
-mod commit;
-mod copies;
-mod corrupt;
-mod error;
-mod fsck;
-mod index;
+pub mod admin;
 mod letter;
 mod message;
 mod open;

@@ -19,6 +19,9 @@ pub struct Progress {
     /// Why it is held: it is not tried until somebody releases it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
+    /// Why an admin gave it up: at its next attempt nobody is tried, and its sender is told this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// Whether its sender was told that it takes longer than usual.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delay_told: bool,
@@ -46,6 +49,7 @@ impl Progress {
             outages: 0,
             due: letter.arrived,
             hold: None,
+            given_up: None,
             delay_told: false,
         }
     }

@@ -1,6 +1,7 @@
 //! What is in memory of a message: where its records stand, and a few numbers.
 
 use mail_common::log::Id;
+use serde::{Deserialize, Serialize};
 
 use crate::index::Summary;
 use crate::record::UNIT;
@@ -79,7 +80,8 @@ impl Row {
 }
 
 /// How a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Standing {
     /// Nobody has tried it.

@@ -1,0 +1,297 @@
+//! What an admin does to a message. Plain: a message goes in, what is to be written comes out.
+
+use mail_common::log::Id;
+use mail_proto::address::Address;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Letter, Progress, State};
+
+/// What is to be done to messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is not tried until it is released.
+    Hold {
+        /// Why.
+        reason: String,
+    },
+    /// It is tried again, now.
+    Release,
+    /// It is forgotten, and nobody is told.
+    Delete,
+    /// It begins anew: what waits is tried now, as if it had just come, held or not.
+    Requeue,
+    /// It is due now.
+    Flush,
+    /// It goes back to its sender.
+    Bounce {
+        /// What the sender is told.
+        reason: String,
+    },
+    /// A recipient that waits is another.
+    EditRecipient {
+        /// The address that it has.
+        old: String,
+        /// The address that it gets.
+        new: String,
+    },
+}
+
+/// What an action comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Another progress; what the scheduler hears.
+    Record(Progress, Changed),
+    /// Another letter and another progress.
+    Rewrite(Letter, Progress, Changed),
+    /// The message is done with.
+    Finish(Changed),
+}
+
+/// What the scheduler has to know of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is held.
+    Held(Id),
+    /// It is not held any more, and due.
+    Released(Id),
+    /// It is due, and what is known of its pauses is old.
+    Due(Id),
+    /// It is not here any more.
+    Gone(Id),
+    /// It has other recipients, and is due.
+    Rerouted(Id),
+}
+
+/// Why nothing was done to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It is on its way: a moment later it is done with, or waits again.
+    #[error("it is being delivered now; try again in a moment")]
+    BeingDelivered,
+    /// It went meanwhile, or never was here.
+    #[error("not in the queue")]
+    Gone,
+    /// It is so already.
+    #[error("{0}")]
+    NotNeeded(&'static str),
+    /// No such recipient waits.
+    #[error("{0} does not wait for it")]
+    NoSuchRecipient(String),
+    /// The address is none.
+    #[error("{0:?} is no address")]
+    NoAddress(String),
+    /// The spool said no.
+    #[error("{0}")]
+    Trouble(String),
+}
+
+/// Characters of a reason that are kept.
+const REASON: usize = 500;
+
+impl Action {
+    /// What it comes to for a message, `now` microseconds after 1970.
+    ///
+    /// # Errors
+    /// Nothing is to be done.
+    pub fn plan(&self, letter: &Letter, progress: &Progress, now: u64) -> Result<Effect, Refusal> {
+        let id = letter.id;
+        let mut new = Progress { due: now, ..progress.clone() };
+        match self {
+            Self::Hold { .. } if progress.hold.is_some() => {
+                return Err(Refusal::NotNeeded("it is held already"));
+            }
+            Self::Hold { reason } => {
+                let hold = Some(short(reason));
+                let held = Progress { hold, ..progress.clone() };
+                return Ok(Effect::Record(held, Changed::Held(id)));
+            }
+            Self::Release if progress.hold.is_none() => {
+                return Err(Refusal::NotNeeded("it is not held"));
+            }
+            Self::Release => {
+                new.hold = None;
+                return Ok(Effect::Record(new, Changed::Released(id)));
+            }
+            Self::Flush if progress.hold.is_some() => {
+                return Err(Refusal::NotNeeded("it is held: release it"));
+            }
+            Self::Flush => {}
+            Self::Delete => return Ok(Effect::Finish(Changed::Gone(id))),
+            Self::Requeue => begin_anew(&mut new),
+            Self::Bounce { reason } => (new.hold, new.given_up) = (None, Some(short(reason))),
+            Self::EditRecipient { old, new: address } => {
+                let letter = readdressed(letter, &mut new, old, address)?;
+                return Ok(Effect::Rewrite(letter, new, Changed::Rerouted(id)));
+            }
+        }
+        Ok(Effect::Record(new, Changed::Due(id)))
+    }
+
+    /// What is said of a message to which it was done.
+    #[must_use]
+    pub fn done(&self) -> &'static str {
+        match self {
+            Self::Hold { .. } => "held",
+            Self::Release => "released",
+            Self::Delete => "deleted",
+            Self::Requeue => "requeued",
+            Self::Flush => "due now",
+            Self::Bounce { .. } => "goes back to its sender",
+            Self::EditRecipient { .. } => "readdressed",
+        }
+    }
+
+    /// Whether it takes mail from whom it was for.
+    #[must_use]
+    pub fn takes_mail_away(&self) -> bool {
+        matches!(self, Self::Delete | Self::Bounce { .. })
+    }
+}
+
+impl Changed {
+    /// Of which message.
+    #[must_use]
+    pub fn id(self) -> Id {
+        match self {
+            Self::Held(id)
+            | Self::Released(id)
+            | Self::Due(id)
+            | Self::Gone(id)
+            | Self::Rerouted(id) => id,
+        }
+    }
+}
+
+fn begin_anew(progress: &mut Progress) {
+    (progress.attempts, progress.outages) = (0, 0);
+    (progress.hold, progress.given_up) = (None, None);
+    for state in &mut progress.recipients {
+        if matches!(state, State::Waiting(_)) {
+            *state = State::Waiting(None);
+        }
+    }
+}
+
+/// The place of a recipient stays: results are known by it. What the sender called the recipient
+/// is kept for notifications (RFC 3461, 5.2.7).
+fn readdressed(
+    letter: &Letter,
+    progress: &mut Progress,
+    old: &str,
+    new: &str,
+) -> Result<Letter, Refusal> {
+    let no_address = |text: &str| Refusal::NoAddress(text.to_owned());
+    let from: Address = old.parse().map_err(|_| no_address(old))?;
+    let to: Address = new.parse().map_err(|_| no_address(new))?;
+    let mut letter = letter.clone();
+    let states = progress.recipients.iter_mut();
+    let waiting = letter.recipients.iter_mut().zip(states);
+    let mut found = false;
+    for (recipient, state) in waiting {
+        if recipient.address == from && matches!(state, State::Waiting(_)) {
+            found = true;
+            *state = State::Waiting(None);
+            recipient.original.get_or_insert_with(|| format!("rfc822;{from}"));
+            recipient.address = to.clone();
+        }
+    }
+    if found { Ok(letter) } else { Err(Refusal::NoSuchRecipient(old.to_owned())) }
+}
+
+fn short(reason: &str) -> String {
+    reason.chars().filter(|c| !c.is_control()).take(REASON).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mail_proto::address::ReversePath;
+    use mail_proto::smtp::Recipient;
+
+    use super::*;
+
+    const NOW: u64 = 1_795_363_200_000_000;
+
+    fn letter() -> Letter {
+        let to = |address: &str| Recipient::new(address.parse().unwrap());
+        Letter {
+            id: Id::parse("0abc").unwrap(),
+            arrived: NOW - 1_000_000,
+            sender: ReversePath(None),
+            recipients: vec![to("ann@example.org"), to("bob@example.org")],
+            eight_bit: false,
+            ret: None,
+            envid: None,
+        }
+    }
+
+    fn waiting() -> Progress {
+        Progress {
+            recipients: vec![State::Delivered, State::Waiting(Some("450 x".into()))],
+            attempts: 3,
+            outages: 1,
+            due: NOW + 5_000_000,
+            ..Progress::new(&letter())
+        }
+    }
+
+    fn held() -> Progress {
+        Progress { hold: Some("spam?".into()), ..waiting() }
+    }
+
+    fn edit(old: &str, new: &str) -> Action {
+        Action::EditRecipient { old: old.into(), new: new.into() }
+    }
+
+    #[test]
+    fn what_actions_come_to() {
+        let id = letter().id;
+        let hold = || Action::Hold { reason: "spam?\n".into() };
+        let bounce = || Action::Bounce { reason: "no".into() };
+        let due = || Progress { due: NOW, ..waiting() };
+        let anew = Progress {
+            recipients: vec![State::Delivered, State::Waiting(None)],
+            attempts: 0,
+            outages: 0,
+            ..due()
+        };
+        let given_up = Progress { given_up: Some("no".into()), ..due() };
+        let table = [
+            (hold(), waiting(), Ok(Effect::Record(held(), Changed::Held(id)))),
+            (hold(), held(), Err(Refusal::NotNeeded("it is held already"))),
+            (Action::Release, held(), Ok(Effect::Record(due(), Changed::Released(id)))),
+            (Action::Release, waiting(), Err(Refusal::NotNeeded("it is not held"))),
+            (Action::Flush, waiting(), Ok(Effect::Record(due(), Changed::Due(id)))),
+            (Action::Flush, held(), Err(Refusal::NotNeeded("it is held: release it"))),
+            (Action::Delete, held(), Ok(Effect::Finish(Changed::Gone(id)))),
+            (Action::Requeue, held(), Ok(Effect::Record(anew, Changed::Due(id)))),
+            (bounce(), held(), Ok(Effect::Record(given_up, Changed::Due(id)))),
+        ];
+        for (action, progress, expected) in table {
+            assert_eq!(action.plan(&letter(), &progress, NOW), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_that_waits_gets_another_address() {
+        let effect = edit("bob@EXAMPLE.org", "eve@example.net").plan(&letter(), &held(), NOW);
+        let Ok(Effect::Rewrite(new, progress, Changed::Rerouted(_))) = effect else {
+            panic!("{effect:?}");
+        };
+        assert_eq!(new.recipients[0], letter().recipients[0]);
+        assert_eq!(new.recipients[1].address.to_string(), "eve@example.net");
+        assert_eq!(new.recipients[1].original.as_deref(), Some("rfc822;bob@example.org"));
+        assert_eq!(progress.recipients[1], State::Waiting(None));
+        assert_eq!((progress.due, progress.hold), (NOW, held().hold));
+        let table = [
+            (edit("ann@example.org", "x@y.z"), Refusal::NoSuchRecipient("ann@example.org".into())),
+            (edit("nobody", "x@y.z"), Refusal::NoAddress("nobody".into())),
+            (edit("bob@example.org", "x"), Refusal::NoAddress("x".into())),
+        ];
+        for (action, expected) in table {
+            assert_eq!(action.plan(&letter(), &waiting(), NOW), Err(expected), "{action:?}");
+        }
+    }
+}
