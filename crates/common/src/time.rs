@@ -30,6 +30,12 @@ pub fn rfc5322(seconds: i64) -> String {
     rfc5322_in(seconds, TimeZone::system())
 }
 
+/// `Sun Nov 22 15:47:16`, as Postfix's mailq has it, in the local zone, of seconds since 1970.
+#[must_use]
+pub fn short(seconds: i64) -> String {
+    short_in(seconds, TimeZone::system())
+}
+
 /// How many minutes the local zone's clock is ahead of UTC, `seconds` after 1970.
 #[must_use]
 pub fn zone_minutes(seconds: i64) -> i16 {
@@ -43,6 +49,10 @@ pub(crate) fn rfc3339_now() -> impl std::fmt::Display {
 
 fn rfc5322_in(seconds: i64, zone: TimeZone) -> String {
     local(seconds, zone).strftime("%a, %-d %b %Y %H:%M:%S %z").to_string()
+}
+
+fn short_in(seconds: i64, zone: TimeZone) -> String {
+    local(seconds, zone).strftime("%a %b %e %H:%M:%S").to_string()
 }
 
 fn zone_minutes_in(seconds: i64, zone: TimeZone) -> i16 {
@@ -75,6 +85,7 @@ mod tests {
         for (seconds, rfc5322) in table {
             assert_eq!(rfc5322_in(seconds, berlin.clone()), rfc5322);
         }
+        assert_eq!(short_in(1_782_907_200, berlin.clone()), "Wed Jul  1 14:00:00");
         assert_eq!(zone_minutes_in(1_782_907_200, berlin.clone()), 120);
         assert_eq!(zone_minutes_in(i64::MIN, berlin), 60);
         assert_eq!(rfc5322_in(0, TimeZone::UTC), "Thu, 1 Jan 1970 00:00:00 +0000");

@@ -8,6 +8,7 @@
 mod attempt;
 mod backend;
 mod bounce;
+pub mod control;
 mod courier;
 mod deliver;
 mod hold;

@@ -1,13 +1,16 @@
 //! `posthorn`: the admin's command; called as `sendmail`, the program that local programs hand
-//! their mail to.
+//! their mail to; called as `mailq`, the list of what waits.
 
 mod check;
 mod mailbox;
+mod queue;
+mod rights;
 mod sendmail;
 mod sysexits;
 mod trial;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,6 +37,8 @@ enum Command {
     },
     /// Look into mailboxes, mend them, move them in and out
     Mailbox(mailbox::Arguments),
+    /// Show what is in the queue, and change it
+    Queue(queue::Arguments),
     /// Hand in mail as local programs do: sendmail(1)
     #[command(disable_help_flag = true)]
     Sendmail {
@@ -46,8 +51,12 @@ enum Command {
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let called = arguments.next().unwrap_or_default();
-    if Path::new(&called).file_name().is_some_and(|name| name == "sendmail") {
-        return sendmail::main(arguments.collect());
+    match Path::new(&called).file_name().and_then(OsStr::to_str) {
+        Some("sendmail") => return sendmail::main(arguments.collect()),
+        Some("mailq") => {
+            return sendmail::main(iter::once("-bp".into()).chain(arguments).collect());
+        }
+        _ => {}
     }
     let command = match Posthorn::try_parse() {
         Ok(posthorn) => posthorn.command,
@@ -57,6 +66,7 @@ fn main() -> ExitCode {
         Command::Try(arguments) => trial::main(arguments),
         Command::Check { config } => check::main(config),
         Command::Mailbox(arguments) => mailbox::main(arguments),
+        Command::Queue(arguments) => queue::main(arguments),
         Command::Sendmail { arguments } => sendmail::main(arguments),
     }
 }

@@ -317,6 +317,15 @@ impl Default for Auth {
     }
 }
 
+impl Run {
+    /// Where mtad answers `posthorn queue`: a directory of its own, because the others are not for
+    /// its user to make sockets in.
+    #[must_use]
+    pub fn mtad_control(&self) -> PathBuf {
+        self.directory.join("mtad/control.sock")
+    }
+}
+
 impl Default for Run {
     fn default() -> Self {
         Self { directory: "/run/posthorn".into() }

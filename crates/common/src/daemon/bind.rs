@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::fs::Mode;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tracing::warn;
 
 use super::{Listener, StartError};
@@ -115,6 +115,26 @@ fn unix(path: &Path) -> Result<Socket, StartError> {
     bound.map(Socket::Unix).map_err(|error| cannot_bind(path, &error))
 }
 
+/// A listening Unix socket for nobody but this process's own user, and root: its mode is 0600 from
+/// the first moment on, whatever other threads do.
+///
+/// # Errors
+/// Another process answers there, or the directory cannot be written.
+pub fn private_socket(path: &Path) -> Result<UnixListener, StartError> {
+    clear(path)?;
+    bind_private(path).map_err(|error| cannot_bind(path, &error))
+}
+
+/// The kernel gives the name the mode that the socket has (unix(7), and bind in Linux).
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// A socket that nobody answers was left behind by a daemon that died.
 fn clear(path: &Path) -> Result<(), StartError> {
     match UnixStream::connect(path) {
@@ -176,6 +196,18 @@ mod tests {
             Ok(v6) => assert_eq!(v6.local_addr().unwrap().port(), port),
             Err(error) => assert!(is_absent(&error), "{error}"),
         }
+    }
+
+    #[test]
+    fn private_sockets_are_their_user_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.sock");
+        let live = private_socket(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(UnixStream::connect(&path).is_ok());
+        assert!(private_socket(&path).is_err(), "another one answers there");
+        drop(live);
+        assert!(private_socket(&path).is_ok(), "nobody does any more");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use bind::private_socket;
 pub use parts::{Parts, Present, open_auth};
 
 use crate::config::{Endpoint, Site, TlsMode};

@@ -13,11 +13,11 @@ use mail_common::config::{Level, Mail, Site, Source, load};
 use mail_common::log;
 use mail_common::maildir::{self, Directory, Owner, Store};
 use mail_proto::address::Address;
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::geteuid;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Failure, Outcome, Whose, complain};
+use crate::rights;
 
 /// The site, and who has mailboxes there.
 pub(super) struct People {
@@ -141,7 +141,10 @@ impl People {
         work: impl FnOnce(&Mailboxes<'_>) -> Result<T, Failure> + Send + 'scope,
     ) -> ScopedJoinHandle<'scope, Result<T, Failure>> {
         scope.spawn(|| {
-            become_owner(&person.owner)?;
+            let Owner { uid, gid, .. } = person.owner;
+            rights::become_user(uid, gid).map_err(|error| {
+                Failure::Temporary(format!("{error}, whose the mail is. Run this as that user"))
+            })?;
             let mail = &self.site.mail;
             work(&Mailboxes { directory: Directory::open(&person.user, mail)?, mail })
         })
@@ -187,22 +190,4 @@ impl Mailboxes<'_> {
             levels.iter().map(|level| level.replace(&separator, "_")).collect();
         format!("{}{}", self.mail.prefix, levels.join(&separator))
     }
-}
-
-/// Gives all rights away but those of the owner. Who is not root has none to give.
-fn become_owner(owner: &Owner) -> Result<(), Failure> {
-    if !geteuid().is_root() || owner.uid == 0 {
-        return Ok(());
-    }
-    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-    set_thread_groups(&[])
-        .and_then(|()| set_thread_res_gid(gid, gid, gid))
-        .and_then(|()| set_thread_res_uid(uid, uid, uid))
-        .map_err(|error| {
-            Failure::Temporary(format!(
-                "cannot become user {} of the system, whose the mail is: {error}. Run this as \
-                 that user",
-                owner.uid
-            ))
-        })
 }

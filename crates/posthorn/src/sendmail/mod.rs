@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use mail_common::config::{Site, Source, load};
 use thiserror::Error;
 
-use crate::sysexits;
+use crate::{queue, sysexits};
 use options::{Mode, Options};
 
 /// Why nothing was handed in.
@@ -32,6 +32,8 @@ enum Failure {
     Temporary(String),
     #[error("{0}")]
     Configuration(String),
+    #[error(transparent)]
+    Queue(#[from] queue::Failure),
 }
 
 impl Failure {
@@ -42,6 +44,7 @@ impl Failure {
             Self::Refused(_) => sysexits::UNAVAILABLE,
             Self::Temporary(_) => sysexits::TEMPORARY,
             Self::Configuration(_) => sysexits::CONFIGURATION,
+            Self::Queue(failure) => failure.code(),
         }
     }
 }
@@ -59,12 +62,16 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
 fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     let options = Options::parse(arguments)?;
-    let site = load(&Source { file: options.config.clone(), flags: Vec::new() })
-        .map_err(|mistakes| Failure::Configuration(mistakes.to_string()))?;
     match options.mode {
-        Mode::Smtp => smtp::pass_on(&socket(&site)),
-        Mode::Message => hand_in::message(&site, &options),
+        Mode::Smtp => smtp::pass_on(&socket(&site(&options)?)),
+        Mode::Message => hand_in::message(&site(&options)?, &options),
+        Mode::Queue => Ok(queue::mailq(&options.config)?),
     }
+}
+
+fn site(options: &Options) -> Result<Site, Failure> {
+    load(&Source { file: options.config.clone(), flags: Vec::new() })
+        .map_err(|mistakes| Failure::Configuration(mistakes.to_string()))
 }
 
 /// Where mtad takes mail from local programs.

@@ -28,6 +28,8 @@ pub(super) enum Mode {
     Message,
     /// -bs: SMTP on standard input and output.
     Smtp,
+    /// -bp: shows what is in the queue.
+    Queue,
 }
 
 impl Default for Options {
@@ -68,6 +70,7 @@ impl Options {
             "i" | "oi" => self.dot_ends = false,
             "bm" => self.mode = Mode::Message,
             "bs" => self.mode = Mode::Smtp,
+            "bp" => self.mode = Mode::Queue,
             _ if option.starts_with('f') => self.sender = Some(value(option, rest)?),
             _ if option.starts_with('C') => self.config = value(option, rest)?.into(),
             // Of the many settings that Sendmail has, programs set some that mean nothing here.
@@ -119,6 +122,7 @@ mod tests {
                 Options { sender: Some("<>".into()), recipients: ann(), ..Options::default() },
             ),
             ("-bs", Options { mode: Mode::Smtp, ..Options::default() }),
+            ("-bp", Options { mode: Mode::Queue, ..Options::default() }),
             ("-C /x.toml -bm", Options { config: "/x.toml".into(), ..Options::default() }),
         ];
         for (line, expected) in table {

@@ -1,0 +1,363 @@
+//! `posthorn queue`: what is in the queue, and what an admin does with it. `mailq` too.
+//!
+//! mtad answers, over its control socket; while it is down, the same code does the same here.
+
+mod change;
+mod connection;
+mod form;
+mod list;
+mod output;
+mod selection;
+mod show;
+mod summary;
+mod trace;
+mod transfer;
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use mail_common::config::{Level, SITE_FILE, Site, Source, load};
+use mail_common::log;
+use mail_spool::admin::protocol::Answer;
+use mail_spool::admin::{Action, Filter, Glob};
+use thiserror::Error;
+
+use crate::sysexits;
+use change::Sure;
+use connection::Connection;
+use output::Output;
+use selection::Selection;
+
+/// What `posthorn queue` can be told.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The site's configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = SITE_FILE)]
+    config: PathBuf,
+    /// One JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show messages, the oldest first, each on a line
+    List(Selection),
+    /// Show how many messages wait, for whom, why, and for how many minutes
+    Summary {
+        #[command(flatten)]
+        which: Selection,
+        /// So many destinations, reasons and senders
+        #[arg(long, value_name = "COUNT", default_value_t = 10)]
+        top: usize,
+    },
+    /// Show all that is known of messages
+    Show {
+        /// Messages with these ids
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
+    /// Show the text of a message
+    Cat {
+        /// The message with this id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Only its header
+        #[arg(long)]
+        headers: bool,
+    },
+    /// Say where a message is and what became of it, from the queue and the log
+    Trace(trace::Arguments),
+    /// Keep messages from being tried until they are released
+    Hold {
+        #[command(flatten)]
+        which: Change,
+        /// Why; whoever looks at the queue reads it
+        #[arg(long, value_name = "TEXT", default_value = "by an admin")]
+        because: String,
+    },
+    /// Let messages go that were held; they are tried now
+    Release(Change),
+    /// Forget messages; nobody is told
+    Delete(Change),
+    /// Have messages begin anew: tried now, attempts not counted, held or not
+    Requeue(Change),
+    /// Try messages now; without a condition, all
+    Flush(Change),
+    /// Return messages to their senders, now
+    Bounce {
+        #[command(flatten)]
+        which: Change,
+        /// What the sender reads
+        #[arg(long, value_name = "TEXT", default_value = "given up by the postmaster")]
+        because: String,
+    },
+    /// Give messages for one address to another, where they still wait; they are tried now
+    EditRecipient {
+        /// The address that waits
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The address that gets it instead
+        #[arg(value_name = "NEW")]
+        new: String,
+        #[command(flatten)]
+        which: Change,
+    },
+    /// Write messages into a new directory: ID.eml and ID.json
+    Export {
+        #[command(flatten)]
+        which: Selection,
+        /// The directory; it must be empty, or not be there yet
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Take messages back from a directory that `export` wrote
+    Import {
+        /// The directory
+        from: PathBuf,
+    },
+}
+
+/// To which messages something is done, and how sure that is.
+#[derive(Args)]
+struct Change {
+    #[command(flatten)]
+    which: Selection,
+    /// All messages that are in the queue
+    #[arg(long)]
+    all: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// How a command ended that went to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All was done.
+    Done,
+    /// Something was not; it was said what and why.
+    Refused,
+}
+
+/// Why a command did not go to its end. Each says what to do next.
+#[derive(Debug, Error)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Temporary(String),
+    #[error("{0}")]
+    Configuration(String),
+    /// Whoever reads has seen enough.
+    #[error("nobody reads this")]
+    Unread,
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => sysexits::USAGE,
+            Self::Temporary(_) => sysexits::TEMPORARY,
+            Self::Configuration(_) => sysexits::CONFIGURATION,
+            Self::Unread => 0,
+        }
+    }
+}
+
+impl Outcome {
+    /// Shows what became of a message.
+    fn note(&mut self, answer: &Answer, json: bool, out: &mut Output) -> Result<(), Failure> {
+        if matches!(answer, Answer::Refused { .. }) {
+            *self = Self::Refused;
+        }
+        match answer {
+            _ if json => out.json(answer),
+            Answer::Done { id, what } => out.line(format_args!("{id}: {what}")),
+            Answer::Refused { id, why } => out.line(format_args!("{id}: nothing done: {why}")),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn main(arguments: Arguments) -> ExitCode {
+    let Arguments { config, json, command } = arguments;
+    match site(&config).and_then(|site| run(&site, command, json)) {
+        Ok(outcome) => ExitCode::from(outcome as u8),
+        Err(Failure::Unread) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// `mailq`, `sendmail -bp`.
+pub(crate) fn mailq(config: &Path) -> Result<(), Failure> {
+    let site = site(config)?;
+    with_queue(&site, list::mailq).map(drop)
+}
+
+fn run(site: &Site, command: Command, json: bool) -> Result<Outcome, Failure> {
+    if let Command::Trace(arguments) = command {
+        return trace::run(site, &arguments);
+    }
+    with_queue(site, |connection, out| dispatch(connection, command, json, out))
+}
+
+fn dispatch(
+    connection: &mut Connection,
+    command: Command,
+    json: bool,
+    out: &mut Output,
+) -> Result<Outcome, Failure> {
+    let (action, which) = match command {
+        Command::List(which) => return list::run(connection, which.filter(), json, out),
+        Command::Summary { which, top } => {
+            return summary::run(connection, which.filter(), top, json, out);
+        }
+        Command::Show { ids } => {
+            return show::run(connection, show::exactly(&ids), json, out);
+        }
+        Command::Cat { id, headers } => return show::cat(connection, id, headers, out),
+        Command::Export { which, to } => {
+            return transfer::export(connection, which.filter(), &to, json, out);
+        }
+        Command::Import { from } => return transfer::import(connection, &from, json, out),
+        // It asks for a queue of its own.
+        Command::Trace(_) => return Ok(Outcome::Done),
+        Command::Hold { which, because } => (Action::Hold { reason: because }, which),
+        Command::Release(which) => (Action::Release, which),
+        Command::Delete(which) => (Action::Delete, which),
+        Command::Requeue(which) => (Action::Requeue, which),
+        Command::Flush(which) => (Action::Flush, which),
+        Command::Bounce { which, because } => (Action::Bounce { reason: because }, which),
+        Command::EditRecipient { old, new, which } => (Action::EditRecipient { old, new }, which),
+    };
+    let (filter, sure) = which.meant(&action)?;
+    change::run(connection, action, filter, sure, json, out)
+}
+
+impl Change {
+    /// Nothing is done to all messages because a condition was forgotten; but trying all now does
+    /// no harm, and an address is a condition.
+    fn meant(self, action: &Action) -> Result<(Filter, Sure), Failure> {
+        let mut filter = self.which.filter();
+        if let Action::EditRecipient { old, .. } = action {
+            filter.recipients.push(Glob::new(old.as_str()));
+        }
+        if filter.is_empty() && !self.all && *action != Action::Flush {
+            return Err(Failure::Usage(
+                "to which messages? Name ids or conditions, or say --all".to_owned(),
+            ));
+        }
+        let sure = match (self.dry_run, self.yes) {
+            (true, _) => Sure::Rehearse,
+            (false, true) => Sure::Yes,
+            (false, false) => Sure::Ask,
+        };
+        Ok((filter, sure))
+    }
+}
+
+fn site(config: &Path) -> Result<Site, Failure> {
+    let source = Source { file: config.to_owned(), flags: Vec::new() };
+    let site = load(&source).map_err(|mistakes| Failure::Configuration(mistakes.to_string()))?;
+    log::start("posthorn", Level::Warn);
+    Ok(site)
+}
+
+/// Does work with the queue, and waits until it was given back.
+fn with_queue(
+    site: &Site,
+    work: impl FnOnce(&mut Connection, &mut Output) -> Result<Outcome, Failure>,
+) -> Result<Outcome, Failure> {
+    let mut connection = Connection::open(site)?;
+    let mut out = Output::new();
+    let outcome = work(&mut connection, &mut out);
+    connection.close();
+    out.flush()?;
+    outcome
+}
+
+fn complain(text: &dyn fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "posthorn queue: {text}");
+}
+
+/// A count with what it counts.
+fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn meant(line: &str) -> Option<Result<(Filter, Sure), Failure>> {
+        let line = Line::try_parse_from(std::iter::once("queue").chain(line.split(' '))).ok()?;
+        match line.arguments.command {
+            Command::Delete(which) => Some(which.meant(&Action::Delete)),
+            Command::Flush(which) => Some(which.meant(&Action::Flush)),
+            Command::EditRecipient { old, new, which } => {
+                Some(which.meant(&Action::EditRecipient { old, new }))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_done_to_all_by_oversight() {
+        let all = Filter::default();
+        let recipient = Filter { recipients: vec![Glob::new("a@b")], ..Filter::default() };
+        let table = [
+            ("flush", Some((all.clone(), Sure::Ask))),
+            ("delete", None),
+            ("delete --yes", None),
+            ("delete --all --yes", Some((all.clone(), Sure::Yes))),
+            ("delete --all --yes --dry-run", Some((all, Sure::Rehearse))),
+            ("edit-recipient a@b c@d", Some((recipient, Sure::Ask))),
+        ];
+        for (line, expected) in table {
+            assert_eq!(meant(line).and_then(Result::ok), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn command_lines_are_as_the_document_shows_them() {
+        for line in [
+            "list --json --destination example.org",
+            "summary --older 1h --top 3",
+            "show 0abc 0abd",
+            "cat 0abc --headers",
+            "trace ann@example.org --since 2d",
+            "hold --sender *@example.net --because spam?",
+            "release 0abc",
+            "requeue --held",
+            "bounce 0abc --because gone",
+            "export --all --to x",
+            "export --held --to x",
+            "import x",
+        ] {
+            let words = std::iter::once("queue").chain(line.split(' '));
+            let parsed = Line::try_parse_from(words).is_ok();
+            assert_eq!(parsed, line != "export --all --to x", "{line}");
+        }
+    }
+}

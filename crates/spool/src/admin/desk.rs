@@ -1,0 +1,447 @@
+//! Answers what is asked of a queue.
+//!
+//! A search copies ids alone, sixteen octets a message, and reads the rest of each message when its
+//! turn comes: a long answer holds up nobody, and shows each message as it is then.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use mail_common::log::Id;
+use mail_common::time;
+use tracing::info;
+
+use super::protocol::{Answer, BLOCK, Block, Part, Request};
+use super::{
+    Action, BadItem, Changed, Counting, Effect, Filter, Item, Match, Refusal, Search, Turn,
+    UnderWay,
+};
+use crate::{Body, Damage, Entry, Letter, Message, Progress, Spool, SpoolError, State, Then};
+
+/// Tells the scheduler; called before the message can be taken by anybody else.
+pub type Tell = Arc<dyn Fn(Changed) + Send + Sync>;
+
+/// Where answers go, one after the other. An error: nobody reads them any more.
+pub type Say<'a> = &'a mut dyn FnMut(Answer) -> io::Result<()>;
+
+/// Where the text of what is to be imported comes from.
+pub type Parts<'a> = &'a mut dyn FnMut() -> io::Result<Part>;
+
+/// Messages that are changed together.
+const TOGETHER: usize = 256;
+
+/// Octets of a header that are shown.
+const HEADER: usize = 1 << 20;
+
+/// Answers what is asked of a queue.
+#[derive(Clone)]
+pub struct Desk {
+    spool: Spool,
+    under_way: UnderWay,
+    tell: Tell,
+}
+
+/// A message whose change is being made durable.
+struct Pending {
+    id: Id,
+    changed: Changed,
+    durable: Receiver<Result<(), SpoolError>>,
+    /// Records that it waits for.
+    records: usize,
+    turn: Turn,
+}
+
+impl Desk {
+    /// The desk of a spool, whose scheduler hears by `tell` what was changed.
+    #[must_use]
+    pub fn new(spool: Spool, under_way: UnderWay, tell: Tell) -> Self {
+        Self { spool, under_way, tell }
+    }
+
+    /// Answers a request of the user of the system `who`. Plain blocking code.
+    ///
+    /// # Errors
+    /// The answer could not be said. What was done is done.
+    pub fn answer(
+        &self,
+        who: u32,
+        request: Request,
+        parts: Parts<'_>,
+        say: Say<'_>,
+    ) -> io::Result<()> {
+        let answered = match request {
+            Request::List { filter } => self.list(&filter, say),
+            Request::Summary { filter } => self.summary(&filter, say),
+            Request::Cat { id, headers } => self.cat(&id, headers, say),
+            Request::Export { filter } => self.export(&filter, say),
+            Request::Change { action, filter, dry_run: true } => {
+                self.rehearse(&action, &filter, say)
+            }
+            Request::Change { action, filter, dry_run: false } => {
+                self.change(who, &action, &filter, say)
+            }
+            Request::Import { message } => {
+                let mut text = Text { parts, is_over: false };
+                let imported = self.import(who, &message, &mut text, say);
+                // What was refused is read to its end nevertheless: a request follows it.
+                while !text.is_over {
+                    text.next()?;
+                }
+                imported
+            }
+        };
+        match answered {
+            Ok(messages) => say(Answer::End { messages }),
+            Err(Stop::Unsaid(error)) => Err(error),
+            Err(Stop::Trouble(why)) => say(Answer::Error { why }),
+        }
+    }
+
+    fn list(&self, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {
+        self.each(filter, say, &mut |entry, say| Ok(say(self.message(entry))?))
+    }
+
+    fn summary(&self, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {
+        let now = now();
+        let mut counting = Counting::default();
+        let name = |name| self.spool.name(name);
+        let mut search = Search::new(filter, now, &name);
+        let mut unknown = Vec::new();
+        self.spool.rows(|row| match search.on_row(row) {
+            Match::Yes => counting.see(row, now),
+            Match::Unknown => unknown.push(row.id),
+            Match::No => {}
+        });
+        for id in unknown {
+            let Ok(Some(entry)) = self.spool.entry(id) else { continue };
+            if filter.is_met(&entry.letter, &entry.progress, entry.size, now)
+                && let Some(row) = self.spool.row(id)
+            {
+                counting.see(&row, now);
+            }
+        }
+        let summary = counting.finish(name);
+        let messages = summary.total.messages;
+        say(Answer::Summary(Box::new(summary)))?;
+        Ok(messages)
+    }
+
+    fn cat(&self, id: &str, headers: bool, say: Say<'_>) -> Result<u64, Stop> {
+        let id = Id::parse(id).ok_or_else(|| Stop::Trouble(format!("{id}: {}", Refusal::Gone)))?;
+        let body = self.spool.body(id)?;
+        match headers {
+            true => say(Answer::Block(Block(body.header(HEADER).map_err(|e| damaged(id, &e))?)))?,
+            false => text(id, body, say)?,
+        }
+        Ok(1)
+    }
+
+    fn export(&self, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {
+        self.each(filter, say, &mut |entry, say| {
+            let id = entry.letter.id;
+            // It may be done with before its text is opened; opened, it can be read to its end.
+            match self.spool.body(id) {
+                Ok(body) => {
+                    say(self.message(entry))?;
+                    text(id, body, say)
+                }
+                Err(SpoolError::Unknown(_)) => Ok(()),
+                Err(error) => Ok(say(refused(id, &Refusal::Trouble(error.to_string())))?),
+            }
+        })
+    }
+
+    fn message(&self, entry: &Entry) -> Answer {
+        let row = self.spool.row(entry.letter.id);
+        let item = Item::new(&entry.letter, &entry.progress, entry.size, row.as_ref());
+        Answer::Message(Box::new(item))
+    }
+
+    fn rehearse(&self, action: &Action, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {
+        self.each(filter, say, &mut |entry, say| {
+            let id = entry.letter.id;
+            Ok(say(match action.plan(&entry.letter, &entry.progress, time::now_micros()) {
+                Ok(_) => done(id, format!("would be {}", action.done())),
+                Err(refusal) => refused(id, &refusal),
+            })?)
+        })
+    }
+
+    /// Calls `see` with each message that is meant, the oldest first; how many there were.
+    fn each(
+        &self,
+        filter: &Filter,
+        say: Say<'_>,
+        see: &mut dyn FnMut(&Entry, Say<'_>) -> Result<(), Stop>,
+    ) -> Result<u64, Stop> {
+        let mut count = 0;
+        for id in self.candidates(filter, say)? {
+            match self.spool.entry(id) {
+                Ok(Some(entry)) if is_met(filter, &entry) => {
+                    count += 1;
+                    see(&entry, say)?;
+                }
+                Ok(_) => {}
+                Err(error) => say(refused(id, &Refusal::Trouble(error.to_string())))?,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Messages that may be meant, the oldest first.
+    fn candidates(&self, filter: &Filter, say: Say<'_>) -> Result<Vec<Id>, Stop> {
+        if let Some(exact) = filter.exact_ids() {
+            return self.present(&exact, say);
+        }
+        let name = |name| self.spool.name(name);
+        let mut search = Search::new(filter, now(), &name);
+        let mut ids = Vec::new();
+        self.spool.rows(|row| {
+            if search.on_row(row) != Match::No {
+                ids.push(row.id);
+            }
+        });
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn present(&self, exact: &[&str], say: Say<'_>) -> Result<Vec<Id>, Stop> {
+        let mut ids = Vec::new();
+        for &text in exact {
+            match Id::parse(text).filter(|id| self.spool.row(*id).is_some()) {
+                Some(id) => ids.push(id),
+                None => say(Answer::Refused { id: text.into(), why: Refusal::Gone.to_string() })?,
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+/// What changes messages.
+impl Desk {
+    fn change(
+        &self,
+        who: u32,
+        action: &Action,
+        filter: &Filter,
+        say: Say<'_>,
+    ) -> Result<u64, Stop> {
+        let mut count = 0;
+        for ids in self.candidates(filter, say)?.chunks(TOGETHER) {
+            let mut pending = Vec::new();
+            let mut refusals = Vec::new();
+            for &id in ids {
+                match self.begin(id, action, filter) {
+                    Ok(begun) => pending.extend(begun),
+                    Err(refusal) => refusals.push((id, refusal)),
+                }
+            }
+            // All of them end, and the scheduler hears of them, even if nobody listens any more.
+            let ended: Vec<_> = pending.into_iter().map(|one| self.end(one)).collect();
+            for (id, result) in ended {
+                match result {
+                    Ok(()) => {
+                        count += 1;
+                        info!("{id}: {} by uid {who}", action.done());
+                        say(done(id, action.done().to_owned()))?;
+                    }
+                    Err(refusal) => refusals.push((id, refusal)),
+                }
+            }
+            for (id, refusal) in refusals {
+                say(refused(id, &refusal))?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Writes what an action comes to; nothing, if another message was meant.
+    fn begin(&self, id: Id, action: &Action, filter: &Filter) -> Result<Option<Pending>, Refusal> {
+        let turn = self.under_way.take(id).ok_or(Refusal::BeingDelivered)?;
+        let entry = self.spool.entry(id).map_err(|error| Refusal::Trouble(error.to_string()))?;
+        let Entry { letter, progress, size } = entry.ok_or(Refusal::Gone)?;
+        if !filter.is_met(&letter, &progress, size, now()) {
+            return Ok(None);
+        }
+        let effect = action.plan(&letter, &progress, time::now_micros())?;
+        let (told, durable) = channel();
+        let then = || -> Then {
+            let told = told.clone();
+            // Nobody waits any more only where this thread was ended.
+            Box::new(move |result| drop(told.send(result)))
+        };
+        let (changed, records) = match effect {
+            Effect::Record(progress, changed) => {
+                self.spool.record(id, progress, then());
+                (changed, 1)
+            }
+            Effect::Rewrite(letter, progress, changed) => {
+                self.spool.change(letter, then());
+                self.spool.record(id, progress, then());
+                (changed, 2)
+            }
+            Effect::Finish(changed) => {
+                self.spool.finish(id, then());
+                (changed, 1)
+            }
+        };
+        Ok(Some(Pending { id, changed, durable, records, turn }))
+    }
+
+    /// Waits until a change is durable, tells the scheduler, and gives the message back.
+    fn end(&self, pending: Pending) -> (Id, Result<(), Refusal>) {
+        let Pending { id, changed, durable, records, turn } = pending;
+        let results = (0..records).map(|_| durable.recv().unwrap_or(Err(SpoolError::Stopped)));
+        // Each is waited for: what comes later must find the message ours still.
+        let results: Vec<_> = results.collect();
+        let result = results.into_iter().collect::<Result<Vec<()>, _>>();
+        // Half a change is a change too: the scheduler reads again what holds.
+        (self.tell)(changed);
+        drop(turn);
+        (id, result.map(drop).map_err(|error| Refusal::Trouble(error.to_string())))
+    }
+
+    fn import(
+        &self,
+        who: u32,
+        item: &Item,
+        text: &mut Text<'_>,
+        say: Say<'_>,
+    ) -> Result<u64, Stop> {
+        let bad = |error: BadItem| Stop::Trouble(format!("{}: {error}", item.id));
+        let (mut letter, progress) = still_waiting(item.restore().map_err(bad)?);
+        if letter.recipients.is_empty() {
+            return Err(Stop::Trouble(format!("{}: nobody waits for it", item.id)));
+        }
+        let turn = self.place_for(letter.id);
+        let id = turn.id();
+        letter.id = id;
+        let is_fresh = progress == Progress::new(&letter);
+        let message = self.receive(letter, text)?;
+        wait(|then| self.spool.commit(message, then))?;
+        let changed = match progress.hold {
+            Some(_) => Changed::Held(id),
+            None => Changed::Due(id),
+        };
+        let recorded = match is_fresh {
+            true => Ok(()),
+            false => wait(|then| self.spool.record(id, progress, then)),
+        };
+        (self.tell)(changed);
+        drop(turn);
+        recorded?;
+        info!("{id}: imported by uid {who}, was {}", item.id);
+        say(done(id, "imported".to_owned()))?;
+        Ok(1)
+    }
+
+    /// Its old place, if that is free.
+    fn place_for(&self, id: Id) -> Turn {
+        let turn = self.under_way.take(id).filter(|_| self.spool.row(id).is_none());
+        turn.or_else(|| self.under_way.take(Id::new())).expect("a new id is nobody else's")
+    }
+
+    fn receive(&self, letter: Letter, text: &mut Text<'_>) -> Result<Arc<Message>, Stop> {
+        let mut incoming = self.spool.begin(letter);
+        loop {
+            let block = text.next()?;
+            if block.is_empty() {
+                return Ok(Arc::new(incoming.finish()?));
+            }
+            incoming.write(block)?;
+        }
+    }
+}
+
+/// The text of a message that is imported, as it comes.
+struct Text<'a> {
+    parts: Parts<'a>,
+    is_over: bool,
+}
+
+impl Text<'_> {
+    /// The next block; an empty one is the end.
+    fn next(&mut self) -> io::Result<Vec<u8>> {
+        let Part { block: Block(block) } = (self.parts)()?;
+        self.is_over = block.is_empty();
+        Ok(block)
+    }
+}
+
+/// Who has got a message already does not get it again. Where there are such, the others' places
+/// in the list change, and what is known of deliveries under its id must not be taken for theirs:
+/// it gets another.
+fn still_waiting((mut letter, mut progress): (Letter, Progress)) -> (Letter, Progress) {
+    let waits: Vec<bool> =
+        progress.recipients.iter().map(|state| matches!(state, State::Waiting(_))).collect();
+    if !waits.contains(&false) {
+        return (letter, progress);
+    }
+    letter.id = Id::new();
+    let (mut left, mut states) = (waits.iter(), waits.iter());
+    letter.recipients.retain(|_| left.next() == Some(&true));
+    progress.recipients.retain(|_| states.next() == Some(&true));
+    (letter, progress)
+}
+
+/// Why an answer ends before its end.
+#[derive(Debug)]
+enum Stop {
+    /// Nobody reads it.
+    Unsaid(io::Error),
+    /// What its reader is told.
+    Trouble(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Unsaid(error)
+    }
+}
+
+impl From<SpoolError> for Stop {
+    fn from(error: SpoolError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+fn wait(ask: impl FnOnce(Then)) -> Result<(), SpoolError> {
+    let (told, durable) = channel();
+    ask(Box::new(move |result| drop(told.send(result))));
+    durable.recv().unwrap_or(Err(SpoolError::Stopped))
+}
+
+fn text(id: Id, mut body: Body, say: Say<'_>) -> Result<(), Stop> {
+    loop {
+        let block = body.block().map_err(|damage| damaged(id, &damage))?;
+        if block.is_empty() {
+            return Ok(());
+        }
+        for part in block.chunks(BLOCK) {
+            say(Answer::Block(Block(part.to_vec())))?;
+        }
+    }
+}
+
+fn damaged(id: Id, damage: &Damage) -> Stop {
+    Stop::Trouble(format!("{id}: {damage}"))
+}
+
+fn done(id: Id, what: String) -> Answer {
+    Answer::Done { id: id.to_string(), what }
+}
+
+fn refused(id: Id, why: &Refusal) -> Answer {
+    Answer::Refused { id: id.to_string(), why: why.to_string() }
+}
+
+fn is_met(filter: &Filter, entry: &Entry) -> bool {
+    filter.is_met(&entry.letter, &entry.progress, entry.size, now())
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    time::now_micros() / 1_000_000
+}
