@@ -3,20 +3,21 @@
 //! A search copies ids alone, sixteen octets a message, and reads the rest of each message when its
 //! turn comes: a long answer holds up nobody, and shows each message as it is then.
 
+mod change;
+mod import;
+
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 
 use mail_common::log::Id;
 use mail_common::time;
-use tracing::info;
+
+use import::Text;
 
 use super::protocol::{Answer, BLOCK, Block, Part, Request};
-use super::{
-    Action, BadItem, Changed, Counting, Effect, Filter, Item, Match, Refusal, Search, Turn,
-    UnderWay,
-};
-use crate::{Body, Damage, Entry, Letter, Message, Progress, Spool, SpoolError, State, Then};
+use super::{Action, Changed, Counting, Filter, Item, Match, Refusal, Search, UnderWay};
+use crate::{Body, Damage, Entry, Spool, SpoolError, Then};
 
 /// Tells the scheduler; called before the message can be taken by anybody else.
 pub type Tell = Arc<dyn Fn(Changed) + Send + Sync>;
@@ -27,9 +28,6 @@ pub type Say<'a> = &'a mut dyn FnMut(Answer) -> io::Result<()>;
 /// Where the text of what is to be imported comes from.
 pub type Parts<'a> = &'a mut dyn FnMut() -> io::Result<Part>;
 
-/// Messages that are changed together.
-const TOGETHER: usize = 256;
-
 /// Octets of a header that are shown.
 const HEADER: usize = 1 << 20;
 
@@ -39,16 +37,6 @@ pub struct Desk {
     spool: Spool,
     under_way: UnderWay,
     tell: Tell,
-}
-
-/// A message whose change is being made durable.
-struct Pending {
-    id: Id,
-    changed: Changed,
-    durable: Receiver<Result<(), SpoolError>>,
-    /// Records that it waits for.
-    records: usize,
-    turn: Turn,
 }
 
 impl Desk {
@@ -219,173 +207,6 @@ impl Desk {
     }
 }
 
-/// What changes messages.
-impl Desk {
-    fn change(
-        &self,
-        who: u32,
-        action: &Action,
-        filter: &Filter,
-        say: Say<'_>,
-    ) -> Result<u64, Stop> {
-        let mut count = 0;
-        for ids in self.candidates(filter, say)?.chunks(TOGETHER) {
-            let mut pending = Vec::new();
-            let mut refusals = Vec::new();
-            for &id in ids {
-                match self.begin(id, action, filter) {
-                    Ok(begun) => pending.extend(begun),
-                    Err(refusal) => refusals.push((id, refusal)),
-                }
-            }
-            // All of them end, and the scheduler hears of them, even if nobody listens any more.
-            let ended: Vec<_> = pending.into_iter().map(|one| self.end(one)).collect();
-            for (id, result) in ended {
-                match result {
-                    Ok(()) => {
-                        count += 1;
-                        info!("{id}: {} by uid {who}", action.done());
-                        say(done(id, action.done().to_owned()))?;
-                    }
-                    Err(refusal) => refusals.push((id, refusal)),
-                }
-            }
-            for (id, refusal) in refusals {
-                say(refused(id, &refusal))?;
-            }
-        }
-        Ok(count)
-    }
-
-    /// Writes what an action comes to; nothing, if another message was meant.
-    fn begin(&self, id: Id, action: &Action, filter: &Filter) -> Result<Option<Pending>, Refusal> {
-        let turn = self.under_way.take(id).ok_or(Refusal::BeingDelivered)?;
-        let entry = self.spool.entry(id).map_err(|error| Refusal::Trouble(error.to_string()))?;
-        let Entry { letter, progress, size } = entry.ok_or(Refusal::Gone)?;
-        if !filter.is_met(&letter, &progress, size, now()) {
-            return Ok(None);
-        }
-        let effect = action.plan(&letter, &progress, time::now_micros())?;
-        let (told, durable) = channel();
-        let then = || -> Then {
-            let told = told.clone();
-            // Nobody waits any more only where this thread was ended.
-            Box::new(move |result| drop(told.send(result)))
-        };
-        let (changed, records) = match effect {
-            Effect::Record(progress, changed) => {
-                self.spool.record(id, progress, then());
-                (changed, 1)
-            }
-            Effect::Rewrite(letter, progress, changed) => {
-                self.spool.change(letter, then());
-                self.spool.record(id, progress, then());
-                (changed, 2)
-            }
-            Effect::Finish(changed) => {
-                self.spool.finish(id, then());
-                (changed, 1)
-            }
-        };
-        Ok(Some(Pending { id, changed, durable, records, turn }))
-    }
-
-    /// Waits until a change is durable, tells the scheduler, and gives the message back.
-    fn end(&self, pending: Pending) -> (Id, Result<(), Refusal>) {
-        let Pending { id, changed, durable, records, turn } = pending;
-        let results = (0..records).map(|_| durable.recv().unwrap_or(Err(SpoolError::Stopped)));
-        // Each is waited for: what comes later must find the message ours still.
-        let results: Vec<_> = results.collect();
-        let result = results.into_iter().collect::<Result<Vec<()>, _>>();
-        // Half a change is a change too: the scheduler reads again what holds.
-        (self.tell)(changed);
-        drop(turn);
-        (id, result.map(drop).map_err(|error| Refusal::Trouble(error.to_string())))
-    }
-
-    fn import(
-        &self,
-        who: u32,
-        item: &Item,
-        text: &mut Text<'_>,
-        say: Say<'_>,
-    ) -> Result<u64, Stop> {
-        let bad = |error: BadItem| Stop::Trouble(format!("{}: {error}", item.id));
-        let (mut letter, progress) = still_waiting(item.restore().map_err(bad)?);
-        if letter.recipients.is_empty() {
-            return Err(Stop::Trouble(format!("{}: nobody waits for it", item.id)));
-        }
-        let turn = self.place_for(letter.id);
-        let id = turn.id();
-        letter.id = id;
-        let is_fresh = progress == Progress::new(&letter);
-        let message = self.receive(letter, text)?;
-        wait(|then| self.spool.commit(message, then))?;
-        let changed = match progress.hold {
-            Some(_) => Changed::Held(id),
-            None => Changed::Due(id),
-        };
-        let recorded = match is_fresh {
-            true => Ok(()),
-            false => wait(|then| self.spool.record(id, progress, then)),
-        };
-        (self.tell)(changed);
-        drop(turn);
-        recorded?;
-        info!("{id}: imported by uid {who}, was {}", item.id);
-        say(done(id, "imported".to_owned()))?;
-        Ok(1)
-    }
-
-    /// Its old place, if that is free.
-    fn place_for(&self, id: Id) -> Turn {
-        let turn = self.under_way.take(id).filter(|_| self.spool.row(id).is_none());
-        turn.or_else(|| self.under_way.take(Id::new())).expect("a new id is nobody else's")
-    }
-
-    fn receive(&self, letter: Letter, text: &mut Text<'_>) -> Result<Arc<Message>, Stop> {
-        let mut incoming = self.spool.begin(letter);
-        loop {
-            let block = text.next()?;
-            if block.is_empty() {
-                return Ok(Arc::new(incoming.finish()?));
-            }
-            incoming.write(block)?;
-        }
-    }
-}
-
-/// The text of a message that is imported, as it comes.
-struct Text<'a> {
-    parts: Parts<'a>,
-    is_over: bool,
-}
-
-impl Text<'_> {
-    /// The next block; an empty one is the end.
-    fn next(&mut self) -> io::Result<Vec<u8>> {
-        let Part { block: Block(block) } = (self.parts)()?;
-        self.is_over = block.is_empty();
-        Ok(block)
-    }
-}
-
-/// Who has got a message already does not get it again. Where there are such, the others' places
-/// in the list change, and what is known of deliveries under its id must not be taken for theirs:
-/// it gets another.
-fn still_waiting((mut letter, mut progress): (Letter, Progress)) -> (Letter, Progress) {
-    let waits: Vec<bool> =
-        progress.recipients.iter().map(|state| matches!(state, State::Waiting(_))).collect();
-    if !waits.contains(&false) {
-        return (letter, progress);
-    }
-    letter.id = Id::new();
-    let (mut left, mut states) = (waits.iter(), waits.iter());
-    letter.recipients.retain(|_| left.next() == Some(&true));
-    progress.recipients.retain(|_| states.next() == Some(&true));
-    (letter, progress)
-}
-
 /// Why an answer ends before its end.
 #[derive(Debug)]
 enum Stop {
@@ -445,3 +266,7 @@ fn is_met(filter: &Filter, entry: &Entry) -> bool {
 fn now() -> u64 {
     time::now_micros() / 1_000_000
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -8,7 +8,6 @@ use mail_proto::smtp::{Notify, Recipient, Return};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::record::UNIT;
 use crate::row::{Row, Standing};
 use crate::{Letter, Progress, State};
 
@@ -241,7 +240,10 @@ fn notify(events: &[Event]) -> Notify {
 }
 
 fn place(row: &Row) -> String {
-    format!("segments/{:08x} at {}", row.letter.slot, u64::from(row.letter.unit) * UNIT)
+    if row.big {
+        return format!("big/{}", row.id);
+    }
+    format!("segments/{:08x} at {}", row.letter.slot, row.letter.offset())
 }
 
 #[cfg(test)]

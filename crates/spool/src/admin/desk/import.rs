@@ -1,0 +1,111 @@
+//! Takes messages in that were exported.
+
+use std::io;
+use std::sync::Arc;
+
+use mail_common::log::Id;
+use tracing::info;
+
+use super::{Desk, Parts, Say, Stop, done, refused, wait};
+use crate::admin::protocol::{Block, Part};
+use crate::admin::{BadItem, Changed, Item, Refusal, Turn};
+use crate::{Letter, Message, Progress, State};
+
+impl Desk {
+    /// Takes a message; how many that is.
+    pub(super) fn import(
+        &self,
+        who: u32,
+        item: &Item,
+        text: &mut Text<'_>,
+        say: Say<'_>,
+    ) -> Result<u64, Stop> {
+        let bad = |error: BadItem| Stop::Trouble(format!("{}: {error}", item.id));
+        let (mut letter, progress) = still_waiting(item.restore().map_err(bad)?);
+        if letter.recipients.is_empty() {
+            return Err(Stop::Trouble(format!("{}: nobody waits for it", item.id)));
+        }
+        if self.is_here(&letter, item.size) {
+            say(refused(letter.id, &Refusal::NotNeeded("it is here already")))?;
+            return Ok(0);
+        }
+        let turn = self.place_for(letter.id);
+        let id = turn.id();
+        letter.id = id;
+        let is_fresh = progress == Progress::new(&letter);
+        let message = self.receive(letter, text)?;
+        wait(|then| self.spool.commit(message, then))?;
+        let changed = match progress.hold {
+            Some(_) => Changed::Held(id),
+            None => Changed::Due(id),
+        };
+        let recorded = match is_fresh {
+            true => Ok(()),
+            false => wait(|then| self.spool.record(id, &progress, then)),
+        };
+        (self.tell)(changed);
+        drop(turn);
+        recorded?;
+        info!("{id}: imported by uid {who}, was {}", item.id);
+        say(done(id, "imported".to_owned()))?;
+        Ok(1)
+    }
+
+    /// Whether it is the same message that has its id here: an import may be done twice.
+    fn is_here(&self, letter: &Letter, size: u64) -> bool {
+        let seconds = |micros: u64| micros / 1_000_000;
+        self.spool.entry(letter.id).ok().flatten().is_some_and(|here| {
+            here.size == size
+                && here.letter.sender == letter.sender
+                && seconds(here.letter.arrived) == seconds(letter.arrived)
+        })
+    }
+
+    /// Its old place, if that is free.
+    fn place_for(&self, id: Id) -> Turn {
+        let turn = self.under_way.take(id).filter(|_| self.spool.row(id).is_none());
+        turn.or_else(|| self.under_way.take(Id::new())).expect("a new id is nobody else's")
+    }
+
+    fn receive(&self, letter: Letter, text: &mut Text<'_>) -> Result<Arc<Message>, Stop> {
+        let mut incoming = self.spool.begin(letter);
+        loop {
+            let block = text.next()?;
+            if block.is_empty() {
+                return Ok(Arc::new(incoming.finish()?));
+            }
+            incoming.write(block)?;
+        }
+    }
+}
+
+/// The text of a message that is imported, as it comes.
+pub(super) struct Text<'a> {
+    pub(super) parts: Parts<'a>,
+    pub(super) is_over: bool,
+}
+
+impl Text<'_> {
+    /// The next block; an empty one is the end.
+    pub(super) fn next(&mut self) -> io::Result<Vec<u8>> {
+        let Part { block: Block(block) } = (self.parts)()?;
+        self.is_over = block.is_empty();
+        Ok(block)
+    }
+}
+
+/// Who has got a message already does not get it again. Where there are such, the others' places
+/// in the list change, and what is known of deliveries under its id must not be taken for theirs:
+/// it gets another.
+fn still_waiting((mut letter, mut progress): (Letter, Progress)) -> (Letter, Progress) {
+    let waits: Vec<bool> =
+        progress.recipients.iter().map(|state| matches!(state, State::Waiting(_))).collect();
+    if !waits.contains(&false) {
+        return (letter, progress);
+    }
+    letter.id = Id::new();
+    let (mut left, mut states) = (waits.iter(), waits.iter());
+    letter.recipients.retain(|_| left.next() == Some(&true));
+    progress.recipients.retain(|_| states.next() == Some(&true));
+    (letter, progress)
+}
