@@ -6,6 +6,7 @@ mod mailbox;
 mod queue;
 mod rights;
 mod sendmail;
+mod spool;
 mod sysexits;
 mod trial;
 
@@ -39,6 +40,8 @@ enum Command {
     Mailbox(mailbox::Arguments),
     /// Show what is in the queue, and change it
     Queue(queue::Arguments),
+    /// Look after the queue's storage
+    Spool(spool::Arguments),
     /// Hand in mail as local programs do: sendmail(1)
     #[command(disable_help_flag = true)]
     Sendmail {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Check { config } => check::main(config),
         Command::Mailbox(arguments) => mailbox::main(arguments),
         Command::Queue(arguments) => queue::main(arguments),
+        Command::Spool(arguments) => spool::main(arguments),
         Command::Sendmail { arguments } => sendmail::main(arguments),
     }
 }
