@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use mail_common::log::Id;
@@ -42,7 +42,7 @@ fn an_admin_looks_while_mtad_is_down() {
     assert_eq!(item["recipients"][1]["reason"], "450 4.2.1 busy");
 
     let summary = place.queue(&["summary"]);
-    assert!(summary.out.starts_with("2 messages of 42 octets: 1 new, 1 deferred, 0 held"));
+    assert!(summary.out.starts_with("2 messages of 40 octets: 1 new, 1 deferred, 0 held"));
     let show = place.queue(&["show", bob.as_str()]);
     assert!(show.out.contains("attempts     2\n"), "{show:?}");
     assert!(show.out.contains("stored       segments/"), "{show:?}");
@@ -148,7 +148,7 @@ fn with_mtad_up_it_does_what_is_asked() {
     let path = place.site.config().run.mtad_control();
     let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().expect("is below run"))), (0o600, 0o700));
-    running.stop();
+    running.stop(&place);
     assert_eq!(place.mailq().out, "Mail queue is empty\n");
 }
 
@@ -160,7 +160,7 @@ fn mtad_that_starts_is_told_apart_from_one_that_is_down() {
     let starting = place.queue(&["list"]);
     assert_eq!(starting.code, 75, "{starting:?}");
     assert!(starting.told.contains("Try again in a moment"), "{starting:?}");
-    spool.close();
+    place.close(spool);
     assert_eq!(place.queue(&["list"]).code, 0);
     fs::remove_file(place.site.path("spool/format")).expect("was there");
     let none = place.queue(&["list"]);
@@ -233,7 +233,11 @@ fn fsck_says_what_is_wrong() {
 /// A site with a spool that belongs to the user `mail`.
 struct Place {
     site: Site,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// A program that another test starts has the locks of this process for a moment.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// How a command ended.
 #[derive(Debug)]
@@ -258,7 +262,7 @@ impl Place {
         let site = Site::new(&[]);
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(site.path(""), mode).expect("is ours");
-        Self { site }
+        Self { site, _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     fn open(&self) -> Spool {
@@ -266,6 +270,11 @@ impl Place {
         let (spool, recovered) = Spool::open(&path, Settings::default()).expect("can be taken");
         recovered.for_each(drop);
         spool
+    }
+
+    fn close(&self, spool: Spool) {
+        spool.close();
+        give(&self.site.path("spool")).expect("the tests run as root");
     }
 
     /// One message that nobody has tried, and one that one of two has got.
@@ -278,8 +287,7 @@ impl Place {
         let busy = State::Waiting(Some("450 4.2.1 busy".to_owned()));
         progress.recipients = vec![State::Waiting(None), busy];
         record(&spool, bob, &progress);
-        spool.close();
-        give(&self.site.path("spool")).expect("the tests run as root");
+        self.close(spool);
         [ann, bob]
     }
 
@@ -338,10 +346,10 @@ impl Running {
         Self { told, under_way, stop, thread, spool }
     }
 
-    fn stop(self) {
+    fn stop(self, place: &Place) {
         self.stop.cancel();
         self.thread.join().expect("did not panic");
-        self.spool.close();
+        place.close(self.spool);
     }
 }
 

@@ -20,6 +20,8 @@ use mail_spool::admin::{Desk, serve};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
 
 /// Connections at the same time.
@@ -42,6 +44,7 @@ pub struct Control {
 struct Open {
     count: AtomicUsize,
     streams: Mutex<Vec<Weak<UnixStream>>>,
+    threads: TaskTracker,
 }
 
 /// One of them.
@@ -49,6 +52,7 @@ struct Open {
 struct Connection {
     stream: Arc<UnixStream>,
     open: Arc<Open>,
+    _thread: TaskTrackerToken,
 }
 
 impl Control {
@@ -70,7 +74,8 @@ impl Control {
         Ok(Self { listener: private_socket(path)? })
     }
 
-    /// Answers at the desk until mtad stops; then connections are cut off.
+    /// Answers at the desk until mtad stops; then connections are cut off. Returns once the last of
+    /// them has let go of the desk.
     pub async fn run(self, desk: Desk, stop: CancellationToken) {
         let Some(listener) = self.into_runtime() else { return };
         let open = Arc::new(Open::default());
@@ -84,6 +89,9 @@ impl Control {
             }
         }
         open.cut_off();
+        drop(desk);
+        open.threads.close();
+        open.threads.wait().await;
     }
 
     fn into_runtime(self) -> Option<tokio::net::UnixListener> {
@@ -105,9 +113,13 @@ fn begin(open: &Arc<Open>, desk: &Desk, stream: UnixStream) {
     };
     let desk = desk.clone();
     let spawned = thread::Builder::new().name("control".to_owned()).spawn(move || {
-        if let Err(error) = serve(&connection.stream, who, &desk) {
+        let served = serve(&connection.stream, who, &desk);
+        // Before it is said that this thread has ended.
+        drop(desk);
+        if let Err(error) = served {
             info!(%error, "control connection lost");
         }
+        drop(connection);
     });
     if let Err(error) = spawned {
         warn!(%error, "no thread for a control connection");
@@ -132,7 +144,8 @@ impl Open {
     fn enter(self: &Arc<Self>, stream: UnixStream) -> Option<Connection> {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(stream);
-        let connection = Connection { stream, open: Arc::clone(self) };
+        let _thread = self.threads.token();
+        let connection = Connection { stream, open: Arc::clone(self), _thread };
         if before >= CONNECTIONS {
             return None;
         }

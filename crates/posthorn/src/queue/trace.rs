@@ -2,7 +2,7 @@
 //!
 //! All daemons write a message's id into each line of their logs that is about it; a line that
 //! names two ids tells which came of which. So: the ids of all lines that have what was asked for,
-//! then all lines that have one of these ids, and what the queue knows of them.
+//! or an id found before; then all lines that have one of these; and what the queue knows of them.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -58,15 +58,17 @@ enum Source {
 pub(super) fn run(site: &Site, arguments: &Arguments) -> Result<Outcome, Failure> {
     let source = source(site, arguments);
     let mut ids: HashSet<Id> = Id::parse(&arguments.what).into_iter().collect();
+    let is_about = |line: &str, ids: &HashSet<Id>| {
+        line.contains(&arguments.what) || ids_of(line).any(|id| ids.contains(&id))
+    };
     source.each(&mut |line| {
-        if line.contains(&arguments.what) && ids.len() < IDS {
+        if ids.len() < IDS && is_about(line, &ids) {
             ids.extend(ids_of(line));
         }
     })?;
     let mut lines = Vec::new();
     source.each(&mut |line| {
-        let is_about = line.contains(&arguments.what) || ids_of(line).any(|id| ids.contains(&id));
-        if is_about && lines.len() < LINES {
+        if lines.len() < LINES && is_about(line, &ids) {
             lines.push(plain(line));
         }
     })?;
