@@ -169,3 +169,7 @@ impl Drop for Connection {
         self.open.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
