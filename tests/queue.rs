@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -17,7 +17,7 @@ use mail_common::time;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use mail_spool::admin::{Changed, Desk, UnderWay};
-use mail_spool::{Letter, Progress, Settings, Spool, State};
+use mail_spool::{Letter, Progress, Settings, Spool, State, Then};
 use mail_tests::dovecot::give;
 use mail_tests::site::Site;
 use mail_tests::suite::binary;
@@ -334,7 +334,10 @@ impl Running {
         let under_way = UnderWay::default();
         let (sender, told) = channel();
         let sender = Mutex::new(sender);
-        let tell = move |changed| drop(sender.lock().expect("no panic").send(changed));
+        let tell = move |changed| {
+            // The test may have heard enough.
+            let _ = sender.lock().expect("no panic").send(changed);
+        };
         let desk = Desk::new(spool.clone(), under_way.clone(), Arc::new(tell));
         let control = Control::bind(&place.site.config().run.mtad_control()).expect("is free");
         let stop = CancellationToken::new();
@@ -376,13 +379,17 @@ fn add(spool: &Spool, sender: &str, recipients: &[&str]) -> Id {
     incoming.write(b"Subject: x\r\n\r\nbody\r\n".to_vec()).expect("there is room");
     let message = Arc::new(incoming.finish().expect("there is room"));
     let (told, durable) = channel();
-    spool.commit(message, Box::new(move |result| drop(told.send(result.is_ok()))));
+    spool.commit(message, then(told));
     assert_eq!(durable.recv(), Ok(true));
     id
 }
 
 fn record(spool: &Spool, id: Id, progress: &Progress) {
     let (told, durable) = channel();
-    spool.record(id, progress, Box::new(move |result| drop(told.send(result.is_ok()))));
+    spool.record(id, progress, then(told));
     assert_eq!(durable.recv(), Ok(true));
+}
+
+fn then(told: Sender<bool>) -> Then {
+    Box::new(move |result| told.send(result.is_ok()).expect("somebody waits"))
 }

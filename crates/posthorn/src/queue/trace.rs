@@ -209,9 +209,9 @@ fn ids_of(line: &str) -> impl Iterator<Item = Id> {
     const LENGTH: usize = 16;
     let words = line.split(|c: char| !c.is_ascii_alphanumeric());
     let named = std::iter::once("").chain(words.clone()).zip(words);
-    named.filter(|(before, word)| word.len() == LENGTH && *before != "session").filter_map(
-        |(_, word)| Id::parse(word).filter(|id| id.micros().is_some_and(|made| is_ours(made))),
-    )
+    named
+        .filter(|(before, word)| word.len() == LENGTH && *before != "session")
+        .filter_map(|(_, word)| Id::parse(word).filter(|id| id.micros().is_some_and(is_ours)))
 }
 
 /// Words of sixteen letters are seldom a time since this program is there.

@@ -107,7 +107,7 @@ fn named(groups: HashMap<Name, Group>, name: impl Fn(Name) -> String) -> Vec<Gro
     groups.sort_by(|a, b| (Reverse(a.messages), &a.name).cmp(&(Reverse(b.messages), &b.name)));
     let rest = groups.split_off(groups.len().min(GROUPS));
     if !rest.is_empty() {
-        groups.push(rest.into_iter().fold(others(), Group::with));
+        groups.push(rest.iter().fold(others(), Group::with));
     }
     groups
 }
@@ -117,7 +117,7 @@ fn others() -> Group {
 }
 
 impl Group {
-    fn with(mut self, other: Self) -> Self {
+    fn with(mut self, other: &Self) -> Self {
         self.messages += other.messages;
         self.octets += other.octets;
         for (count, more) in self.ages.iter_mut().zip(other.ages) {
