@@ -5,9 +5,10 @@
 //! root's after.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -81,6 +82,21 @@ fn an_admin_changes_what_waits_while_mtad_is_down() {
     assert_eq!(place.queue(&["delete", "--all", "--yes"]).out, format!("{bob}: deleted\n"));
     assert_eq!(place.mailq().out, "Mail queue is empty\n");
     place.is_not_root_s();
+}
+
+#[test]
+fn who_sits_at_a_terminal_is_asked_before_much_is_deleted() {
+    let place = Place::new();
+    place.fill();
+    let asked = place.at_terminal("queue delete --all", "n\n");
+    assert_eq!(asked.code, 64, "{asked:?}");
+    assert!(asked.out.contains("posthorn queue: delete 2 messages? [y/N]"), "{asked:?}");
+    assert_eq!(place.queue(&["list", "--json"]).out.lines().count(), 2);
+    let asked = place.at_terminal("queue bounce --all", "y\n");
+    assert_eq!(asked.code, 0, "{asked:?}");
+    assert!(asked.out.contains("return 2 messages to the senders? [y/N]"), "{asked:?}");
+    let given_up = place.queue(&["list", "--json"]).out;
+    assert_eq!(given_up.matches(r#""given_up":"given up by the postmaster""#).count(), 2);
 }
 
 #[test]
@@ -305,6 +321,22 @@ impl Place {
         done(command)
     }
 
+    /// Somebody at a terminal calls `posthorn`, and types this.
+    fn at_terminal(&self, arguments: &str, typed: &str) -> Done {
+        let (program, file) = (binary("posthorn"), self.site.file());
+        let line = format!("{} {arguments} --config {}", program.display(), file.display());
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script(1) is in Debian's package bsdutils");
+        let mut keyboard = child.stdin.take().expect("it is a pipe");
+        keyboard.write_all(typed.as_bytes()).expect("it reads");
+        ended(child.wait_with_output().expect("ends by itself"))
+    }
+
     fn run(&self, arguments: &[&str]) -> Done {
         let mut command = Command::new(binary("posthorn"));
         command.args(arguments);
@@ -357,7 +389,10 @@ impl Running {
 }
 
 fn done(mut command: Command) -> Done {
-    let output = command.stdin(Stdio::null()).output().expect("is a program");
+    ended(command.stdin(Stdio::null()).output().expect("is a program"))
+}
+
+fn ended(output: Output) -> Done {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("is UTF-8");
     let code = output.status.code().expect("ends by itself");
     Done { code, out: text(output.stdout), told: text(output.stderr) }

@@ -57,7 +57,8 @@ struct Connection {
 
 impl Control {
     /// Binds the socket, in a directory that is made with mode 0700 where it is missing. Whoever
-    /// connects waits until [`run`](Self::run) is called.
+    /// connects waits until [`run`](Self::run) is called, which must not be before the queue was
+    /// read: until then most of it seems not to be there.
     ///
     /// # Errors
     /// The directory is not ours, or another process listens there.

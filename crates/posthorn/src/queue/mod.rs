@@ -169,7 +169,7 @@ impl Failure {
             Self::Usage(_) => sysexits::USAGE,
             Self::Temporary(_) => sysexits::TEMPORARY,
             Self::Configuration(_) => sysexits::CONFIGURATION,
-            Self::Unread => 0,
+            Self::Unread => sysexits::TEMPORARY,
         }
     }
 }
@@ -204,7 +204,10 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
 /// `mailq`, `sendmail -bp`.
 pub(crate) fn mailq(config: &Path) -> Result<(), Failure> {
     let site = site(config)?;
-    with_queue(&site, list::mailq).map(drop)
+    match with_queue(&site, list::mailq) {
+        Ok(_) | Err(Failure::Unread) => Ok(()),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn run(site: &Site, command: Command, json: bool) -> Result<Outcome, Failure> {
