@@ -51,8 +51,11 @@ fn an_admin_looks_while_mtad_is_down() {
     assert_eq!(cat.out, "Subject: x\r\n\r\nbody\r\n");
     let header = place.queue(&["cat", "--headers", ann.as_str()]);
     assert_eq!(header.out, "Subject: x\r\n");
+    let gone = place.queue(&["cat", "0abc"]);
+    assert_eq!((gone.code, gone.out.as_str()), (1, ""), "{gone:?}");
+    assert_eq!(gone.told, "posthorn queue: 0abc: not in the queue\n");
     let gone = place.queue(&["show", "0abc"]);
-    assert_eq!((gone.code, gone.out.as_str()), (1, "0abc: nothing done: not in the queue\n"));
+    assert_eq!((gone.code, gone.out.as_str()), (1, "0abc: not in the queue\n"));
     place.is_not_root_s();
 }
 
@@ -114,7 +117,7 @@ fn what_was_exported_comes_back() {
 
     let here = place.queue(&["import", to]);
     assert_eq!(here.code, 1, "{here:?}");
-    assert!(here.out.contains(&format!("{ann}: nothing done: it is here already")), "{here:?}");
+    assert!(here.out.contains(&format!("{ann}: it is here already")), "{here:?}");
     place.queue(&["delete", "--all", "--yes"]);
     let back = place.queue(&["import", to]);
     assert_eq!(back.out, format!("{ann}: imported\n{bob}: imported\n2 messages imported\n"));

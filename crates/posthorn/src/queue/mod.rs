@@ -183,7 +183,7 @@ impl Outcome {
         match answer {
             _ if json => out.json(answer),
             Answer::Done { id, what } => out.line(format_args!("{id}: {what}")),
-            Answer::Refused { id, why } => out.line(format_args!("{id}: nothing done: {why}")),
+            Answer::Refused { id, why } => out.line(format_args!("{id}: {why}")),
             _ => Ok(()),
         }
     }

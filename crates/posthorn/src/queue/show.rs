@@ -8,7 +8,7 @@ use mail_spool::row::Standing;
 use super::connection::Connection;
 use super::form::{age, plain, sender, size};
 use super::output::Output;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, complain};
 
 pub(super) fn run(
     connection: &mut Connection,
@@ -32,11 +32,17 @@ pub(super) fn cat(
     headers: bool,
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::Done;
     connection.ask(&Request::Cat { id, headers }, |answer| match answer {
         Answer::Block(Block(octets)) => out.octets(&octets),
+        Answer::Refused { id, why } => {
+            complain(&format_args!("{id}: {why}"));
+            outcome = Outcome::Refused;
+            Ok(())
+        }
         _ => Ok(()),
     })?;
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// All that is known of a message, `now` seconds after 1970.

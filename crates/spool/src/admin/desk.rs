@@ -115,7 +115,7 @@ impl Desk {
     }
 
     fn cat(&self, id: &str, headers: bool, say: Say<'_>) -> Result<u64, Stop> {
-        let id = Id::parse(id).ok_or_else(|| Stop::Trouble(format!("{id}: {}", Refusal::Gone)))?;
+        let Some(&id) = self.present(&[id], say)?.first() else { return Ok(0) };
         let body = self.spool.body(id)?;
         match headers {
             true => say(Answer::Block(Block(body.header(HEADER).map_err(|e| damaged(id, &e))?)))?,

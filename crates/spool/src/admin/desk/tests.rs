@@ -187,8 +187,9 @@ fn texts_are_shown_and_exported_whole() {
     assert!(text(Request::Export { filter: only(id) }) == long);
     let item = items(&scene.ask(Request::List { filter: only(id) })).remove(0);
     assert_eq!(item.stored, Some(format!("big/{id}")));
-    let answers = scene.ask(Request::Cat { id: Id::new().to_string(), headers: false });
-    assert!(matches!(answers[..], [Answer::Error { .. }]), "{answers:?}");
+    let gone = Id::new();
+    let answers = scene.ask(Request::Cat { id: gone.to_string(), headers: false });
+    assert_eq!(answers, [is_refused(gone, "not in the queue"), end(0)]);
 }
 
 #[test]
