@@ -1,6 +1,5 @@
 //! Answers the questions of one SMTP connection.
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,10 +10,12 @@ use mail_common::time;
 use mail_proto::address::{Address, ReversePath};
 use mail_proto::sasl::{Credentials, Verdict};
 use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Request, Server};
+use mail_spool::Incoming;
 use tracing::{error, info, warn};
 
 use crate::Mtad;
-use crate::queue::{Incoming, Letter, QueueError};
+use crate::hold;
+use crate::queue::{Entry, Letter, QueueError};
 use crate::received::{Hops, Trace, word};
 use crate::route::{Routes, Standing};
 
@@ -108,31 +109,37 @@ impl Connection {
             id,
             arrived,
             sender: envelope.sender,
-            recipients: envelope.recipients.into_iter().map(|to| to.address).collect(),
+            recipients: envelope.recipients,
             eight_bit: envelope.eight_bit,
+            ret: envelope.ret,
+            envid: envelope.envid,
         };
-        let queue = self.mtad.queue.clone();
-        let begun = self.mtad.disk.run(move || {
-            let mut incoming = queue.begin(letter)?;
-            incoming.write(field.as_bytes())?;
-            Ok(incoming)
-        });
-        let incoming =
-            begun.await.unwrap_or_else(|| Err(panicked())).map_err(|error| refusal(&error))?;
+        let incoming = self.mtad.queue.begin(letter);
         self.receiving = Receiving::Message(Box::new(incoming), Hops::default());
-        Ok(())
+        self.write(field.into_bytes()).await.map(drop)
     }
 
     async fn store(&mut self, block: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        let (mut incoming, hops) = self.take(&block)?;
-        let written = self.mtad.disk.run(move || {
-            let written = incoming.write(&block);
-            written.map(|()| (incoming, block))
-        });
-        match written.await.unwrap_or_else(|| Err(panicked())) {
-            Ok((incoming, mut block)) => {
+        self.pass(&block)?;
+        self.write(block).await
+    }
+
+    /// Takes a block, and gives an empty one back.
+    async fn write(&mut self, block: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let (mut incoming, hops) = self.take()?;
+        let (incoming, written) = if incoming.takes_at_once(block.len()) {
+            let written = incoming.write(block);
+            (incoming, written)
+        } else {
+            let work = move || {
+                let written = incoming.write(block);
+                (incoming, written)
+            };
+            self.mtad.disk.run(work).await.ok_or(Failure::Unavailable)?
+        };
+        match written {
+            Ok(block) => {
                 self.receiving = Receiving::Message(incoming, hops);
-                block.clear();
                 Ok(block)
             }
             Err(error) => Err(self.refuse(refusal(&error))),
@@ -140,31 +147,54 @@ impl Connection {
     }
 
     async fn commit(&mut self, block: Vec<u8>) -> Result<Accepted, Failure> {
-        let (mut incoming, _) = self.take(&block)?;
-        self.receiving = Receiving::Nothing;
-        let committed = self.mtad.disk.run(move || {
-            incoming.write(&block)?;
-            incoming.commit()
-        });
-        let entry =
-            committed.await.unwrap_or_else(|| Err(panicked())).map_err(|error| refusal(&error))?;
+        self.pass(&block)?;
+        self.write(block).await?;
+        let (incoming, _) = self.take()?;
+        let finished = match incoming.takes_at_once(0) {
+            true => incoming.finish(),
+            false => {
+                let finished = self.mtad.disk.run(move || incoming.finish()).await;
+                finished.ok_or(Failure::Unavailable)?
+            }
+        };
+        let message = finished.map_err(|error| refusal(&error))?;
+        let committed = self.mtad.queue.commit(message).await;
+        let mut entry = committed.map_err(|error| refusal(&error))?;
         let id = entry.id.to_string();
+        self.hold(&mut entry).await.map_err(|error| refusal(&error))?;
         self.mtad.enqueue(entry);
         Ok(Accepted::Queued(id))
     }
 
-    /// The message that is coming, unless it was or is now refused.
-    fn take(&mut self, block: &[u8]) -> Result<(Box<Incoming>, Hops), Failure> {
+    /// Holds a message that a rule is about, before its sender hears of it.
+    async fn hold(&self, entry: &mut Entry) -> Result<(), QueueError> {
+        let (id, letter) = (entry.id, &entry.letter);
+        let rules = &self.routes.site.mtad.hold;
+        let Some(number) = hold::rule(rules, &letter.sender, &letter.recipients) else {
+            return Ok(());
+        };
+        let rule = format!("mtad.hold.{number}");
+        info!("{id}: held by {rule}");
+        entry.progress.hold = Some(rule);
+        self.mtad.queue.record(id, &entry.progress).await
+    }
+
+    /// Looks for loops in the next block.
+    fn pass(&mut self, block: &[u8]) -> Result<(), Failure> {
         let limits = &self.routes.site.limits;
+        let Receiving::Message(incoming, hops) = &mut self.receiving else { return Ok(()) };
+        let count = hops.count(block, limits.header_size);
+        if count <= limits.hops {
+            return Ok(());
+        }
+        warn!("{}: {count} Received fields, refused as looping", incoming.id());
+        Err(self.refuse(Failure::Loop))
+    }
+
+    /// The message that is coming, unless it was refused.
+    fn take(&mut self) -> Result<(Box<Incoming>, Hops), Failure> {
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Message(incoming, mut hops) => {
-                let count = hops.count(block, limits.header_size);
-                if count <= limits.hops {
-                    return Ok((incoming, hops));
-                }
-                warn!("{}: {count} Received fields, refused as looping", incoming.id());
-                Err(self.refuse(Failure::Loop))
-            }
+            Receiving::Message(incoming, hops) => Ok((incoming, hops)),
             Receiving::Refused(failure) => Err(self.refuse(failure)),
             Receiving::Nothing => Err(Failure::Unavailable),
         }
@@ -238,8 +268,4 @@ fn sasl(user: Option<&Address>) -> String {
 fn refusal(error: &QueueError) -> Failure {
     error!("message not taken: {error}");
     if error.is_full() { Failure::DiskFull } else { Failure::Unavailable }
-}
-
-fn panicked() -> QueueError {
-    mail_common::disk::DiskError::new("queue".into(), io::Error::other("the work panicked")).into()
 }

@@ -66,6 +66,13 @@ impl Incoming {
         self.letter.id
     }
 
+    /// Whether a block of so many octets, and the end behind it, can be taken without blocking.
+    #[must_use]
+    pub fn takes_at_once(&self, octets: usize) -> bool {
+        let fits = self.size + octets as u64 <= self.small_body;
+        fits && matches!(self.place, Place::Memory) && !self.memory.from.is_short()
+    }
+
     /// Takes wire bytes, and returns an empty block to be filled with the next. Blocking, once it
     /// is too large for memory.
     ///
@@ -125,6 +132,12 @@ impl Message {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether [`body`](Self::body) can be read without blocking.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.content, Content::Blocks(_))
     }
 
     /// The body, from its beginning.

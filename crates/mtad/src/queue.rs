@@ -1,0 +1,168 @@
+//! The queue: the spool, in the words of the rest of mtad.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use mail_common::log::Id;
+use mail_proto::address::Address;
+use mail_spool::{Incoming, Message, Recovered, Settings, Spool, Then};
+use tokio::sync::oneshot;
+use tracing::error;
+
+pub(crate) use mail_spool::{Body, Damage, Letter, Progress, SpoolError as QueueError, State};
+
+/// The queue; one process has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(Spool);
+
+/// A message in the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its id.
+    pub(crate) id: Id,
+    /// As it was taken.
+    pub(crate) letter: Letter,
+    /// Octets as it travels, our `Received` field included.
+    pub(crate) size: u64,
+    /// What became of it.
+    pub(crate) progress: Progress,
+    /// All of it, if it is still in memory.
+    pub(crate) message: Option<Arc<Message>>,
+}
+
+/// A recipient that still waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    /// Its place in the letter, from 0.
+    pub(crate) number: usize,
+    /// Its address.
+    pub(crate) address: Address,
+}
+
+impl Queue {
+    /// Takes the queue. What was in it comes later; new mail can be taken at once.
+    ///
+    /// # Errors
+    /// Another process has it, or the directory cannot be used.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Recovered), QueueError> {
+        let (spool, recovered) = Spool::open(path, Settings::default())?;
+        Ok((Self(spool), recovered))
+    }
+
+    /// Begins a message. Dropped without [`commit`](Self::commit) it leaves no trace.
+    pub(crate) fn begin(&self, letter: Letter) -> Incoming {
+        self.0.begin(letter)
+    }
+
+    /// Puts a message into the queue. When this is over, it survives a power cut.
+    ///
+    /// # Errors
+    /// The disk is full or broken; then it is not in the queue.
+    pub(crate) async fn commit(&self, message: Message) -> Result<Entry, QueueError> {
+        let message = Arc::new(message);
+        let (then, done) = told();
+        self.0.commit(Arc::clone(&message), then);
+        heard(done).await.map(|()| Entry::of(message))
+    }
+
+    /// [`commit`](Self::commit) for those who may block.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn commit_now(&self, message: Message) -> Result<Entry, QueueError> {
+        let message = Arc::new(message);
+        let (then, done) = mpsc::channel();
+        let then: Then = Box::new(move |outcome| drop(then.send(outcome)));
+        self.0.commit(Arc::clone(&message), then);
+        done.recv().unwrap_or(Err(QueueError::Stopped)).map(|()| Entry::of(message))
+    }
+
+    /// A message as it is recorded; `None`: it is done with. Blocking.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn entry(&self, id: Id) -> Result<Option<Entry>, QueueError> {
+        let found = self.0.entry(id)?;
+        Ok(found.map(|mail_spool::Entry { letter, size, progress }| Entry {
+            id,
+            letter,
+            size,
+            progress,
+            message: None,
+        }))
+    }
+
+    /// The message as it travels, our `Received` field in front. Blocking.
+    ///
+    /// # Errors
+    /// It is gone or damaged.
+    pub(crate) fn body(&self, id: Id) -> Result<Body, QueueError> {
+        self.0.body(id)
+    }
+
+    /// Writes down what became of recipients. When this is over, it survives a power cut.
+    ///
+    /// # Errors
+    /// The disk is full or broken; what was recorded before still holds.
+    pub(crate) async fn record(&self, id: Id, progress: &Progress) -> Result<(), QueueError> {
+        let (then, done) = told();
+        self.0.record(id, progress, then);
+        heard(done).await
+    }
+
+    /// Forgets a message that is done with for every recipient. Nobody waits for it: if we die
+    /// before it is written down, what was delivered is known to lmtp-deliverd.
+    pub(crate) fn finish(&self, id: Id) {
+        let then: Then = Box::new(move |outcome| {
+            if let Err(failure) = outcome {
+                error!("{id}: that it is done with cannot be recorded: {failure}");
+            }
+        });
+        self.0.finish(id, then);
+    }
+
+    /// The oldest message: whoever remembers older ones may forget them. Blocking.
+    pub(crate) fn oldest(&self) -> Option<Id> {
+        let mut oldest: Option<Id> = None;
+        self.0.rows(|row| oldest = Some(oldest.map_or(row.id, |oldest| oldest.min(row.id))));
+        oldest
+    }
+
+    /// The spool itself, for an admin.
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.0
+    }
+
+    /// Gives the queue back. Blocking.
+    pub(crate) fn close(self) {
+        self.0.close();
+    }
+}
+
+impl Entry {
+    fn of(message: Arc<Message>) -> Self {
+        let letter = message.letter.clone();
+        let progress = Progress::new(&letter);
+        Self { id: letter.id, size: message.size(), progress, letter, message: Some(message) }
+    }
+
+    /// The recipients that still wait.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> Vec<Recipient> {
+        let waiting = self.progress.waiting().filter_map(|number| {
+            let address = self.letter.recipients.get(number)?.address.clone();
+            Some(Recipient { number, address })
+        });
+        waiting.collect()
+    }
+}
+
+fn told() -> (Then, oneshot::Receiver<Result<(), QueueError>>) {
+    let (told, done) = oneshot::channel();
+    (Box::new(move |outcome| drop(told.send(outcome))), done)
+}
+
+async fn heard(done: oneshot::Receiver<Result<(), QueueError>>) -> Result<(), QueueError> {
+    done.await.unwrap_or(Err(QueueError::Stopped))
+}
