@@ -12,6 +12,7 @@ mod layers;
 mod limits;
 mod listen;
 mod load;
+mod postmaster;
 mod rules;
 mod show;
 mod span;
@@ -32,8 +33,9 @@ pub use listen::{
     Endpoint, ImapListen, LmtpListen, MtadListen, NextHop, Pop3Listen, Role, TlsMode,
 };
 pub use load::{Mistake, Mistakes, Source, load};
+pub use postmaster::PostmasterCopy;
 pub(crate) use show::Shown;
-pub use span::Span;
+pub use span::{After, Span};
 pub use template::PathTemplate;
 
 /// The site's configuration, where no other file is named.
@@ -234,7 +236,14 @@ pub struct Mtad {
     pub retry_max: Span,
     /// A message that still waits after this long is bounced.
     pub lifetime: Span,
-    /// Messages being delivered at the same time, in all.
+    /// A sender is told after this long that its message still waits.
+    pub delay_warning: After,
+    /// Octets of a message that comes back whole, where its sender asked for that; of a larger one
+    /// the header does.
+    pub bounce_size: u64,
+    /// Of what postmaster gets a copy, with headers only.
+    pub notify_postmaster: Vec<PostmasterCopy>,
+    /// Deliveries at the same time.
     pub deliveries: NonZeroUsize,
     /// Of these, to lmtp-deliverd.
     pub local_deliveries: NonZeroUsize,
@@ -359,9 +368,10 @@ impl Default for Mtad {
             retry_first: Span::minutes(5),
             retry_max: Span::hours(4),
             lifetime: Span::hours(5 * 24),
-            deliveries: const { NonZeroUsize::new(256).expect("256 is not 0") },
-            local_deliveries: const { NonZeroUsize::new(64).expect("64 is not 0") },
-            destination_deliveries: const { NonZeroUsize::new(20).expect("20 is not 0") },
+            delay_warning: After::Span(Span::hours(4)),
+            bounce_size: 50_000,
+            notify_postmaster: vec![PostmasterCopy::DoubleBounce],
+            deliveries: const { NonZeroUsize::new(16).expect("16 is not 0") },
             postmaster: None,
             hold: Vec::new(),
         }

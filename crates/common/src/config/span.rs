@@ -1,4 +1,4 @@
-//! Spans of time: `30s`, `5m`, `4h`, `5d`.
+//! Spans of time: `30s`, `5m`, `4h`, `5d`, and for some things `never`.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
+
+/// After how long something is done, if ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum After {
+    /// It is not done: `never`.
+    Never,
+    /// After so long.
+    Span(Span),
+}
 
 impl Span {
     /// So many seconds.
@@ -39,6 +49,8 @@ impl Span {
 /// Longer than anybody waits, and short enough for every clock.
 const LONGEST: u64 = 3650 * DAY;
 
+const NEVER: &str = "never";
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// The units, the longest first.
@@ -56,6 +68,26 @@ impl TryFrom<String> for Span {
             Some(0) => Err("a span of time is at least 1s; there is no \"unlimited\"".into()),
             Some(seconds) if seconds <= LONGEST => Ok(Self::seconds(seconds)),
             _ => Err("a span of time is at most 3650d".into()),
+        }
+    }
+}
+
+impl TryFrom<String> for After {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            NEVER => Ok(Self::Never),
+            _ => Span::try_from(text).map(Self::Span).map_err(|why| format!("{why}, or {NEVER}")),
+        }
+    }
+}
+
+impl From<After> for String {
+    fn from(after: After) -> Self {
+        match after {
+            After::Never => NEVER.to_owned(),
+            After::Span(span) => span.into(),
         }
     }
 }
@@ -105,6 +137,19 @@ mod tests {
             let span = Span::try_from(text.to_owned()).ok();
             let found = span.map(|span| (span.to_string(), span.duration().as_secs()));
             assert_eq!(found, expected.map(|(shown, n)| (shown.to_owned(), n)), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_things_are_never_done() {
+        for (text, expected) in [
+            ("4h", Ok(After::Span(Span::hours(4)))),
+            ("never", Ok(After::Never)),
+            ("no", Err("\"no\" is no span of time: write 30s, 5m, 4h or 5d, or never".to_owned())),
+        ] {
+            let after = After::try_from(text.to_owned());
+            assert_eq!(after, expected);
+            assert!(after.is_err() || after.is_ok_and(|after| String::from(after) == text));
         }
     }
 }
