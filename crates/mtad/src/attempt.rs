@@ -4,8 +4,12 @@
 //! minds its own recipients, and has the others in its [`Message`] only while it records.
 //!
 //! The order of things is what keeps the law of the queue: a success is recorded when it is
-//! heard, so that a delivery is repeated only if we die in between; a failure is recorded only
-//! once the notification of it is in the queue itself; and the message is removed last.
+//! heard, so that a delivery is repeated only if we die in between; what a sender has to be told
+//! is recorded only once the notification of it is in the queue itself; and the message is removed
+//! last. So a success of which its sender wants to hear is recorded at the attempt's end, which
+//! gives lmtp-deliverd nothing to do twice.
+
+mod tell;
 
 mod settle;
 
@@ -14,24 +18,21 @@ use std::sync::Arc;
 use mail_common::config::NextHop;
 use mail_common::time;
 use mail_proto::address::Address;
-use mail_proto::dsn::FailedRecipient;
+use mail_proto::dsn::Action;
 use mail_proto::smtp::client::Outcome;
-use mail_proto::smtp::{Envelope, Recipient as To};
-use tokio::sync::{Mutex, oneshot};
+use mail_proto::smtp::{self, Envelope};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::Mtad;
-use crate::bounce;
 use crate::deliver::{Done, Job, Lane, Target};
 use crate::lanes::Lanes;
-use crate::queue::{Damage, Entry, Queue, QueueError, Recipient, State};
-use crate::route::{Route, Routes};
-use crate::schedule::{Cause, Feedback, Turn};
-use crate::verdict::{Verdict, feedback, judge};
-
-/// A message as it is recorded, for the attempts that are about it.
-pub(crate) type Message = Mutex<Entry>;
+use crate::notify::{self, Fate};
+use crate::queue::{Damage, Entry, Queue, Recipient, State};
+use crate::route::{Destination, Routes};
+use crate::schedule::{self, Cause};
+use crate::verdict::{Verdict, judge};
 
 /// Recipients of a transaction with the next hop: RFC 5321, 4.5.3.1.8 lets it refuse more.
 const TRANSACTION: usize = 100;
@@ -48,9 +49,10 @@ pub(crate) struct Attempt {
     turn: Turn,
     /// The message as this attempt sees it: only its own recipients count.
     entry: Entry,
-    /// Those who waited here when it began.
-    own: Vec<Recipient>,
-    failures: Vec<Failure>,
+    /// What may have to be told before it is recorded.
+    fates: Vec<Fate>,
+    /// Why those who go on waiting do.
+    waiting: Vec<Fate>,
     /// Why recipients go on waiting, if any do.
     cause: Option<Cause>,
     /// When it is tried next, once that was decided.
@@ -90,13 +92,6 @@ pub(crate) struct Again {
     pub(crate) attempts: u32,
 }
 
-/// A recipient that is to be given up.
-#[derive(Debug)]
-struct Failure {
-    number: usize,
-    told: FailedRecipient,
-}
-
 /// Recipients of one transaction, and where they are carried.
 #[derive(Debug)]
 struct Transaction {
@@ -115,32 +110,10 @@ fn nobody_told(lane: &Lane) -> Done {
 }
 
 impl Attempt {
-    pub(crate) async fn new(
-        mtad: Arc<Mtad>,
-        lanes: Arc<Lanes>,
-        message: Arc<Message>,
-        turn: Turn,
-    ) -> Self {
-        let mut entry = message.lock().await.clone();
-        // Of this destination.
-        entry.progress.attempts = turn.attempts.into();
-        let mut own = entry.waiting();
-        own.retain(|recipient| lanes.destination(&recipient.address) == turn.destination);
-        Self {
-            mtad,
-            routes: Arc::clone(lanes.routes()),
-            lanes,
-            message,
-            turn,
-            entry,
-            own,
-            failures: Vec::new(),
-            cause: None,
-            due: None,
-            damage: None,
-            feedback: Feedback::Stopped,
-            trouble: None,
-        }
+    pub(crate) fn new(mtad: Arc<Mtad>, lanes: Arc<Lanes>, entry: Entry) -> Self {
+        let routes = mtad.routes();
+        let (fates, waiting) = (Vec::new(), Vec::new());
+        Self { mtad, routes, lanes, entry, fates, waiting, cause: None, damage: None }
     }
 
     /// Carries it out.
@@ -206,13 +179,19 @@ impl Attempt {
     }
 
     fn envelope(&self, transaction: &Transaction) -> Envelope {
-        let to = |(_, address): &(_, Address)| To::new(address.clone());
+        let letter = &self.entry.letter;
+        let to = |(recipient, address): &(Recipient, Address)| smtp::Recipient {
+            address: address.clone(),
+            ..self.asked(recipient)
+        };
         Envelope {
             recipients: transaction.recipients.iter().map(to).collect(),
             size: Some(self.entry.size),
-            eight_bit: self.entry.letter.eight_bit,
+            eight_bit: letter.eight_bit,
             delivery_id: transaction.delivery_id.clone(),
-            ..Envelope::new(self.entry.letter.sender.clone())
+            ret: letter.ret,
+            envid: letter.envid.clone(),
+            ..Envelope::new(letter.sender.clone())
         }
     }
 
@@ -243,30 +222,46 @@ impl Attempt {
         for ((recipient, to), outcome) in transaction.recipients.iter().zip(outcomes) {
             let verdict = judge(&outcome, &relay, is_local);
             self.log(recipient, to, &relay, &verdict);
+            let words = notify::words(&outcome, is_local);
+            let mut fate = self.fate(recipient, verdict.status(), words);
+            fate.told.remote_mta = notify::remote_mta(&relay, &outcome, is_local);
             match verdict {
-                Verdict::Sent { .. } => {
-                    self.entry.progress.set(recipient.number, State::Delivered);
-                    delivered = true;
-                }
+                Verdict::Sent { .. } => delivered |= self.sent(fate, is_local),
                 Verdict::Deferred { text, cause, .. } => {
                     self.wait(recipient.number, &text);
                     self.put_off_until(cause);
+                    self.waiting.push(fate);
                 }
-                Verdict::Bounced { text, status } => {
-                    let remote_mta = (!is_local).then(|| relay.clone());
-                    self.give_up(recipient.clone(), status, remote_mta, text);
-                }
+                Verdict::Bounced { .. } => self.fates.push(fate),
             }
         }
         delivered
+    }
+
+    /// Says whether that is all there is to it: nobody wants to be told.
+    fn sent(&mut self, fate: Fate, is_local: bool) -> bool {
+        let action = notify::success(is_local, false);
+        match action.filter(|action| notify::wants(fate.notify, *action)) {
+            Some(action) => self.fates.push(Fate { action, ..fate }),
+            None => self.entry.progress.set(fate.number, State::Delivered),
+        }
+        action.is_none_or(|action| !notify::wants(fate.notify, action))
     }
 
     fn put_off(&mut self, recipient: &Recipient, why: &str, cause: Cause) {
         let (text, status) = (why.to_owned(), "4.3.5".to_owned());
         let verdict = Verdict::Deferred { text, status, cause };
         self.log(recipient, &recipient.address, "none", &verdict);
+        let fate = self.fate(recipient, verdict.status(), notify::our_trouble());
+        self.waiting.push(fate);
         self.wait(recipient.number, why);
         self.put_off_until(cause);
+    }
+
+    /// What its sender said of a recipient.
+    fn asked(&self, recipient: &Recipient) -> smtp::Recipient {
+        let asked = self.entry.letter.recipients.get(recipient.number);
+        asked.cloned().unwrap_or_else(|| smtp::Recipient::new(recipient.address.clone()))
     }
 
     fn wait(&mut self, number: usize, why: &str) {
@@ -279,73 +274,70 @@ impl Attempt {
         self.cause = self.cause.max(Some(cause));
     }
 
-    fn give_up(
-        &mut self,
-        recipient: Recipient,
-        status: String,
-        remote_mta: Option<String>,
-        diagnostic: String,
-    ) {
-        let Recipient { number, address } = recipient;
-        let told = FailedRecipient { recipient: address, status, remote_mta, diagnostic };
-        self.failures.push(Failure { number, told });
-    }
-
-    /// All transactions are over: tells the sender of failures, then records or removes.
-    async fn conclude(mut self) -> Ended {
-        let left = self.settle().await;
-        Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, left }
-    }
-
-    /// Queues one notification of all failures of this attempt. Only then they are given up.
-    async fn tell_sender(&mut self) {
-        let failures = std::mem::take(&mut self.failures);
-        if failures.is_empty() {
-            return;
+    /// All transactions are over: tells who wants to hear, then records or removes.
+    async fn conclude(mut self) -> Option<Entry> {
+        if self.damage.is_none() {
+            self.expire_or_defer();
+            self.tell().await;
         }
-        let id = self.entry.id;
-        match self.entry.letter.sender.0.clone() {
-            // RFC 5321, 4.5.5 and 6.1: a notification is never sent about a notification.
-            None => warn!("{id}: from=<>, undeliverable and without a sender to tell, dropped"),
-            Some(sender) => {
-                let told: Vec<_> = failures.iter().map(|failure| failure.told.clone()).collect();
-                let hostname = self.routes.site.hostname.clone();
-                let sent = self.in_queue(move |queue, entry| {
-                    bounce::send(queue, &hostname, entry, &sender, &told)
-                });
-                match sent.await {
-                    Some(Ok(notification)) => {
-                        info!("{id}: sender non-delivery notification: {}", notification.id);
-                        info!("{}: parent={id}", notification.id);
-                        self.mtad.enqueue(notification);
-                    }
-                    other => return self.keep_untold(&failures, other.and_then(Result::err)),
-                }
+        if let Some(damage) = self.damage.take() {
+            self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
+            return None;
+        }
+        if !self.entry.progress.is_done() {
+            self.record().await;
+            return Some(self.entry);
+        }
+        let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
+        match removed {
+            Some(Ok(())) => {
+                info!("{}: removed", self.entry.id);
+                return None;
             }
-        }
-        for failure in failures {
-            self.entry.progress.set(failure.number, State::Failed);
-        }
-    }
-
-    /// Nobody could be told, so nobody is given up.
-    fn keep_untold(&mut self, failures: &[Failure], error: Option<QueueError>) {
-        let error = match error {
-            // Its header cannot be told, today or tomorrow: a person shall look at it.
-            Some(QueueError::Damaged { damage, .. })
-                if !matches!(damage, Damage::Unreadable(_)) =>
-            {
-                self.damage = Some(damage);
-                return;
-            }
-            other => other,
-        };
-        let error = error.map_or_else(|| "the work panicked".to_owned(), |e| e.to_string());
-        error!("{}: notification cannot be queued: {error}", self.entry.id);
-        for failure in failures {
-            self.wait(failure.number, &failure.told.diagnostic);
+            Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
+            None => {}
         }
         self.defer(Cause::Peer);
+        self.record().await;
+        Some(self.entry)
+    }
+
+    fn expire_or_defer(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let told = |number| self.fates.iter().any(|fate| fate.number == number);
+        if self.entry.waiting().iter().all(|one| told(one.number)) {
+            return;
+        }
+        let cause = self.cause.unwrap_or(Cause::Peer);
+        self.defer(cause);
+        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
+        // What we break off because we stop may have arrived: nothing is given up for that.
+        let stopping = cause == Cause::Stopping || self.lanes.local.stop.is_cancelled();
+        if stopping {
+            return;
+        }
+        if schedule::is_expired(&self.entry, now, settings) {
+            return waiting.into_iter().for_each(|fate| self.expire(fate));
+        }
+        let due = notify::delay_due(self.entry.letter.arrived, settings.delay_warning);
+        if !self.entry.progress.delay_told && due.is_some_and(|due| due <= now) {
+            let delayed = waiting.into_iter().map(|fate| Fate { action: Action::Delayed, ..fate });
+            self.fates.extend(delayed);
+        }
+    }
+
+    /// Gives up who has waited for too long. The last words that were heard stand for all.
+    fn expire(&mut self, mut fate: Fate) {
+        let (number, address) = (fate.number, fate.told.recipient.clone());
+        let text = match self.entry.progress.recipients.get(number) {
+            Some(State::Waiting(Some(why))) => format!("too old; last: {why}"),
+            _ => "too old".to_owned(),
+        };
+        // RFC 3463, 3.5: delivery time expired.
+        fate.told.status = "4.4.7".to_owned();
+        let verdict = Verdict::Bounced { text, status: fate.told.status.clone() };
+        self.log(&Recipient { number, address }, &fate.told.recipient, "none", &verdict);
+        self.fates.push(fate);
     }
 
     /// If it cannot be recorded, this process still knows; only its death would cost second
@@ -366,6 +358,17 @@ impl Attempt {
     ) -> Option<T> {
         let (queue, entry) = (self.mtad.queue.clone(), self.entry.clone());
         self.mtad.disk.run(move || work(&queue, &entry)).await
+    }
+
+    fn defer(&mut self, cause: Cause) {
+        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
+        schedule::defer(&mut self.entry, cause, now, settings);
+        // Its sender shall hear of a delay in time, and that needs an attempt.
+        let (letter, progress) = (&self.entry.letter, &mut self.entry.progress);
+        let warning = notify::delay_due(letter.arrived, settings.delay_warning);
+        if let Some(warning) = warning.filter(|at| *at > now && !progress.delay_told) {
+            progress.due = progress.due.min(warning);
+        }
     }
 
     fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {

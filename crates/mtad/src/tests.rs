@@ -7,7 +7,7 @@ use std::time::Duration;
 use mail_common::config::{self, Source};
 use mail_common::log::Id;
 use mail_proto::address::ReversePath;
-use mail_proto::smtp::Failure;
+use mail_proto::smtp::{Failure, Recipient};
 use tempfile::TempDir;
 use tokio::io::{self, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, UnixListener};
@@ -98,8 +98,13 @@ impl Scene {
                 id: Id::new(),
                 arrived: mail_common::time::now_micros(),
                 sender: ReversePath::from_path(sender).unwrap().0,
-                recipients: recipients.iter().map(|to| to.parse().unwrap()).collect(),
+                recipients: recipients
+                    .iter()
+                    .map(|to| Recipient::new(to.parse().unwrap()))
+                    .collect(),
                 eight_bit: false,
+                ret: None,
+                envid: None,
             })
             .unwrap();
         incoming.write(LETTER).unwrap();

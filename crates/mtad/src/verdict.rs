@@ -17,6 +17,16 @@ pub(crate) enum Verdict {
     Bounced { text: String, status: String },
 }
 
+impl Verdict {
+    /// The enhanced status code (RFC 3463).
+    pub(crate) fn status(&self) -> &str {
+        let (Self::Sent { status, .. }
+        | Self::Deferred { status, .. }
+        | Self::Bounced { status, .. }) = self;
+        status
+    }
+}
+
 /// Judges what became of a recipient with the peer that the log calls `relay`.
 pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     let reply = match outcome {

@@ -101,6 +101,7 @@ mod tests {
     use mail_common::config::Span;
     use mail_common::log::Id;
     use mail_proto::address::ReversePath;
+    use mail_proto::smtp::Recipient;
 
     use super::super::SECOND;
     use super::*;
@@ -123,8 +124,10 @@ mod tests {
             id,
             arrived: NOW,
             sender: ReversePath(None),
-            recipients: vec!["ann@example.org".parse().unwrap()],
+            recipients: vec![Recipient::new("ann@example.org".parse().unwrap())],
             eight_bit: false,
+            ret: None,
+            envid: None,
         };
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress }

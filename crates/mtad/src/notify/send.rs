@@ -1,0 +1,71 @@
+//! How a notification comes into the queue: as a message of its own.
+
+use mail_common::config::Site;
+use mail_common::log::Id;
+use mail_common::time;
+use mail_proto::address::ReversePath;
+use mail_proto::dsn::Returned;
+use mail_proto::smtp::{Notify, Recipient};
+
+use super::{Original, Planned};
+use crate::queue::{Entry, Letter, Queue, QueueError};
+
+/// Octets of the original header that go back.
+const HEADER: usize = 64 << 10;
+
+/// Queues a notification about a message, durably. Plain blocking code.
+///
+/// # Errors
+/// It could not be queued, or the message could not be read: nobody was told.
+pub(crate) fn send(
+    queue: &Queue,
+    site: &Site,
+    entry: &Entry,
+    planned: &Planned,
+) -> Result<Entry, QueueError> {
+    let Letter { arrived, sender, ret, envid, .. } = &entry.letter;
+    let original = Original {
+        id: entry.id.as_str(),
+        arrived: *arrived,
+        sender,
+        ret: *ret,
+        envid: envid.as_deref(),
+        size: entry.size,
+    };
+    let whole = planned.returns_whole(&original, &site.mtad);
+    let octets = read(queue, entry, whole)?;
+    let returned = if whole { Returned::Whole(&octets) } else { Returned::Header(&octets) };
+    let (id, now) = (Id::new(), time::now_micros());
+    let here = (&site.hostname, &site.mtad);
+    let text = planned.compose(id.as_str(), now, &original, returned, here);
+    // RFC 5321, 4.5.5: a notification has nobody to be told of it.
+    let silence = Notify { success: false, failure: false, delay: false };
+    let mut incoming = queue.begin(Letter {
+        id,
+        arrived: now,
+        sender: ReversePath(None),
+        recipients: vec![Recipient { notify: Some(silence), ..Recipient::new(planned.to.clone()) }],
+        eight_bit: !text.is_ascii(),
+        ret: None,
+        envid: None,
+    })?;
+    incoming.write(&text)?;
+    incoming.commit()
+}
+
+/// All of the message, which is not large, or its header.
+fn read(queue: &Queue, entry: &Entry, whole: bool) -> Result<Vec<u8>, QueueError> {
+    let mut body = queue.body(&entry.id)?;
+    let mut octets = Vec::new();
+    let damaged = |damage| QueueError::Damaged { id: entry.id, damage };
+    if !whole {
+        return body.header(HEADER).map_err(damaged);
+    }
+    loop {
+        let block = body.block().map_err(damaged)?;
+        if block.is_empty() {
+            return Ok(octets);
+        }
+        octets.extend_from_slice(&block);
+    }
+}
