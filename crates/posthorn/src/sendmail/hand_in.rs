@@ -6,15 +6,13 @@ use std::time::Duration;
 use mail_common::config::Site;
 use mail_common::serve::{Backend, Stream, Surroundings, converse};
 use mail_proto::address::{Address, Domain, ReversePath};
-use mail_proto::smtp::client::{
-    Answer, Block, Client, Outcome, Report, Request, Setup, Ticket, Tls,
-};
-use mail_proto::smtp::{Dialect, Envelope, Recipient};
+use mail_proto::smtp::client::{Answer, Client, Outcome, Report, Request, Setup, Tls};
+use mail_proto::smtp::{Dialect, Envelope, Notify, Recipient};
 use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
 use super::options::Options;
-use super::{Failure, recipients, socket};
+use super::{Failure, recipients as in_header, socket};
 
 /// Octets of the message that are handed over at a time.
 const BLOCK: usize = 64 << 10;
@@ -26,12 +24,14 @@ pub(super) fn message(site: &Site, options: &Options) -> Result<(), Failure> {
     input.header(site.limits.header_size, &mut header).map_err(|error| unreadable(&error))?;
     let mut wanted = options.recipients.clone();
     if options.recipients_from_header {
-        wanted.extend(recipients::of_header(&header));
-        header = recipients::without_bcc(&header);
+        wanted.extend(in_header::of_header(&header));
+        header = in_header::without_bcc(&header);
     }
     let envelope = Envelope {
-        recipients: addresses(site, &wanted)?,
+        recipients: recipients(site, &wanted, options.notify)?,
         eight_bit: true,
+        ret: options.ret,
+        envid: options.envid.clone(),
         ..Envelope::new(sender(site, options)?)
     };
     let transfer = Transfer::new(envelope, header, input);
@@ -148,12 +148,20 @@ fn sender(site: &Site, options: &Options) -> Result<ReversePath, Failure> {
     }
 }
 
-fn addresses(site: &Site, texts: &[String]) -> Result<Vec<Recipient>, Failure> {
+fn recipients(
+    site: &Site,
+    texts: &[String],
+    notify: Option<Notify>,
+) -> Result<Vec<Recipient>, Failure> {
     if texts.is_empty() {
         let text = "no recipients: name them, or use -t for those in the header";
         return Err(Failure::Usage(text.to_owned()));
     }
-    texts.iter().map(|text| Ok(Recipient::new(address(site, text)?))).collect()
+    let recipient = |text: &String| {
+        let address = address(site, text)?;
+        Ok(Recipient { notify, ..Recipient::new(address) })
+    };
+    texts.iter().map(recipient).collect()
 }
 
 /// An address; one without a domain is of the site's first domain.
