@@ -4,7 +4,8 @@
 //! and for our host name. It goes to the mailbox of that address where there is one; else to
 //! `mtad.postmaster`; else to the postmaster mailbox of the first local domain that has one. Where
 //! there is none at all it waits in the queue, with a reason that says what to configure, and
-//! goes back to its sender when its lifetime is over: nothing is dropped in silence.
+//! goes back to its sender when its lifetime is over: nothing is dropped in silence. `MAILER-DAEMON`
+//! is postmaster too: notifications come from there, and people answer them.
 //!
 //! The first question is asked at RCPT, the second at each attempt, so that a change of the
 //! configuration reaches mail that already waits.
@@ -122,7 +123,8 @@ impl Routes {
     fn class(&self, address: &Address) -> Class {
         let domain = address.domain();
         let local = self.site.domains.local.contains(domain);
-        if address.local().eq_ignore_ascii_case("postmaster")
+        let named = |name| address.local().eq_ignore_ascii_case(name);
+        if (named("postmaster") || named("mailer-daemon"))
             && (local || *domain == self.site.hostname)
         {
             return Class::Postmaster;

@@ -1,5 +1,7 @@
 //! From the queue to a peer that follows a script, over real sockets and a real spool.
 
+mod notifications;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -91,22 +93,23 @@ impl Scene {
     }
 
     pub(crate) fn send(&self, sender: &str, recipients: &[&str]) -> Id {
-        let mut incoming = self
-            .mtad
-            .queue
-            .begin(Letter {
-                id: Id::new(),
-                arrived: mail_common::time::now_micros(),
-                sender: ReversePath::from_path(sender).unwrap().0,
-                recipients: recipients
-                    .iter()
-                    .map(|to| Recipient::new(to.parse().unwrap()))
-                    .collect(),
-                eight_bit: false,
-                ret: None,
-                envid: None,
-            })
-            .unwrap();
+        self.send_as(sender, recipients, |_| ())
+    }
+
+    /// A letter of which a test says more.
+    fn send_as(&self, sender: &str, recipients: &[&str], more: impl FnOnce(&mut Letter)) -> Id {
+        let recipients = recipients.iter().map(|to| Recipient::new(to.parse().unwrap()));
+        let mut letter = Letter {
+            id: Id::new(),
+            arrived: mail_common::time::now_micros(),
+            sender: ReversePath::from_path(sender).unwrap().0,
+            recipients: recipients.collect(),
+            eight_bit: false,
+            ret: None,
+            envid: None,
+        };
+        more(&mut letter);
+        let mut incoming = self.mtad.queue.begin(letter).unwrap();
         incoming.write(LETTER).unwrap();
         let entry = incoming.commit().unwrap();
         let id = entry.id;
@@ -488,6 +491,7 @@ async fn routes() {
         ("nobody@example.org", Err(NoSuchUser), Err(NoSuchUser)),
         ("postmaster@example.org", Ok(()), Ok(())),
         ("PostMaster@mx.example.org", Ok(()), Ok(())),
+        ("MAILER-DAEMON@mx.example.org", Ok(()), Ok(())),
         ("ann@mx.example.org", Err(RelayDenied), Ok(())),
         ("x@foreign.example", Err(RelayDenied), Ok(())),
         ("x@[192.0.2.1]", Err(RelayDenied), Err(BadDomain)),
@@ -524,7 +528,16 @@ async fn postmasters() {
             "postmaster@example.org",
             foreign("x@foreign.example"),
         ),
-        ("mtad.postmaster = 'nobody@example.org'", "postmaster@example.org", Route::NoPostmaster),
+        (
+            "mtad.postmaster = 'nobody@example.org'",
+            "postmaster@example.org",
+            Destination::NoPostmaster,
+        ),
+        (
+            "mtad.postmaster = 'ann@example.org'",
+            "MAILER-DAEMON@mx.example.org",
+            local("ann@example.org"),
+        ),
         ("", "ann@example.org", local("ann@example.org")),
         (branch, "postmaster@branch.example", relayed),
         ("", "x@foreign.example", foreign("x@foreign.example")),

@@ -118,19 +118,18 @@ fn copies(has_sender: bool, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
 }
 
 impl Rules<'_> {
-    fn is_here(&self, address: &Address) -> bool {
-        address.domain() == self.hostname || self.local.contains(address.domain())
-    }
-
     fn is_postmaster(&self, address: &Address) -> bool {
-        address.local().eq_ignore_ascii_case("postmaster") && self.is_here(address)
+        self.is_one_of(&["postmaster", "mailer-daemon"], address)
     }
 
     /// Whether mail from this address is a notification of ours that came back.
     fn is_notifier(&self, address: &Address) -> bool {
-        let names = ["mailer-daemon", "double-bounce"];
-        let named = names.iter().any(|name| address.local().eq_ignore_ascii_case(name));
-        named && self.is_here(address)
+        self.is_one_of(&["mailer-daemon", "double-bounce"], address)
+    }
+
+    fn is_one_of(&self, names: &[&str], address: &Address) -> bool {
+        let here = address.domain() == self.hostname || self.local.contains(address.domain());
+        here && names.iter().any(|name| address.local().eq_ignore_ascii_case(name))
     }
 }
 

@@ -1,0 +1,233 @@
+//! What senders and postmaster hear of, from the queue to a peer's mailbox.
+
+use mail_proto::smtp::{Notify, Return};
+
+use super::*;
+
+/// `S`, `F` and `D` as NOTIFY has them; empty: NEVER. For all recipients.
+fn notify(letters: &str) -> impl FnOnce(&mut Letter) {
+    let has = |letter| letters.contains(letter);
+    let notify = Notify { success: has('S'), failure: has('F'), delay: has('D') };
+    move |letter| letter.recipients.iter_mut().for_each(|to| to.notify = Some(notify))
+}
+
+fn five_hours_old(letter: &mut Letter) {
+    letter.arrived -= 5 * 3600 * 1_000_000;
+}
+
+async fn next(letters: &mut mpsc::UnboundedReceiver<String>) -> String {
+    tokio::time::timeout(Duration::from_secs(20), letters.recv()).await.unwrap().unwrap()
+}
+
+/// Sends it, and returns all that is delivered until the queue is empty.
+async fn delivered(
+    more: &str,
+    sender: &str,
+    to: &[&str],
+    letter: impl FnOnce(&mut Letter),
+) -> Vec<String> {
+    let mut scene = Scene::new(more);
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    scene.send_as(sender, to, letter);
+    scene.until_empty().await;
+    scene.stop().await;
+    let mut found = Vec::new();
+    while let Ok(letter) = letters.try_recv() {
+        found.push(letter);
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_success_is_told_to_who_asked() {
+    let (ann, both) = (["ann@example.org"], ["ann@example.org", "eve@example.org"]);
+    for (letters, to, expected) in [("S", &ann[..], 2), ("FD", &ann[..], 1), ("S", &both[..], 3)] {
+        let found = delivered("", "<ann@example.org>", to, notify(letters)).await;
+        assert_eq!(found.len(), expected, "NOTIFY={letters}: {found:#?}");
+        let told: Vec<_> = found.iter().filter(|text| text.starts_with("MAIL FROM:<> ")).collect();
+        assert_eq!(told.len(), usize::from(letters == "S"));
+        for told in told {
+            assert!(told.contains("\nTo: <ann@example.org>\n"), "{told}");
+            assert_eq!(told.matches("\nAction: delivered\nStatus: 2.0.0\n").count(), to.len());
+            assert!(told.contains("\nSubject: hello\n") && !told.contains("dot"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_asked_for_silence_hears_nothing() {
+    let none: [String; 0] = [];
+    for letters in ["", "S", "D", "SD"] {
+        let found = delivered("", "<ann@example.org>", &["bob@example.org"], notify(letters)).await;
+        assert_eq!(found, none, "NOTIFY={letters}");
+    }
+}
+
+#[tokio::test]
+async fn as_much_comes_back_as_was_asked_for() {
+    let small = "mtad.bounce_size = 20";
+    let table = [
+        ("", None, false),
+        ("", Some(Return::Headers), false),
+        ("", Some(Return::Full), true),
+        (small, Some(Return::Full), false),
+    ];
+    for (more, ret, whole) in table {
+        let asked = |letter: &mut Letter| {
+            letter.ret = ret;
+            letter.envid = Some("QQ1".to_owned());
+            letter.recipients[0].original = Some("rfc822;bobby@example.com".to_owned());
+        };
+        let [told] = delivered(more, "<ann@example.org>", &["bob@example.org"], asked)
+            .await
+            .try_into()
+            .unwrap();
+        assert_eq!(told.contains("\nContent-Type: message/rfc822\n"), whole, "{more} {ret:?}");
+        assert_eq!(told.contains("\n..dot\n"), whole, "{more} {ret:?}");
+        assert!(told.contains("\nOriginal-Envelope-Id: QQ1\n"), "{told}");
+        assert!(told.contains("\nOriginal-Recipient: rfc822;bobby@example.com\n"), "{told}");
+        assert!(told.contains("\nDiagnostic-Code: smtp; 550 5.1.1 no bob\n"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_delay_is_told_once_and_not_again_after_a_restart() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let id = scene.send_as("<ann@example.org>", &["y@foreign.example"], five_hours_old);
+    let told = next(&mut letters).await;
+    assert!(
+        told.contains("\nAction: delayed\n") && told.contains("\nWill-Retry-Until: "),
+        "{told}"
+    );
+    assert!(!told.contains("mtad.next_hop"), "our settings are nobody's business: {told}");
+    let waits = |scene: &Scene| {
+        let entry = scene.waiting().into_iter().find(|entry| entry.id == id);
+        entry.map(|entry| (entry.progress.attempts, entry.progress.delay_told))
+    };
+    while waits(&scene) != Some((1, true)) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut scene = scene.restart().await;
+    scene.run();
+    // The courier is there once it has looked at what was left.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let site = Arc::clone(&scene.mtad.routes().site);
+    scene.mtad.reload(site).unwrap();
+    while waits(&scene) != Some((2, true)) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_delay_is_not_told_early_nor_where_nobody_wants_it() {
+    let table: [(&str, &str, fn(&mut Letter)); 4] = [
+        ("", "<ann@example.org>", |_| ()),
+        ("mtad.delay_warning = 'never'", "<ann@example.org>", five_hours_old),
+        ("", "<>", five_hours_old),
+        ("", "<ann@example.org>", |letter| {
+            five_hours_old(letter);
+            notify("F")(letter);
+        }),
+    ];
+    for (more, sender, letter) in table {
+        let mut scene = Scene::new(more);
+        let mut letters = scene.deliverd(|_| Manner::NoBob);
+        scene.run();
+        scene.send_as(sender, &["y@foreign.example"], letter);
+        while scene.waiting()[0].progress.attempts == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        scene.stop().await;
+        assert!(letters.try_recv().is_err(), "{more} {sender}");
+        assert_eq!(scene.waiting().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_comes_when_the_delay_is_to_be_told() {
+    let mut scene = Scene::new("mtad.retry_first = '3h'\nmtad.delay_warning = '2h'");
+    scene.run();
+    scene.send("<ann@example.org>", &["y@foreign.example"]);
+    while scene.waiting()[0].progress.attempts == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let [entry] = scene.waiting().try_into().unwrap();
+    assert_eq!(entry.progress.due, entry.letter.arrived + 2 * 3600 * 1_000_000);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn postmaster_hears_of_what_nobody_else_hears_of() {
+    let all = "mtad.notify_postmaster = ['bounce', 'delay', 'double-bounce']";
+    let off = "mtad.notify_postmaster = []";
+    let table = [
+        // Who sends, who is postmaster, the rule, what is delivered to postmaster.
+        ("<>", "ann@example.org", "", 1),
+        ("<>", "ann@example.org", off, 0),
+        ("<>", "bob@example.org", all, 0),
+        ("<MAILER-DAEMON@mx.example.org>", "ann@example.org", "", 1),
+        ("<bob@example.org>", "ann@example.org", "", 1),
+        ("<eve@example.org>", "ann@example.org", "", 0),
+        ("<eve@example.org>", "ann@example.org", all, 1),
+    ];
+    for (sender, postmaster, rule, expected) in table {
+        let more = format!("mtad.postmaster = '{postmaster}'\n{rule}");
+        let found = delivered(&more, sender, &["bob@example.org"], |_| ()).await;
+        let copies: Vec<_> = found.iter().filter(|text| text.contains("Postmaster copy")).collect();
+        assert_eq!(copies.len(), expected, "{sender} {postmaster} {rule}: {found:#?}");
+        assert_eq!(found.len() - expected, usize::from(sender == "<eve@example.org>"));
+        for copy in copies {
+            assert!(copy.starts_with("MAIL FROM:<> "), "{copy}");
+            assert!(copy.contains("\nRCPT TO:<ann@example.org>\n"), "{copy}");
+        }
+    }
+}
+
+/// The notification comes before the record: who cannot be told is not given up, and is told after
+/// a restart.
+#[tokio::test]
+async fn nobody_is_given_up_untold() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.send("<ann@example.org>", &["bob@example.org"]);
+    // No message can be begun in a directory that is gone.
+    std::fs::remove_dir(scene.directory.path().join("spool/incoming")).unwrap();
+    scene.run();
+    while scene.waiting()[0].progress.attempts == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let waiting = [State::Waiting(Some("550 5.1.1 no bob".to_owned()))];
+    assert_eq!(scene.waiting()[0].progress.recipients, waiting);
+    let mut scene = scene.restart().await;
+    assert!(letters.try_recv().is_err());
+    scene.run();
+    // The courier is there once it has looked at what was left.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let site = Arc::clone(&scene.mtad.routes().site);
+    scene.mtad.reload(site).unwrap();
+    let told = next(&mut letters).await;
+    assert!(told.contains("\nAction: failed\n"), "{told}");
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+/// A success that cannot be told is a success all the same: nothing is delivered twice for it.
+#[tokio::test]
+async fn a_success_that_cannot_be_told_is_not_repeated() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.send_as("<ann@example.org>", &["ann@example.org"], notify("S"));
+    std::fs::remove_dir(scene.directory.path().join("spool/incoming")).unwrap();
+    scene.run();
+    next(&mut letters).await;
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
