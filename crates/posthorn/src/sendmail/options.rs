@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_has_every_option() {
+        let page = include_str!("../../../../docs/man/sendmail.1");
+        for option in ["bm", "bs", "C Ar", "f Ar", "i , oi", "N Ar", "R Ar", "t", "V Ar"] {
+            let item = format!("\n.It Fl {option}");
+            assert!(page.contains(&item), "{option}");
+        }
+    }
+
+    #[test]
     fn wrong_command_lines_are_told_so() {
         let long = format!("-V {}", "+".repeat(34));
         let others =
