@@ -198,6 +198,8 @@ impl Attempt {
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
         let is_local = matches!(transaction.lane.target, Target::Local(_));
+        // The client session does not pass on what senders ask for, so no next hop takes it over.
+        let notifies = false;
         let (relay, outcomes) = match done {
             Done::Reported { relay, outcomes } => {
                 self.feedback = self.feedback.max(feedback(&outcomes));
@@ -226,7 +228,9 @@ impl Attempt {
             let mut fate = self.fate(recipient, verdict.status(), words);
             fate.told.remote_mta = notify::remote_mta(&relay, &outcome, is_local);
             match verdict {
-                Verdict::Sent { .. } => delivered |= self.sent(fate, is_local),
+                Verdict::Sent { .. } => {
+                    delivered |= self.sent(fate, notify::success(is_local, notifies));
+                }
                 Verdict::Deferred { text, cause, .. } => {
                     self.wait(recipient.number, &text);
                     self.put_off_until(cause);
@@ -238,14 +242,15 @@ impl Attempt {
         delivered
     }
 
-    /// Says whether that is all there is to it: nobody wants to be told.
-    fn sent(&mut self, fate: Fate, is_local: bool) -> bool {
-        let action = notify::success(is_local, false);
-        match action.filter(|action| notify::wants(fate.notify, *action)) {
-            Some(action) => self.fates.push(Fate { action, ..fate }),
-            None => self.entry.progress.set(fate.number, State::Delivered),
+    /// Says whether that can be recorded now: nobody has to be told of it before.
+    fn sent(&mut self, fate: Fate, action: Option<Action>) -> bool {
+        let wanted = action.filter(|action| notify::wants(fate.notify, *action));
+        if let Some(action) = wanted {
+            self.fates.push(Fate { action, ..fate });
+            return false;
         }
-        action.is_none_or(|action| !notify::wants(fate.notify, action))
+        self.entry.progress.set(fate.number, State::Delivered);
+        true
     }
 
     fn put_off(&mut self, recipient: &Recipient, why: &str, cause: Cause) {

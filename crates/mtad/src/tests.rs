@@ -11,8 +11,8 @@ use mail_common::log::Id;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::{Failure, Recipient};
 use tempfile::TempDir;
-use tokio::io::{self, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -187,7 +187,7 @@ enum Manner {
     OneMessage,
 }
 
-/// An LMTP server of few words. What it was given goes to `heard`, envelope first.
+/// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.
 async fn serve(
     stream: impl AsyncRead + AsyncWrite,
     script: Script,
@@ -196,12 +196,13 @@ async fn serve(
 ) {
     let (manner, mut taken) = (script(connection), 0);
     let (mut letter, mut rcpts) = (String::new(), 0);
-    let (reader, mut writer) = io::split(stream);
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 peer\r\n").await.unwrap();
     while let Ok(Some(line)) = lines.next_line().await {
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let reply = match verb {
+            "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "LHLO" => "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned(),
             "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,

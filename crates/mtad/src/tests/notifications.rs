@@ -1,6 +1,7 @@
 //! What senders and postmaster hear of, from the queue to a peer's mailbox.
 
 use mail_proto::smtp::{Notify, Return};
+use tokio::net::TcpListener;
 
 use super::*;
 
@@ -52,6 +53,31 @@ async fn a_success_is_told_to_who_asked() {
             assert!(told.contains("\nTo: <ann@example.org>\n"), "{told}");
             assert_eq!(told.matches("\nAction: delivered\nStatus: 2.0.0\n").count(), to.len());
             assert!(told.contains("\nSubject: hello\n") && !told.contains("dot"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_next_hop_that_does_not_notify_is_told_of() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, mut relayed) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, |_| Manner::NoBob, 0, heard.clone()));
+        }
+    });
+    let more = format!("mtad.next_hop = '{address}'");
+    for (letters, expected) in [("S", 1), ("FD", 0)] {
+        let to = ["y@foreign.example", "z@foreign.example"];
+        let found = delivered(&more, "<ann@example.org>", &to, notify(letters)).await;
+        assert_eq!(found.len(), expected, "{found:#?}");
+        assert!(next(&mut relayed).await.contains("\nRCPT TO:<z@foreign.example>\n"));
+        for told in found {
+            assert_eq!(told.matches("\nAction: relayed\nStatus: 2.0.0\n").count(), 2, "{told}");
+            assert!(told.contains("\nRemote-MTA: dns; 127.0.0.1\n"), "{told}");
+            assert!(told.contains("\nDiagnostic-Code: smtp; 250 2.0.0 taken\n"), "{told}");
         }
     }
 }
