@@ -25,6 +25,9 @@ pub(crate) use self::send::send;
 /// What a sender is told where it is ours to mend.
 const OUR_TROUBLE: &str = "This system cannot pass it on now; its postmaster can mend that.";
 
+/// Characters of a peer's words that are kept for a notification.
+const WORDS: usize = 1000;
+
 /// What became of a recipient, as far as somebody may want to hear of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fate {
@@ -65,9 +68,12 @@ pub(crate) fn delay_due(arrived: u64, delay_warning: After) -> Option<u64> {
 #[must_use]
 pub(crate) fn words(outcome: &Outcome, is_local: bool) -> Words {
     match outcome {
-        Outcome::Replied(reply) => Words::Reply(format!("{} {}", reply.code, reply.text)),
+        Outcome::Replied(reply) => {
+            let text: String = reply.text.chars().take(WORDS).collect();
+            Words::Reply(format!("{} {text}", reply.code))
+        }
         Outcome::Lost(_) if is_local => our_trouble(),
-        Outcome::Lost(why) => Words::Ours(why.clone()),
+        Outcome::Lost(why) => Words::Ours(why.chars().take(WORDS).collect()),
     }
 }
 

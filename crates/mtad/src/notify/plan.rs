@@ -9,6 +9,9 @@ use mail_proto::smtp::Notify;
 
 use super::Fate;
 
+/// Recipients that one notification is about: it shall be no larger than mail may be.
+const RECIPIENTS: usize = 500;
+
 /// What the site says of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
@@ -66,7 +69,7 @@ pub(crate) enum Audience {
     Postmaster,
 }
 
-/// One notification for all recipients of one kind: what the sender is told first, then the copies
+/// One notification for all recipients of one kind, if they are not too many: what the sender is told first, then the copies
 /// for postmaster, who gets them whatever NOTIFY says.
 #[must_use]
 pub(crate) fn plan(sender: &ReversePath, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
@@ -75,11 +78,8 @@ pub(crate) fn plan(sender: &ReversePath, fates: &[Fate], rules: &Rules<'_>) -> V
     for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed] {
         let of_this_kind = fates.iter().filter(|fate| fate.action == action);
         let wanted = of_this_kind.filter(|fate| wants(fate.notify, action));
-        let recipients: Vec<_> = wanted.map(|fate| fate.told.clone()).collect();
-        if let Some(to) = sender.filter(|_| !recipients.is_empty()) {
-            let (to, audience) = (to.clone(), Audience::Sender);
-            planned.push(Planned { to, audience, action, recipients });
-        }
+        let Some(to) = sender else { continue };
+        planned.extend(notifications(to, Audience::Sender, action, wanted));
     }
     planned.extend(copies(sender.is_some(), fates, rules));
     planned
@@ -107,14 +107,24 @@ fn copies(has_sender: bool, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
     let Ok(to) = Address::new("postmaster", rules.hostname.clone()) else { return Vec::new() };
     let wanted =
         kinds.into_iter().filter(|(_, of, copy)| *of == has_sender && rules.copies.contains(copy));
-    let copies = wanted.map(|(action, ..)| {
+    let copies = wanted.flat_map(|(action, ..)| {
         // What postmaster could not be told without a sender, it is not told again.
         let told = |fate: &&Fate| has_sender || !rules.is_postmaster(&fate.told.recipient);
         let of_this_kind = fates.iter().filter(|fate| fate.action == action).filter(told);
-        let recipients = of_this_kind.map(|fate| fate.told.clone()).collect();
-        Planned { to: to.clone(), audience: Audience::Postmaster, action, recipients }
+        notifications(&to, Audience::Postmaster, action, of_this_kind)
     });
-    copies.filter(|copy| !copy.recipients.is_empty()).collect()
+    copies.collect()
+}
+
+fn notifications<'a>(
+    to: &Address,
+    audience: Audience,
+    action: Action,
+    fates: impl Iterator<Item = &'a Fate>,
+) -> Vec<Planned> {
+    let all: Vec<_> = fates.map(|fate| fate.told.clone()).collect();
+    let groups = all.chunks(RECIPIENTS).map(<[Told]>::to_vec);
+    groups.map(|recipients| Planned { to: to.clone(), audience, action, recipients }).collect()
 }
 
 impl Rules<'_> {
@@ -244,6 +254,15 @@ mod tests {
             "postmaster@mx.example.org failed a@example.com c@example.com d@example.com",
         ];
         assert_eq!(shown(&planned("<bob@example.net>", &fates, &ALL)), expected);
+    }
+
+    #[test]
+    fn a_notification_has_a_limit() {
+        let to = |n| fate(&format!("a{n}@example.com"), Action::Failed, None);
+        let fates: Vec<_> = (0..=RECIPIENTS).map(to).collect();
+        let found = planned("<bob@example.net>", &fates, &ALL);
+        let counts: Vec<_> = found.iter().map(|one| one.recipients.len()).collect();
+        assert_eq!(counts, [RECIPIENTS, 1, RECIPIENTS, 1]);
     }
 
     #[test]

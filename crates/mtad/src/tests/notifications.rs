@@ -152,7 +152,8 @@ async fn a_delay_is_told_once_and_not_again_after_a_restart() {
 
 #[tokio::test]
 async fn a_delay_is_not_told_early_nor_where_nobody_wants_it() {
-    let table: [(&str, &str, fn(&mut Letter)); 4] = [
+    type Change = fn(&mut Letter);
+    let table: [(&str, &str, Change); 4] = [
         ("", "<ann@example.org>", |_| ()),
         ("mtad.delay_warning = 'never'", "<ann@example.org>", five_hours_old),
         ("", "<>", five_hours_old),

@@ -7,7 +7,7 @@ use super::{Action, Audience, Notification, Told, Words, original};
 use crate::message::charset::Charsets;
 
 /// Characters of a peer's words that are passed on.
-const WORDS: usize = 2000;
+const WORDS: usize = 1000;
 /// Characters of a subject that are shown.
 const SUBJECT: usize = 300;
 

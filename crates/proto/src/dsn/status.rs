@@ -7,7 +7,7 @@ use super::{Action, LINE, Notification, Told, Words};
 use crate::address::Address;
 
 /// Characters of a peer's words that are passed on.
-const WORDS: usize = 2000;
+const WORDS: usize = 1000;
 /// Octets of a value that is not folded: with its name it fits into a line.
 const VALUE: usize = LINE - 50;
 
