@@ -36,6 +36,8 @@ pub(crate) struct Courier {
     messages: HashMap<Id, Arc<Message>>,
     arrivals: UnboundedReceiver<Entry>,
     attempts: JoinSet<Ended>,
+    /// Senders being told, without an attempt.
+    warnings: JoinSet<()>,
     /// What each attempt is about.
     under_way: HashMap<task::Id, Turn>,
     /// What was wrong with a destination when it was tried last.
@@ -63,6 +65,7 @@ impl Courier {
             messages: HashMap::new(),
             arrivals,
             attempts: JoinSet::new(),
+            warnings: JoinSet::new(),
             under_way: HashMap::new(),
             troubles: HashMap::new(),
             mtad,
@@ -81,6 +84,7 @@ impl Courier {
                 () = self.stop.cancelled() => {}
                 Some(entry) = self.arrivals.recv() => self.arrived(entry),
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
+                Some(_) = self.warnings.join_next() => self.schedule.warned(),
                 () = self.mtad.reloaded.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -96,6 +100,7 @@ impl Courier {
             match self.schedule.next(time::now_micros()) {
                 Action::Attempt(turn) | Action::Probe(turn) => self.attempt(turn),
                 Action::Expire(turn) => self.expire(turn),
+                Action::Warn(turn) => self.warn(turn),
                 // The wall clock may be set meanwhile: look again in time.
                 Action::Wait(wait) => return wait.min(Duration::from_secs(60)),
                 Action::Idle => return LONG,
@@ -185,6 +190,18 @@ impl Courier {
     fn expire(&mut self, turn: Turn) {
         let trouble = self.troubles.get(&turn.destination).cloned();
         self.begin(turn, |attempt| Box::pin(attempt.expire(trouble)));
+    }
+
+    /// An attempt that tries nothing.
+    fn warn(&mut self, turn: Turn) {
+        let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
+        let message = self.messages.get(&turn.id).cloned();
+        let trouble = self.troubles.get(&turn.destination).cloned();
+        self.warnings.spawn(async move {
+            if let Some(message) = message {
+                Attempt::new(mtad, lanes, message, turn).await.warn(trouble).await;
+            }
+        });
     }
 
     fn begin(
@@ -282,6 +299,7 @@ impl Courier {
 
     async fn all_ended(&mut self) {
         while self.attempts.join_next().await.is_some() {}
+        while self.warnings.join_next().await.is_some() {}
     }
 }
 
@@ -302,6 +320,7 @@ fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) 
         size: u32::try_from(entry.size).unwrap_or(u32::MAX),
         attempts,
         standing: standing(entry),
+        told: entry.progress.delay_told || entry.letter.sender.0.is_none(),
     }
 }
 

@@ -20,6 +20,21 @@ impl Attempt {
         self.conclude().await
     }
 
+    /// Tells a sender that its message takes longer than usual, without an attempt: its destination
+    /// is dead.
+    pub(crate) async fn warn(mut self, trouble: Option<String>) {
+        let message = Arc::clone(&self.message);
+        let mut message = message.lock().await;
+        // An attempt may have ended meanwhile.
+        self.entry.progress.clone_from(&message.progress);
+        self.trouble = trouble;
+        if !message.progress.is_done() && self.is_late() && !self.lanes.is_stopping() {
+            self.delay(&message);
+            self.tell().await;
+            self.record(&mut message).await;
+        }
+    }
+
     /// Records or removes, once everybody is told who has to be.
     pub(super) async fn settle(&mut self) -> Option<Left> {
         if self.damage.is_none() {
@@ -74,15 +89,47 @@ impl Attempt {
         if stopping || !schedule::is_expired(&self.entry, now, settings) {
             return;
         }
-        for recipient in waiting {
-            self.give_up_as_too_old(recipient, None);
+        if schedule::is_expired(&self.entry, now, settings) {
+            for recipient in waiting {
+                let fate = self.known_fate(&recipient);
+                self.give_up_as_too_old(fate);
+            }
+            return;
+        }
+        if self.is_late() {
+            self.delay(message);
         }
     }
 
-    fn give_up_as_too_old(&mut self, recipient: Recipient, trouble: Option<&str>) {
-        let last = match self.entry.progress.recipients.get(recipient.number) {
-            Some(State::Waiting(Some(why))) => Some(why.as_str()),
-            _ => trouble,
+    /// Whether its sender is to be told by now that it takes longer than usual.
+    fn is_late(&self) -> bool {
+        let warning = self.routes.site.mtad.delay_warning;
+        let due = notify::delay_due(self.entry.letter.arrived, warning);
+        !self.entry.progress.delay_told && due.is_some_and(|due| due <= time::now_micros())
+    }
+
+    /// All who wait are told of together, wherever they wait.
+    fn delay(&mut self, message: &Entry) {
+        for recipient in message.waiting() {
+            let number = recipient.number;
+            let is_known = self.fates.iter().any(|fate| fate.number == number);
+            if !is_known && self.waits(number) {
+                let fate = self.known_fate(&recipient);
+                self.fates.push(Fate { action: Action::Delayed, ..fate });
+            }
+        }
+    }
+
+    /// As this attempt saw it, else as the one before it.
+    fn known_fate(&self, recipient: &Recipient) -> Fate {
+        let known = self.waiting.iter().find(|fate| fate.number == recipient.number);
+        known.cloned().unwrap_or_else(|| self.fate_without_attempt(recipient))
+    }
+
+    fn fate_without_attempt(&self, recipient: &Recipient) -> Fate {
+        let reason = match self.entry.progress.recipients.get(recipient.number) {
+            Some(State::Waiting(Some(why))) => Some(why.clone()),
+            _ => self.trouble.clone(),
         };
         let why = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
         // RFC 3463, 3.5: delivery time expired.

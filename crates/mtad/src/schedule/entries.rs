@@ -42,6 +42,8 @@ pub(super) struct Entry {
     pub(super) attempts: u8,
     pub(super) standing: Standing,
     pub(super) stage: Stage,
+    /// Whether its sender knows that it is late.
+    pub(super) told: bool,
 }
 
 /// Where an entry is.
@@ -109,6 +111,7 @@ impl Entry {
             attempts: 0,
             standing: Standing::New,
             stage: Stage::Free,
+            told: false,
         }
     }
 }
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 44);
+        assert_eq!(size_of::<Entry>(), 48);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mail_common::config::Mtad;
+use mail_common::config::{After, Mtad};
 use mail_common::log::Id;
 
 /// Where mail goes, as a number that whoever knows its name gave it.
@@ -25,6 +25,8 @@ pub(crate) struct Waiting {
     /// Attempts with this destination so far.
     pub(crate) attempts: u32,
     pub(crate) standing: Standing,
+    /// Whether its sender knows that it takes longer than usual, or is not to be told.
+    pub(crate) told: bool,
 }
 
 /// Whether it was tried before.
@@ -53,6 +55,9 @@ pub(crate) enum Action {
     Probe(Turn),
     /// Give this one up: it is too old, and its destination dead.
     Expire(Turn),
+    /// Tell the sender of this one that it takes longer than usual: it stands before a dead
+    /// destination. It is not handed out; [`Schedule::warned`] says that it is done.
+    Warn(Turn),
     /// Nothing for so long.
     Wait(Duration),
     /// Nothing until an entry comes or an attempt ends.
@@ -86,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) retry_first: Duration,
     pub(crate) retry_max: Duration,
     pub(crate) lifetime: Duration,
+    /// After how long a sender is told, if ever.
+    pub(crate) delay_warning: Option<Duration>,
 }
 
 impl Destination {
@@ -102,6 +109,10 @@ impl From<&Mtad> for Settings {
             retry_first: mtad.retry_first.duration(),
             retry_max: mtad.retry_max.duration(),
             lifetime: mtad.lifetime.duration(),
+            delay_warning: match mtad.delay_warning {
+                After::Never => None,
+                After::Span(span) => Some(span.duration()),
+            },
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - A destination has as many attempts under way as it was seen to bear ([`health`]). A dead one
 //!   has one probe at a time; what falls due meanwhile stands in its queues, costs nothing and
 //!   counts as no attempt, however much it is. When a probe fails, what became too old is handed
-//!   out to be given up.
+//!   out to be given up, and senders of what is late are told.
 //! - Destinations take turns, and so do the senders within one ([`fair`]). New mail has four of
 //!   five turns against mail that was tried before, within a destination and between those that
 //!   have new mail and those that have none.
@@ -24,6 +24,7 @@ mod entries;
 mod exchange;
 mod fair;
 mod health;
+mod late;
 mod pause;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,8 @@ use mail_common::log::Id;
 use self::destination::{Rings, State};
 use self::entries::{Entries, Entry, List, Number, Stage};
 pub(crate) use self::exchange::{Action, Destination, Feedback, Settings, Standing, Turn, Waiting};
-use self::health::{Health, Rules};
+use self::health::Rules;
+use self::late::Late;
 use self::pause::micros;
 pub(crate) use self::pause::{Cause, defer, is_expired};
 
@@ -55,6 +57,8 @@ pub(crate) struct Schedule {
     calendar: BTreeMap<u32, List>,
     /// What is to be given up.
     expired: List,
+    /// What is to be told of.
+    late: Late,
     destinations: BTreeMap<Destination, State>,
     /// Destinations that have something due and room for an attempt.
     rings: Rings,
@@ -74,6 +78,7 @@ impl Schedule {
             entries: Entries::default(),
             calendar: BTreeMap::new(),
             expired: List::default(),
+            late: Late::default(),
             destinations: BTreeMap::new(),
             rings: Rings::default(),
             probes: BTreeSet::new(),
@@ -97,7 +102,7 @@ impl Schedule {
 
     /// Adds an entry. One that waits already is replaced, one that is under way stays.
     pub(crate) fn add(&mut self, waiting: Waiting, now: u64) {
-        let Waiting { id, destination, arrived, standing, .. } = waiting;
+        let Waiting { id, destination, arrived, standing, told, .. } = waiting;
         match self.entries.find(id, destination) {
             Some(known) if self.is_handed_out(known) => return,
             Some(known) => self.forget(known, now),
@@ -112,6 +117,7 @@ impl Schedule {
             cost: fair::cost(waiting.size),
             attempts: u8::try_from(waiting.attempts).unwrap_or(u8::MAX),
             standing,
+            told,
             ..Entry::new(id, destination)
         });
         let rules = Rules::new(destination, &self.settings);
@@ -176,6 +182,9 @@ impl Schedule {
         }
         if let Some(number) = self.entries.pop(&mut self.expired) {
             return Action::Expire(self.hand_out(number));
+        }
+        if let Some(turn) = self.next_late() {
+            return Action::Warn(turn);
         }
         while let Some(destination) = self.rings.next() {
             if let Some(action) = self.take(destination, now) {
@@ -321,7 +330,8 @@ impl Schedule {
         let seconds_passed = u16::try_from(pause.as_secs()).unwrap_or(u16::MAX);
         for number in state.numbers(&self.entries) {
             let entry = self.entries.at_mut(number);
-            entry.waited = entry.waited.saturating_add(seconds_passed);
+            entry.waited = entry.waited.saturating_add(minutes);
+            self.late.note(entry, seconds(now), &self.settings);
             if pause::is_over(entry, seconds(now), &self.settings) {
                 entry.stage = Stage::Expired;
                 state.remove(&mut self.entries, number);

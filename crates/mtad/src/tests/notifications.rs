@@ -151,6 +151,55 @@ async fn a_delay_is_told_once_and_not_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_delay_before_a_dead_destination_is_told_without_an_attempt() {
+    let soon = "mtad.retry_first = '1s'\nmtad.retry_max = '1s'\nmtad.next_hop = '127.0.0.1:1'";
+    let mut scene = Scene::new(soon);
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    for _ in 0..60 {
+        scene.send_as("<ann@example.org>", &["y@foreign.example"], five_hours_old);
+    }
+    for _ in 0..60 {
+        let told = next(&mut letters).await;
+        assert!(told.contains("\nAction: delayed\n"), "{told}");
+        assert!(told.contains("connect to 127.0.0.1:1"), "{told}");
+    }
+    while scene.waiting().iter().any(|entry| !entry.progress.delay_told) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let untried = scene.waiting().iter().filter(|entry| entry.progress.attempts == 0).count();
+    assert!(untried > 0, "all were tried");
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+    assert_eq!(scene.waiting().len(), 60);
+}
+
+#[tokio::test]
+async fn a_delay_at_two_destinations_is_told_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, mut relayed) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, |_| Manner::NoBob, 0, heard.clone()));
+        }
+    });
+    let branch = "domains.relay.'branch.example'.next_hop = '127.0.0.1:1'";
+    let mut scene = Scene::new(&format!("mtad.next_hop = '{address}'\n{branch}"));
+    scene.run();
+    let to = ["ann@example.org", "w@branch.example"];
+    scene.send_as("<x@foreign.example>", &to, five_hours_old);
+    let told = next(&mut relayed).await;
+    assert_eq!(told.matches("\nAction: delayed\n").count(), 2, "{told}");
+    while scene.waiting()[0].progress.attempts == 0 || scene.waiting()[0].progress.outages == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scene.stop().await;
+    assert!(relayed.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_delay_is_not_told_early_nor_where_nobody_wants_it() {
     type Change = fn(&mut Letter);
     let table: [(&str, &str, Change); 4] = [

@@ -354,6 +354,56 @@ fn what_became_too_old_before_a_dead_destination_is_given_up() {
 }
 
 #[test]
+fn senders_of_what_stands_before_a_dead_destination_are_told_once() {
+    let mut world = World::new(settings());
+    world.peer(2, Peer::Dead(1000));
+    for number in 0..1000 {
+        world.add(Waiting { told: number < 10, ..waiting(number, 2) });
+    }
+    world.run_until(NOW + 4 * HOUR);
+    assert!(world.warned.is_empty());
+    world.run_until(NOW + 100 * HOUR);
+    let mut warned: Vec<_> = world.warned.iter().map(|(_, id)| *id).collect();
+    warned.sort_unstable();
+    warned.dedup();
+    // Those that are probes when it is time tell themselves.
+    assert!((950..=990).contains(&warned.len()), "{}", warned.len());
+    let known = (0..10).map(id).filter(|id| warned.contains(id)).count();
+    assert_eq!(known, 0);
+
+    let mut silent = World::new(Settings { delay_warning: None, ..settings() });
+    silent.peer(2, Peer::Dead(1000));
+    (0..100).for_each(|number| silent.add(waiting(number, 2)));
+    silent.run_until(NOW + 100 * HOUR);
+    assert!(silent.warned.is_empty());
+}
+
+#[test]
+fn no_more_than_a_few_senders_are_told_at_once() {
+    let mut schedule = Schedule::new(settings());
+    let arrived = seconds(NOW) - 5 * 3600;
+    (0..100).for_each(|number| schedule.add(Waiting { arrived, ..waiting(number, 2) }, NOW));
+    let (mut now, mut told) = (NOW, 0);
+    while told == 0 {
+        match schedule.next(now) {
+            Action::Attempt(turn) | Action::Probe(turn) => {
+                assert!(schedule.ended(&turn, Feedback::Unreachable, now));
+                schedule.add(Waiting { id: turn.id, arrived, ..waiting(0, 2) }, now);
+            }
+            Action::Warn(_) => told += 1,
+            Action::Wait(pause) => now += micros(pause),
+            other => panic!("{other:?}"),
+        }
+    }
+    while let Action::Warn(_) = schedule.next(now) {
+        told += 1;
+    }
+    assert_eq!(told, 16);
+    schedule.warned();
+    assert!(matches!(schedule.next(now), Action::Warn(_)));
+}
+
+#[test]
 fn a_clock_set_forward_gives_nothing_up() {
     let mut world = World::new(settings());
     world.peer(2, Peer::Dead(1000));

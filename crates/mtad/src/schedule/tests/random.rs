@@ -86,6 +86,12 @@ impl Pair {
     fn next(&mut self) -> bool {
         let turn = match self.schedule.next(self.now) {
             Action::Attempt(turn) | Action::Probe(turn) | Action::Expire(turn) => turn,
+            Action::Warn(turn) => {
+                let place = self.places.get(&(turn.id, turn.destination));
+                assert_eq!(place, Some(&Place::Waiting), "{turn:?}");
+                self.schedule.warned();
+                return true;
+            }
             Action::Wait(pause) => {
                 assert!(!pause.is_zero());
                 return false;

@@ -51,6 +51,7 @@ pub(super) struct World {
     pub(super) tried: Vec<Tried>,
     pub(super) delivered: BTreeMap<Id, u64>,
     pub(super) expired: Vec<(u64, Id)>,
+    pub(super) warned: Vec<(u64, Id)>,
     /// The most attempts that were under way at once.
     pub(super) most: HashMap<Destination, u32>,
     pub(super) most_in_all: usize,
@@ -75,6 +76,7 @@ pub(super) fn waiting(number: usize, destination: u32) -> Waiting {
         size: 4096,
         attempts: 0,
         standing: Standing::New,
+        told: false,
     }
 }
 
@@ -93,6 +95,7 @@ impl World {
             tried: Vec::new(),
             delivered: BTreeMap::new(),
             expired: Vec::new(),
+            warned: Vec::new(),
             most: HashMap::new(),
             most_in_all: 0,
         }
@@ -127,6 +130,11 @@ impl World {
                 Action::Expire(turn) => {
                     self.expired.push((self.now, turn.id));
                     assert!(self.schedule.ended(&turn, Feedback::Stopped, self.now));
+                    continue;
+                }
+                Action::Warn(turn) => {
+                    self.warned.push((self.now, turn.id));
+                    self.schedule.warned();
                     continue;
                 }
                 Action::Wait(pause) => Some(self.now + micros(pause)),

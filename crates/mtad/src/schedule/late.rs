@@ -1,0 +1,52 @@
+//! What stands before a dead destination for so long that its sender is to be told. It stays where
+//! it stands: telling is no attempt.
+
+use std::collections::VecDeque;
+
+use mail_common::log::Id;
+
+use super::entries::Entry;
+use super::{Destination, Schedule, Settings, Turn};
+
+/// Messages of which senders are told at the same time.
+const WARNINGS: usize = 16;
+
+/// What is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    line: VecDeque<(Id, Destination)>,
+    under_way: usize,
+}
+
+impl Late {
+    /// Takes note of an entry at a time in seconds since 1970, if it is late and nobody was told.
+    pub(super) fn note(&mut self, entry: &mut Entry, now: u32, settings: &Settings) {
+        let age = u64::from(now.saturating_sub(entry.arrived));
+        let is_late = settings.delay_warning.is_some_and(|delay| age >= delay.as_secs());
+        if is_late && !entry.told {
+            entry.told = true;
+            self.line.push_back((entry.id, entry.destination));
+        }
+    }
+}
+
+impl Schedule {
+    /// The next message of which its sender is to be told. One that is being tried tells itself.
+    pub(super) fn next_late(&mut self) -> Option<Turn> {
+        while self.late.under_way < WARNINGS {
+            let (id, destination) = self.late.line.pop_front()?;
+            let found = self.entries.find(id, destination);
+            if let Some(number) = found.filter(|&number| !self.is_handed_out(number)) {
+                self.late.under_way += 1;
+                let attempts = self.entries.at(number).attempts;
+                return Some(Turn { id, destination, attempts });
+            }
+        }
+        None
+    }
+
+    /// A sender was told, or did not have to be.
+    pub(crate) fn warned(&mut self) {
+        self.late.under_way = self.late.under_way.saturating_sub(1);
+    }
+}
