@@ -394,7 +394,10 @@ async fn what_is_too_old_comes_back() {
     for _ in 0..count {
         let bounce = letters.recv().await.unwrap();
         assert!(bounce.contains("\nStatus: 4.4.7\n"), "{bounce}");
-        assert!(bounce.contains("too old; last: connect to 127.0.0.1:1"), "{bounce}");
+        assert!(
+            bounce.contains("\nDiagnostic-Code: x-posthorn; connect to 127.0.0.1:1"),
+            "{bounce}"
+        );
     }
     scene.until_empty().await;
     scene.stop().await;
