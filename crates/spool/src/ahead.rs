@@ -19,7 +19,7 @@ use crate::segment::{Segment, Segments};
 /// How long after a failure the next attempt is made.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Octets that stay free on the disk, besides those of checkpoints.
+/// Octets that letters leave free on the disk, besides those of a checkpoint.
 const SPARE: u64 = 4 << 20;
 
 /// What the writer and the thread that makes segments ready tell each other.
@@ -34,17 +34,33 @@ struct State {
     wanted: Option<Wanted>,
     ready: Option<Segment>,
     /// Why there is none just now.
-    failure: Option<Arc<DiskError>>,
+    failure: Option<Failure>,
     stopped: bool,
 }
 
-/// Octets of a segment.
+#[derive(Debug)]
+struct Failure {
+    error: Arc<DiskError>,
+    of: Purpose,
+}
+
+/// A segment that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
-    /// As many, if the disk has room.
+    /// As many octets, if the disk has room.
     pub(crate) length: u64,
     /// Fewer are of no use.
     pub(crate) at_least: u64,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a segment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// For letters: the rest of the disk is spared.
+    Letters,
+    /// To let go of them, with the last of the disk.
+    Rest,
 }
 
 /// A slot that holds nothing any more.
@@ -106,13 +122,16 @@ impl Ahead {
             if let Some(segment) = state.ready.take_if(fits) {
                 return Ok(segment);
             }
-            if let Some(failure) = &state.failure {
-                return Err(SpoolError::Disk(Arc::clone(failure)));
+            if let Some(failure) = state.failure.as_ref().filter(|f| f.of >= wanted.purpose) {
+                return Err(SpoolError::Disk(Arc::clone(&failure.error)));
             }
             if state.stopped {
                 return Err(SpoolError::Stopped);
             }
-            if state.wanted.is_none_or(|other| other.at_least < wanted.at_least) {
+            let covers = |other: Wanted| {
+                other.at_least >= wanted.at_least && other.purpose >= wanted.purpose
+            };
+            if !state.wanted.is_some_and(covers) {
                 state.wanted = Some(wanted);
                 self.changed.notify_all();
             }
@@ -136,7 +155,7 @@ impl Ahead {
         while let Some((wanted, short)) = self.wait() {
             supply.aside.extend(short.map(|segment| Free::Sound(segment.slot)));
             match supply.make(wanted) {
-                Ok(segment) => self.give(segment),
+                Ok(segment) => self.give(segment, wanted),
                 Err(failure) => self.fail(failure, wanted),
             }
         }
@@ -156,10 +175,10 @@ impl Ahead {
         }
     }
 
-    fn give(&self, segment: Segment) {
+    fn give(&self, segment: Segment, made: Wanted) {
         let mut state = self.state();
-        if state.failure.take().is_some() {
-            info!("the spool can be written to again");
+        if state.failure.take_if(|failure| failure.of >= made.purpose).is_some() {
+            info!("the spool has room again");
         }
         if state.wanted.is_some_and(|wanted| wanted.at_least <= segment.length) {
             state.wanted = None;
@@ -168,16 +187,20 @@ impl Ahead {
         self.changed.notify_all();
     }
 
-    /// Tells who waits, and pauses.
-    fn fail(&self, failure: DiskError, wanted: Wanted) {
+    /// Tells who waits, and pauses, unless something else is wanted.
+    fn fail(&self, error: DiskError, wanted: Wanted) {
         let mut state = self.state();
         if state.failure.is_none() {
-            error!("no mail can be taken: {failure}");
+            error!("no mail can be taken: {error}");
         }
-        state.failure = Some(Arc::new(failure));
-        state.wanted = Some(wanted);
+        state.failure = Some(Failure { error: Arc::new(error), of: wanted.purpose });
+        // Letters are what is waited for in the end.
+        state.wanted = Some(Wanted { purpose: Purpose::Letters, ..wanted });
         self.changed.notify_all();
-        let going_on = |state: &mut State| !state.stopped;
+        let going_on = |state: &mut State| {
+            let same = state.wanted.is_some_and(|other| other.purpose <= wanted.purpose);
+            same && !state.stopped
+        };
         drop(self.changed.wait_timeout_while(state, PAUSE, going_on));
     }
 
@@ -200,7 +223,7 @@ impl<'spool> Supply<'spool> {
     fn make(&mut self, wanted: Wanted) -> Result<Segment, DiskError> {
         let mut length = wanted.length.max(wanted.at_least);
         loop {
-            let made = self.make_whole(length);
+            let made = self.make_whole(length, wanted.purpose);
             let shorter = (length / 4).max(wanted.at_least);
             match made {
                 Err(error) if error.is_full() && shorter < length => length = shorter,
@@ -209,19 +232,21 @@ impl<'spool> Supply<'spool> {
         }
     }
 
-    fn make_whole(&mut self, length: u64) -> Result<Segment, DiskError> {
+    fn make_whole(&mut self, length: u64, purpose: Purpose) -> Result<Segment, DiskError> {
+        let spare = match purpose {
+            Purpose::Letters => SPARE + 2 * ROW as u64 * self.index.len() as u64,
+            Purpose::Rest => 0,
+        };
         let free = self.free().unwrap_or_else(|| Free::Lost(self.index.take_new_slot()));
         let made = match free {
-            Free::Sound(slot) => self.segments.reuse(slot, length),
-            Free::Lost(slot) => self.segments.create(slot, length, self.spare()),
+            Free::Sound(slot) => self.segments.reuse(slot, length, spare),
+            Free::Lost(slot) => self.segments.create(slot, length, spare),
         };
-        // It holds nothing: the next attempt makes it anew.
-        made.inspect_err(|_| self.aside.push(Free::Lost(free.slot())))
-    }
-
-    /// For the next checkpoint, and what else there is to write besides the log.
-    fn spare(&self) -> u64 {
-        SPARE + 2 * ROW as u64 * self.index.len() as u64
+        made.inspect_err(|error| {
+            // It holds nothing: unless there was only no room, the next attempt makes it anew.
+            let again = if error.is_full() { free } else { Free::Lost(free.slot()) };
+            self.aside.push(again);
+        })
     }
 
     /// A slot that nobody reads from any more.

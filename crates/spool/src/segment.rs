@@ -64,15 +64,12 @@ impl Segments {
     }
 
     /// Makes a slot that is new, or replaces one that is not trusted any more.
-    /// So many octets must stay free: to take checkpoints, which make slots free.
+    /// So many octets must stay free.
     pub(crate) fn create(&self, slot: u32, length: u64, spare: u64) -> Result<Segment, DiskError> {
         disk::found(self.dir.unlink(name(slot)))?;
-        if self.dir.room()? < length + spare {
-            return Err(self.error(slot, io::ErrorKind::StorageFull.into()));
-        }
         let file = self.dir.create_block_file(name(slot))?;
         let mut segment = Segment { slot, length: 0, file };
-        let made = self.extend(&mut segment, length).and_then(|()| self.dir.sync());
+        let made = self.extend(&mut segment, length, spare).and_then(|()| self.dir.sync());
         made.inspect_err(|_| {
             // On a full disk it would be in the way; else the next attempt removes it.
             let _ = self.dir.unlink(name(slot));
@@ -82,12 +79,12 @@ impl Segments {
         Ok(segment)
     }
 
-    /// Opens a slot to be used again, filled up to a length.
-    pub(crate) fn reuse(&self, slot: u32, length: u64) -> Result<Segment, DiskError> {
+    /// Opens a slot to be used again, filled up to a length if so many octets stay free.
+    pub(crate) fn reuse(&self, slot: u32, length: u64, spare: u64) -> Result<Segment, DiskError> {
         let file = self.dir.block_file(name(slot))?;
         let old = file.length()? / BLOCK * BLOCK;
         let mut segment = Segment { slot, length: old, file };
-        self.extend(&mut segment, length)?;
+        self.extend(&mut segment, length, spare)?;
         Ok(segment)
     }
 
@@ -104,7 +101,15 @@ impl Segments {
     }
 
     /// Writes zeros ahead.
-    fn extend(&self, segment: &mut Segment, length: u64) -> Result<(), DiskError> {
+    fn extend(&self, segment: &mut Segment, length: u64, spare: u64) -> Result<(), DiskError> {
+        if segment.length >= length {
+            return Ok(());
+        }
+        #[cfg(test)]
+        let spare = spare << (self.faults.spared.load(std::sync::atomic::Ordering::SeqCst) * 40);
+        if self.dir.room()? < length - segment.length + spare {
+            return Err(self.error(segment.slot, io::ErrorKind::StorageFull.into()));
+        }
         #[cfg(test)]
         self.faults.zeros(|error| self.error(segment.slot, error))?;
         while segment.length < length {
@@ -136,6 +141,8 @@ pub(crate) mod faults {
         pub(crate) zeros: AtomicU32,
         pub(crate) writes: AtomicU32,
         pub(crate) syncs: AtomicU32,
+        /// 1: the disk has nothing but what is spared.
+        pub(crate) spared: AtomicU32,
     }
 
     impl Faults {
@@ -187,9 +194,9 @@ mod tests {
         let made = segments.create(11, 8192, 0).unwrap();
         assert_eq!((made.slot, made.length), (11, 8192));
         std::fs::write(directory.path().join("0000000b"), vec![7; 10_000]).unwrap();
-        let again = segments.reuse(11, 4096).unwrap();
+        let again = segments.reuse(11, 4096, 0).unwrap();
         assert_eq!(again.length, 8192, "whole blocks that were written");
-        assert_eq!(segments.reuse(11, 16_384).unwrap().length, 16_384);
+        assert_eq!(segments.reuse(11, 16_384, 0).unwrap().length, 16_384);
         let octets = std::fs::read(directory.path().join("0000000b")).unwrap();
         assert!(octets[..8192].iter().all(|&octet| octet == 7));
         assert!(octets[8192..].iter().all(|&octet| octet == 0));

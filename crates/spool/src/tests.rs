@@ -440,6 +440,34 @@ fn a_full_disk_takes_no_letters_but_lets_them_go() {
     }
 }
 
+/// The spare of the disk is for what becomes of letters, also after a restart.
+#[test]
+fn the_last_of_the_disk_lets_letters_go() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"first");
+    drop(spool);
+    let spool = open(&directory);
+    let shared = &spool.owner().shared;
+    // The segment that was made ready is too short for this, and there is no room for letters.
+    shared.segments.faults.spared.store(1, SeqCst);
+    let refused = loop {
+        if let Err(refused) = try_to_add(&spool, &random(60_000)) {
+            break refused;
+        }
+    };
+    assert!(refused.is_full(), "{refused}");
+    for _ in 0..100 {
+        wait(|then| spool.record(id, &spool.entry(id).unwrap().unwrap().progress, then)).unwrap();
+    }
+    try_to_add(&spool, &random(60_000)).unwrap_err();
+    finish(&spool, id);
+    shared.segments.faults.spared.store(0, SeqCst);
+    while try_to_add(&spool, &random(60_000)).is_err() {
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn segments_are_used_again() {
     let directory = TempDir::new().unwrap();

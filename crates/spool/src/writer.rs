@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mail_common::disk::DiskError;
-use mail_common::log::Id;
 use tracing::error;
 
-use crate::ahead::Wanted;
+use crate::ahead::{Purpose, Wanted};
 use crate::commit::{self, Commit, Record};
 use crate::message::Content;
 use crate::record::{BLOCK, Body, Kind, SegmentHeader};
@@ -142,7 +141,7 @@ impl Writer {
             if !self.works.is_empty() {
                 return Some(work);
             }
-            if let Err(error) = self.next_segment(work.id, octets) {
+            if let Err(error) = self.next_segment(&work, octets) {
                 // A checkpoint may make slots free.
                 self.shared.upkeep.call(Call::Look);
                 (work.then)(Err(error));
@@ -184,15 +183,20 @@ impl Writer {
     }
 
     /// Goes on in another segment, with room for a record.
-    fn next_segment(&mut self, id: Id, octets: u64) -> Result<(), SpoolError> {
+    fn next_segment(&mut self, work: &Work, octets: u64) -> Result<(), SpoolError> {
+        let limit = self.shared.settings.segment;
         let seals = BLOCK * (self.seals.len() as u64 / 16 + 1);
         let at_least = BLOCK + seals + octets + reserve(&self.shared.settings);
         let at_least = at_least.next_multiple_of(BLOCK);
-        if at_least > self.shared.settings.segment {
-            return Err(SpoolError::TooLong(id));
+        if at_least > limit {
+            return Err(SpoolError::TooLong(work.id));
         }
-        let segment = self.shared.ahead.take(Wanted { length: self.length, at_least })?;
-        self.length = (segment.length * GROWTH).min(self.shared.settings.segment);
+        let (length, purpose) = match takes_room(work) {
+            true => (self.length, Purpose::Letters),
+            false => (at_least, Purpose::Rest),
+        };
+        let segment = self.shared.ahead.take(Wanted { length, at_least, purpose })?;
+        self.length = (segment.length * GROWTH).clamp(FIRST.min(limit), limit);
         let generation = self.shared.index.next_generation();
         self.current = Some(Current { segment, generation, position: 0, commits: 0 });
         self.shared.upkeep.call(Call::Look);
@@ -240,7 +244,7 @@ impl Writer {
         let freed = index.apply(applied);
         index.reached(current.position);
         if current.position >= current.segment.length / 4 {
-            self.shared.ahead.want(Wanted { length: self.length, at_least: BLOCK });
+            self.shared.want(self.length);
         }
         for then in thens {
             then(Ok(()));
@@ -281,7 +285,12 @@ impl Drop for Writer {
 impl Shared {
     /// Asks for the first segment before it is needed.
     pub(crate) fn want_first(&self) {
-        self.ahead.want(Wanted { length: FIRST.min(self.settings.segment), at_least: BLOCK });
+        self.want(FIRST.min(self.settings.segment));
+    }
+
+    fn want(&self, length: u64) {
+        let at_least = (2 * reserve(&self.settings)).max(BLOCK);
+        self.ahead.want(Wanted { length, at_least, purpose: Purpose::Letters });
     }
 }
 
