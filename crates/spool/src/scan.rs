@@ -129,7 +129,7 @@ pub(crate) fn scan(
             held.drain(..).for_each(&mut *see);
         }
         if let Some(damage) = damage {
-            match is_earlier(&damage, at, commit, tail) {
+            match is_earlier(&damage, at, commit, tail.commit) {
                 true => see(Found::Damage(damage)),
                 false => held.push(Found::Damage(damage)),
             }
@@ -142,12 +142,13 @@ pub(crate) fn scan(
     Ok(tail)
 }
 
-/// Whether what is damaged in front of this commit belongs to one before: it begins in the last
-/// block of that, or the numbers say so.
-fn is_earlier(damage: &Range<u64>, end: u64, commit: u64, before: Tail) -> bool {
-    let is_first = before.commit == 0 || commit == before.commit;
-    let is_missing = commit > before.commit.saturating_add(1);
-    !is_first && (is_missing || damage.start < end.next_multiple_of(BLOCK))
+/// Whether what is damaged behind `end` and in front of this commit belongs to one before: it
+/// begins in the last block of that, or the numbers say so, which begin with 1 in each segment.
+fn is_earlier(damage: &Range<u64>, end: u64, commit: u64, before: u64) -> bool {
+    let is_known = before > 0 || end == BLOCK;
+    let is_missing = is_known && commit > before.saturating_add(1);
+    let is_behind = before > 0 && damage.start < end.next_multiple_of(BLOCK);
+    commit != before && (is_missing || is_behind)
 }
 
 /// Reads the header and the text of the record that begins here.

@@ -109,6 +109,7 @@ fn what_is_alive_is_counted() {
     ]);
     assert_eq!(live(&index, 0), Live { records: 1, units: 2 });
     assert_eq!(live(&index, 1), Live { records: 2, units: 4 });
+    assert_eq!(index.find(id(2)).unwrap().letter, at(0, 2));
     let row = index.find(id(0)).unwrap();
     assert_eq!((row.letter, row.progress), (at(1, 70), Some(at(1, 60))));
     assert!(index.place_is_live(id(0), at(1, 60)) && index.place_is_live(id(0), at(1, 70)));

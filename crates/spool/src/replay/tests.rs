@@ -537,6 +537,39 @@ fn damage_is_kept_and_named() {
     assert_eq!(model.findings(), [Finding::Lost { id: ids[2] }]);
 }
 
+/// Rows of a checkpoint that are newer than its position need their record, which is behind it.
+#[test]
+fn rows_that_no_record_confirms_are_lost() {
+    let mut model = Model::new();
+    let known = model.take(100);
+    let (position, grown) = model.index.position();
+    // The log goes on in the next segment while the rows are written.
+    model.current = None;
+    let lost = model.take(200);
+    let after = Promise { progress: None, ..model.promised[&known].clone() };
+    let progress = Progress::new(&after.letter);
+    let (text, body) = (progress.encode(), Vec::new());
+    let after = Some(Promise { progress: Some(progress), ..after });
+    let kind = Kind::Progress;
+    model.commit(vec![Draft { id: known, kind, text, body, from: None, after }]);
+    model.take(300);
+    checkpoint::write_from(&model.directories.root, &model.index, position, grown).unwrap();
+    model.restart();
+    model.check(&[]);
+    let [letter, progress] = [1, 2].map(|number: usize| model.written[number]);
+    assert_eq!([letter.id, progress.id], [lost, known]);
+    for hit in [letter, progress] {
+        model.damage(model.path(hit.place.slot), hit.place.offset(), b"xx");
+    }
+    let mut findings = model.findings();
+    findings.retain(|finding| !matches!(finding, Finding::Damage { .. }));
+    assert_eq!(findings, [Finding::Lost { id: lost }, Finding::LostProgress { id: known }]);
+    model.restart();
+    model.check(&[lost, known]);
+    assert_eq!(model.index.find(lost), None);
+    assert_eq!(model.read(known).unwrap().progress, None, "it is tried again");
+}
+
 #[test]
 fn what_a_seal_cuts_off_does_not_count() {
     let mut model = Model::new();
