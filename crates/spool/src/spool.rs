@@ -58,7 +58,8 @@ impl Spool {
         Incoming::new(letter, settings.small_body, blocks, big)
     }
 
-    /// Takes a message: `then` hears of it once it would survive a power cut.
+    /// Takes a message: `then` hears of it once it would survive a power cut, or that it was not
+    /// taken: the disk is full or broken, or the queue too long.
     pub fn commit(&self, message: Arc<Message>, then: Then) {
         let summary = index::summarise(&message.letter, None, self.index());
         let row = index::row(&message.letter, Place::default(), message.body_field(), &summary);
@@ -67,7 +68,8 @@ impl Spool {
         self.0.shared.queue.push(Work { id, octets, effect, then });
     }
 
-    /// Replaces what is known of what became of a message.
+    /// Replaces what is known of what became of a message. That there is no such message is said at
+    /// once.
     pub fn record(&self, id: Id, progress: &Progress, then: Then) {
         match self.0.shared.summarise(id, progress) {
             Ok(summary) => {
@@ -79,7 +81,7 @@ impl Spool {
         }
     }
 
-    /// A message is done with for all its recipients.
+    /// A message is done with for all its recipients. One that is not here is so already.
     pub fn finish(&self, id: Id, then: Then) {
         if self.0.shared.row(id).is_none() {
             return then(Ok(()));

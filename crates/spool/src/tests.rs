@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::record::{BLOCK, UNIT};
 use crate::row::Row;
-use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State};
+use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
     Settings { segment: 1 << 20, small_body: 64 << 10, ..Settings::default() }
@@ -617,6 +617,10 @@ fn nothing_is_lost_in_the_crowd() {
             assert_eq!(spool.entry(id).unwrap().unwrap().progress.attempts, attempts);
         }
     }
+    spool.close();
+    let mut findings = Vec::new();
+    fsck(directory.path(), &mut |finding| findings.push(finding.to_string())).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
     let there = segments(&directory).len();
     assert!(there < 20, "segments are used again: {there} hold 27 MiB of log");
 }

@@ -13,7 +13,7 @@ fn row(number: u64, index: &Index) -> Row {
     Row {
         id: Id::parse(&format!("{number:09}")).unwrap(),
         letter: place(0),
-        progress: (number % 3 > 0).then(|| place(1)),
+        progress: (!number.is_multiple_of(3)).then(|| place(1)),
         due: number as u32 ^ 0x5555,
         destination: index.intern(&format!("domain{}.example", number % 1000)),
         reason: index.intern("451 4.7.1 Not now"),
@@ -22,7 +22,7 @@ fn row(number: u64, index: &Index) -> Row {
         attempts: number as u16,
         waiting: 1,
         standing: [Standing::New, Standing::Deferred, Standing::Held][number as usize % 3],
-        big: number % 5 == 0,
+        big: number.is_multiple_of(5),
     }
 }
 

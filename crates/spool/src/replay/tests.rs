@@ -315,7 +315,7 @@ impl Model {
         let freed = self.index.apply(applied);
         self.index.reached(end);
         // Every other time the process dies before it comes to that.
-        for id in freed.big.into_iter().filter(|_| self.written.len() % 2 == 0) {
+        for id in freed.big.into_iter().filter(|_| self.written.len().is_multiple_of(2)) {
             fs::remove_file(self.big(id)).unwrap();
         }
         for draft in drafts {
