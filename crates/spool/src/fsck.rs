@@ -16,6 +16,7 @@ use crate::SpoolError;
 use crate::checkpoint;
 use crate::cleaner::Part;
 use crate::index::Index;
+use crate::open::FORMAT;
 use crate::record::Body;
 use crate::recovery::{self, Directories, Survey};
 use crate::replay::{Files, Replayed, replay};
@@ -126,6 +127,9 @@ pub struct Summary {
 /// It is no spool, or cannot be read.
 pub fn fsck(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<Summary, SpoolError> {
     let root = Dir::open(path)?;
+    if disk::found(root.read("format", 100))?.as_deref() != Some(FORMAT) {
+        return Err(SpoolError::Format(path.to_owned()));
+    }
     if root.is_locked(LOCK)? {
         report(Finding::Running);
     }

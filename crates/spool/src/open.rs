@@ -21,7 +21,7 @@ use crate::writer::{Counts, Writer};
 use crate::{Settings, Spool, SpoolError};
 
 /// What `format` holds.
-const FORMAT: &[u8] = b"posthorn spool 1\n";
+pub(crate) const FORMAT: &[u8] = b"posthorn spool 1\n";
 
 /// Who has the spool: when it goes, what was asked for is made durable, the threads end, and with
 /// the last of them the lock is given back.

@@ -21,7 +21,7 @@ use std::ops::Range;
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
 
-use crate::checkpoint::{self, BadCheckpoint};
+use crate::checkpoint;
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
 use crate::record::{BLOCK, Kind};
@@ -182,9 +182,6 @@ impl<'spool> Replay<'spool> {
                 self.doubt();
                 Ok(Some(position))
             }
-            Err(BadCheckpoint::Unreadable(error)) => {
-                Err(DiskError::new(self.directories.root.path().join(name), error))
-            }
             Err(why) => {
                 self.note(&Finding::Checkpoint { name, why: why.to_string() });
                 Ok(None)
@@ -247,15 +244,19 @@ impl<'spool> Replay<'spool> {
                 true => self.position.offset.max(BLOCK),
                 false => BLOCK,
             };
-            let end = self.seals.get(&generation).copied().unwrap_or(u64::MAX);
-            let path = name(segment.slot);
-            let file = self.directories.segments.file(&path)?;
-            let tail = scan::scan(&file, generation, begin..end, &mut |found| {
+            let seal = self.seals.get(&generation).copied();
+            let segments = &self.directories.segments;
+            let file = segments.file(name(segment.slot))?;
+            let failed = |error| DiskError::new(segments.path().join(name(segment.slot)), error);
+            if seal.is_some() {
+                // The kernel may remember what it could not write.
+                disk::drop_cached(&file).map_err(failed)?;
+            }
+            let span = begin..seal.unwrap_or(u64::MAX);
+            let tail = scan::scan(&file, generation, span, &mut |found| {
                 self.apply(segment.slot, &file, found);
             });
-            let path = self.directories.segments.path().join(path);
-            let tail = tail.map_err(|error| DiskError::new(path, error))?;
-            self.octets += tail.end.saturating_sub(begin);
+            self.octets += tail.map_err(failed)?.end.saturating_sub(begin);
         }
         Ok(())
     }

@@ -141,6 +141,7 @@ impl Model {
         for name in ["segments", "big", "corrupt"] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
+        fs::write(root.path().join("format"), crate::open::FORMAT).unwrap();
         let directories = Directories::open(Dir::open(root.path()).unwrap()).unwrap();
         let index = Index::default();
         index.complete(Table::default(), 0);
@@ -613,6 +614,18 @@ fn bodies_apart_are_removed_kept_or_missed() {
     assert!(!model.big(ids[0]).exists());
     let kept = model.root.path().join("corrupt").join(ids[0].as_str());
     assert_eq!(fs::read(kept).unwrap().len(), SMALL + 1);
+}
+
+#[test]
+fn only_spools_of_this_version_are_checked() {
+    let model = Model::new();
+    assert_eq!(model.findings(), []);
+    let held = model.directories.root.lock("lock").unwrap();
+    assert_eq!(model.findings(), [Finding::Running]);
+    drop(held);
+    fs::write(model.root.path().join("format"), "posthorn spool 2\n").unwrap();
+    let refused = fsck(model.root.path(), &mut |_| ());
+    assert!(matches!(refused, Err(crate::SpoolError::Format(_))), "{refused:?}");
 }
 
 #[test]
