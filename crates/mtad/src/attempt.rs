@@ -28,11 +28,12 @@ use tracing::{error, info};
 use crate::Mtad;
 use crate::deliver::{Done, Job, Lane, Target};
 use crate::lanes::Lanes;
+use crate::memory::Message;
 use crate::notify::{self, Fate};
 use crate::queue::{Damage, Entry, Queue, Recipient, State};
-use crate::route::{Destination, Routes};
-use crate::schedule::{self, Cause};
-use crate::verdict::{Verdict, judge};
+use crate::route::{Route, Routes};
+use crate::schedule::{Cause, Feedback, Turn};
+use crate::verdict::{Verdict, feedback, judge};
 
 /// Recipients of a transaction with the next hop: RFC 5321, 4.5.3.1.8 lets it refuse more.
 const TRANSACTION: usize = 100;
@@ -118,11 +119,15 @@ impl Attempt {
 
     /// Carries it out.
     pub(crate) async fn run(mut self) -> Ended {
+        if let Some(why) = self.entry.progress.given_up.clone() {
+            return self.give_up(&why).await;
+        }
         let mut under_way = JoinSet::new();
         for transaction in self.transactions().await {
             let (id, envelope) = (self.entry.id, self.envelope(&transaction));
             let (done, told) = oneshot::channel();
-            Lane::deliver(&transaction.lane, Job { id, envelope, done, again: false });
+            let message = self.entry.message.clone();
+            Lane::deliver(&transaction.lane, Job { id, message, envelope, done, again: false });
             under_way.spawn(async {
                 let done = told.await.unwrap_or_else(|_| nobody_told(&transaction.lane));
                 (transaction, done)
@@ -188,6 +193,7 @@ impl Attempt {
             recipients: transaction.recipients.iter().map(to).collect(),
             size: Some(self.entry.size),
             eight_bit: letter.eight_bit,
+            oldest: transaction.delivery_id.as_ref().and(self.mtad.oldest()),
             delivery_id: transaction.delivery_id.clone(),
             ret: letter.ret,
             envid: letter.envid.clone(),
@@ -349,9 +355,7 @@ impl Attempt {
     /// copies.
     async fn record(&self, message: &mut Entry) {
         self.merge_into(message);
-        let (id, progress) = (message.id, message.progress.clone());
-        let recorded = self.in_queue(move |queue, _| queue.record(&id, &progress));
-        if let Some(Err(error)) = recorded.await {
+        if let Err(error) = self.mtad.queue.record(message.id, &message.progress).await {
             error!("{}: progress cannot be recorded: {error}", self.entry.id);
         }
     }

@@ -9,15 +9,17 @@ use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
 use mail_proto::address::ReversePath;
+use mail_spool::admin::Changed;
+use mail_spool::row::{self, Row};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::Mtad;
-use crate::attempt::{Again, Attempt, Ended, Left, Message};
-use crate::hold;
+use crate::attempt::{Again, Attempt, Ended, Left};
 use crate::lanes::{Lanes, Names};
+use crate::memory::Memory;
 use crate::queue::Entry;
 use crate::route::Routes;
 use crate::schedule::{
@@ -27,17 +29,30 @@ use crate::schedule::{
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
 
+/// What the courier is told of the queue.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// This has just come.
+    New(Entry),
+    /// This was in the queue before.
+    Known(Entry),
+    /// These were in the queue when we started; none waits for more than one recipient.
+    Rows(Vec<Row>),
+}
+
+/// How often deliveries are told how old the oldest message is.
+const OLDEST: Duration = Duration::from_secs(60);
+
 /// The courier.
 #[derive(Debug)]
 pub(crate) struct Courier {
     mtad: Arc<Mtad>,
     schedule: Schedule,
-    /// All that is in the queue.
-    messages: HashMap<Id, Arc<Message>>,
-    arrivals: UnboundedReceiver<Entry>,
+    memory: Memory,
+    arrivals: UnboundedReceiver<Arrival>,
     attempts: JoinSet<Ended>,
     /// Senders being told, without an attempt.
-    warnings: JoinSet<()>,
+    warnings: JoinSet<Id>,
     /// What each attempt is about.
     under_way: HashMap<task::Id, Turn>,
     /// What was wrong with a destination when it was tried last.
@@ -54,7 +69,7 @@ pub(crate) struct Courier {
 impl Courier {
     pub(crate) fn new(
         mtad: Arc<Mtad>,
-        arrivals: UnboundedReceiver<Entry>,
+        arrivals: UnboundedReceiver<Arrival>,
         surroundings: &Surroundings,
     ) -> Self {
         let (routes, stop) = (mtad.routes(), surroundings.stop.clone());
@@ -62,7 +77,7 @@ impl Courier {
         let lanes = Arc::new(Lanes::new(&mtad, &names, &stop, &end));
         Self {
             schedule: Schedule::new(Settings::from(&routes.site.mtad)),
-            messages: HashMap::new(),
+            memory: Memory::default(),
             arrivals,
             attempts: JoinSet::new(),
             warnings: JoinSet::new(),
@@ -78,14 +93,17 @@ impl Courier {
     }
 
     pub(crate) async fn run(mut self) {
+        let mut oldest = tokio::time::interval(OLDEST);
         while !self.stop.is_cancelled() {
             let wait = self.begin_what_is_due();
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                Some(entry) = self.arrivals.recv() => self.arrived(entry),
+                Some(arrival) = self.arrivals.recv() => self.arrived(arrival),
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
-                Some(_) = self.warnings.join_next() => self.schedule.warned(),
+                Some(warned) = self.warnings.join_next() => self.warned(warned),
                 () = self.mtad.reloaded.notified() => {}
+                () = self.mtad.changed.notified() => self.hear_changes(),
+                _ = oldest.tick() => self.look_for_the_oldest(),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -120,37 +138,75 @@ impl Courier {
         self.schedule.set(Settings::from(&self.routes.site.mtad), now);
         // Some of it has another destination now.
         self.schedule.clear(now);
-        let messages: Vec<_> = self.messages.values().cloned().collect();
-        for message in messages {
-            // One that is being recorded comes back when its attempt ends.
-            if let Ok(entry) = message.try_lock()
-                && !self.is_held(&entry)
-            {
-                self.plan(&entry, None, now, Schedule::add);
-            }
-        }
+        // One that is being recorded comes back when its attempt ends.
+        self.mtad.tell_of_all();
         self.schedule.make_all_due(now);
     }
 
-    fn arrived(&mut self, entry: Entry) {
-        if !self.is_held(&entry) {
-            self.plan(&entry, None, entry.progress.due, Schedule::add_left);
+    fn arrived(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::New(entry) => {
+                if entry.progress.hold.is_none() {
+                    self.plan(&entry, None, entry.progress.due, Schedule::add);
+                    self.memory.keep(entry);
+                }
+            }
+            Arrival::Known(entry) => {
+                if entry.progress.hold.is_none() {
+                    self.plan(&entry, None, entry.progress.due, Schedule::add_left);
+                }
+            }
+            Arrival::Rows(rows) => rows.iter().for_each(|row| self.plan_row(row)),
         }
-        self.messages.insert(entry.id, Arc::new(Message::new(entry)));
     }
 
-    /// Whether mail that nobody has tried is to wait for a change of the rules.
-    fn is_held(&self, entry: &Entry) -> bool {
-        let (id, letter) = (entry.id, &entry.letter);
-        let rules = &self.routes.site.mtad.hold;
-        let rule = match standing(entry) {
-            Standing::New => hold::rule(rules, &letter.sender, &letter.recipients),
-            Standing::Deferred => None,
+    /// Has the schedule know a message that one recipient waits for, or none.
+    fn plan_row(&mut self, row: &Row) {
+        let domain = self.mtad.queue.spool().name(row.destination);
+        let destination = self.lanes.destination_of(&domain);
+        let standing = match row.standing {
+            row::Standing::Held => return,
+            row::Standing::New => Standing::New,
+            row::Standing::Deferred => Standing::Deferred,
         };
-        if let Some(number) = rule {
-            info!("{id}: held by mtad.hold.{number}");
+        if self.schedule.knows(row.id, destination) {
+            return;
         }
-        rule.is_some()
+        let waiting = Waiting {
+            id: row.id,
+            destination,
+            due: row.due,
+            arrived: row.id.micros().map_or(row.due, schedule::seconds),
+            sender: row.sender,
+            size: row.size,
+            attempts: row.attempts.into(),
+            standing,
+            told: false,
+        };
+        self.schedule.add_left(waiting, time::now_micros());
+    }
+
+    /// An admin has changed messages: what is known of them is old.
+    fn hear_changes(&mut self) {
+        for changed in self.mtad.changes() {
+            let id = changed.id();
+            self.memory.forget_untaken(id);
+            self.schedule.remove(id, time::now_micros());
+            if !matches!(changed, Changed::Gone(_) | Changed::Held(_)) {
+                self.mtad.tell_of(id);
+            }
+        }
+    }
+
+    /// Whoever delivers may forget what was before the oldest message.
+    fn look_for_the_oldest(&self) {
+        let mtad = Arc::clone(&self.mtad);
+        tokio::spawn(async move {
+            let queue = mtad.queue.clone();
+            if let Some(oldest) = mtad.disk.run(move || queue.oldest()).await {
+                mtad.set_oldest(oldest);
+            }
+        });
     }
 
     /// Has the schedule know each destination that recipients of this message wait for. `again`:
@@ -194,13 +250,16 @@ impl Courier {
 
     /// An attempt that tries nothing.
     fn warn(&mut self, turn: Turn) {
-        let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-        let message = self.messages.get(&turn.id).cloned();
         let trouble = self.troubles.get(&turn.destination).cloned();
+        let Some(shared) = self.memory.take(turn.id, &self.mtad.under_way) else {
+            return self.schedule.warned();
+        };
+        let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
         self.warnings.spawn(async move {
-            if let Some(message) = message {
+            if let Ok(Some(message)) = shared.message(&mtad.queue, &mtad.disk, turn.id).await {
                 Attempt::new(mtad, lanes, message, turn).await.warn(trouble).await;
             }
+            turn.id
         });
     }
 
@@ -209,14 +268,27 @@ impl Courier {
         turn: Turn,
         carry_out: impl FnOnce(Attempt) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + 'static,
     ) {
-        let Some(message) = self.messages.get(&turn.id).cloned() else {
-            warn!("{}: is not in the queue any more", turn.id);
+        let taken = self.memory.take(turn.id, &self.mtad.under_way);
+        // What an admin did before we took it was told before.
+        self.hear_changes();
+        let Some(shared) = taken.filter(|_| self.schedule.is_under_way(&turn)) else {
+            self.memory.give_back(turn.id);
             self.schedule.ended(&turn, Feedback::Stopped, time::now_micros());
-            return;
+            return self.mtad.tell_of(turn.id);
         };
         let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-        let attempt =
-            async move { carry_out(Attempt::new(mtad, lanes, message, turn).await).await };
+        let attempt = async move {
+            match shared.message(&mtad.queue, &mtad.disk, turn.id).await {
+                Ok(Some(message)) => {
+                    carry_out(Attempt::new(mtad, lanes, message, turn).await).await
+                }
+                Ok(None) => Ended { turn, feedback: Feedback::Stopped, trouble: None, left: None },
+                Err(error) => {
+                    error!("{}: cannot be read, and is not tried until a reload: {error}", turn.id);
+                    Ended { turn, feedback: Feedback::Stopped, trouble: None, left: None }
+                }
+            }
+        };
         self.under_way.insert(self.attempts.spawn(attempt).id(), turn);
     }
 
@@ -240,15 +312,21 @@ impl Courier {
         let wanted = self.schedule.ended(&turn, feedback, now);
         self.tell_of_change(turn.destination, was_dead);
         match left {
-            Some(Left { entry, again }) if wanted => {
+            Some(Left { entry, again }) if wanted && entry.progress.hold.is_none() => {
                 let again = again.map(|again| (turn.destination, again));
                 self.plan(&entry, again, now, Schedule::add);
             }
             Some(_) => {}
-            None => {
-                self.messages.remove(&turn.id);
-                self.schedule.remove(turn.id, now);
-            }
+            None => self.schedule.remove(turn.id, now),
+        }
+        self.memory.give_back(turn.id);
+    }
+
+    fn warned(&mut self, warned: Result<Id, task::JoinError>) {
+        self.schedule.warned();
+        match warned {
+            Ok(id) => self.memory.give_back(id),
+            Err(error) => error!("a warning broke off: {error}"),
         }
     }
 
@@ -278,7 +356,8 @@ impl Courier {
     /// The message of an attempt that panicked, to be tried again after a pause. What it had
     /// recorded holds.
     async fn left_of_broken(&self, turn: Turn) -> Option<Left> {
-        let mut entry = self.messages.get(&turn.id)?.lock().await.clone();
+        let shared = self.memory.shared(turn.id)?;
+        let mut entry = shared.known()?.lock().await.clone();
         entry.progress.attempts = turn.attempts.into();
         let settings = &self.routes.site.mtad;
         schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);

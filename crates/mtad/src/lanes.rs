@@ -74,6 +74,18 @@ impl Lanes {
         }
     }
 
+    /// Whether it is another server.
+    pub(crate) fn leads_out(destination: Destination) -> bool {
+        destination > NOWHERE
+    }
+
+    /// What mail for a domain waits for, as far as that tells.
+    pub(crate) fn destination_of(&self, domain: &str) -> Destination {
+        let domain = domain.parse().ok();
+        let to = domain.and_then(|domain| Address::new("nobody", domain).ok());
+        to.map_or(Destination::LOCAL, |to| self.destination(&to))
+    }
+
     /// What a destination is called.
     pub(crate) fn name(&self, destination: Destination) -> String {
         match destination {

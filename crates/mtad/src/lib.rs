@@ -11,6 +11,7 @@ mod courier;
 mod deliver;
 mod hold;
 mod lanes;
+mod memory;
 mod notify;
 mod queue;
 mod received;
@@ -24,20 +25,25 @@ mod verdict;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use mail_common::config::{Cleartext, Role, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, StartError, open_auth};
+use mail_common::log::Id;
 use mail_common::pool::Pool;
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
+use mail_spool::Recovered;
+use mail_spool::admin::{Changed, Desk, UnderWay};
+use mail_spool::row::Row;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use crate::backend::Connection;
-use crate::courier::Courier;
+use crate::control::Control;
+use crate::courier::{Arrival, Courier};
 use crate::queue::{Entry, Queue, QueueError};
 use crate::route::Routes;
 
@@ -51,10 +57,24 @@ pub struct Mtad {
     queue: Queue,
     disk: Pool,
     /// Each message here is in the queue already: this line is never longer than the queue.
-    arrivals: UnboundedSender<Entry>,
-    /// For the courier, which takes it when it begins.
-    arriving: Mutex<Option<UnboundedReceiver<Entry>>>,
+    arrivals: UnboundedSender<Arrival>,
+    /// For the courier, which takes them when it begins.
+    beginning: Mutex<Option<Beginning>>,
     reloaded: Notify,
+    /// What attempts and admins work on.
+    under_way: UnderWay,
+    /// What admins changed, and the courier has not heard.
+    changes: Mutex<Vec<Changed>>,
+    changed: Notify,
+    oldest: Mutex<Option<Id>>,
+}
+
+/// What is there before anything runs.
+#[derive(Debug)]
+struct Beginning {
+    arriving: UnboundedReceiver<Arrival>,
+    recovered: Recovered,
+    control: Control,
 }
 
 impl Mtad {
@@ -69,7 +89,79 @@ impl Mtad {
         let (sender, count) = (&letter.sender, letter.recipients.len());
         info!("{id}: from={sender}, size={size}, nrcpt={count} (queue active)");
         // There is no courier any more only when we stop; the next start finds the message.
-        let _ = self.arrivals.send(entry);
+        let _ = self.arrivals.send(Arrival::New(entry));
+    }
+
+    fn read_what_was_left(&self, recovered: Recovered) {
+        let mut count = 0;
+        for rows in recovered {
+            count += rows.len();
+            self.tell_of_rows(rows);
+        }
+        info!("{count} messages in the queue");
+    }
+
+    /// Has the courier look at a message again.
+    fn tell_of(self: &Arc<Self>, id: Id) {
+        let mtad = Arc::clone(self);
+        tokio::spawn(async move {
+            let queue = mtad.queue.clone();
+            match mtad.disk.run(move || queue.entry(id)).await {
+                Some(Ok(Some(entry))) => drop(mtad.arrivals.send(Arrival::Known(entry))),
+                Some(Ok(None)) | None => {}
+                Some(Err(error)) => error!("{id}: cannot be read: {error}"),
+            }
+        });
+    }
+
+    /// Has the courier look at all messages again.
+    fn tell_of_all(self: &Arc<Self>) {
+        let mtad = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let mut rows = Vec::new();
+            mtad.queue.spool().rows(|row| rows.push(*row));
+            mtad.tell_of_rows(rows);
+        });
+    }
+
+    /// Tells the courier of rows. One that more than one recipient waits for may have more than one
+    /// destination, and is read.
+    fn tell_of_rows(&self, mut rows: Vec<Row>) {
+        let several: Vec<Id> = rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
+        let _ = self.arrivals.send(Arrival::Rows(rows));
+        for id in several {
+            match self.queue.entry(id) {
+                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry))),
+                Ok(None) => {}
+                Err(error) => error!("{id}: cannot be read: {error}"),
+            }
+        }
+    }
+
+    /// What admins changed, and nobody has heard.
+    fn changes(&self) -> Vec<Changed> {
+        std::mem::take(&mut *lock(&self.changes))
+    }
+
+    /// The oldest message, as far as is known.
+    fn oldest(&self) -> Option<String> {
+        lock(&self.oldest).map(|id| id.to_string())
+    }
+
+    fn set_oldest(&self, oldest: Option<Id>) {
+        *lock(&self.oldest) = oldest;
+    }
+
+    /// What an admin is answered by.
+    fn desk(self: &Arc<Self>) -> Desk {
+        let mtad = Arc::downgrade(self);
+        let tell = move |changed| {
+            if let Some(mtad) = mtad.upgrade() {
+                lock(&mtad.changes).push(changed);
+                mtad.changed.notify_one();
+            }
+        };
+        Desk::new(self.queue.spool().clone(), self.under_way.clone(), Arc::new(tell))
     }
 
     /// A session and what answers it; who speaks is known from the connection.
@@ -130,29 +222,38 @@ impl Daemon for Mtad {
 
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let not_usable = |error| not_usable(&site, &error);
-        let queue = Queue::open(&site.mtad.spool).map_err(not_usable)?;
+        let (queue, recovered) = Queue::open(&site.mtad.spool).map_err(not_usable)?;
+        let control = Control::bind(&site.run.mtad_control())?;
         let (arrivals, arriving) = unbounded_channel();
-        // Before the first connection: what arrives later is told once, and not found here too.
-        let left = queue.entries().map_err(not_usable)?;
-        info!("{} messages in the queue", left.len());
-        for entry in left {
-            let _ = arrivals.send(entry);
-        }
         Ok(Self {
             routes: RwLock::new(Arc::new(routes(site)?)),
             queue,
             disk: Pool::new("queue", DISK_THREADS),
             arrivals,
-            arriving: Mutex::new(Some(arriving)),
+            beginning: Mutex::new(Some(Beginning { arriving, recovered, control })),
             reloaded: Notify::new(),
+            under_way: UnderWay::default(),
+            changes: Mutex::default(),
+            changed: Notify::new(),
+            oldest: Mutex::default(),
         })
     }
 
     async fn background(self: Arc<Self>, surroundings: Surroundings) {
-        let arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(arriving) = arriving {
-            Courier::new(self, arriving, &surroundings).run().await;
-        }
+        let Some(beginning) = lock(&self.beginning).take() else { return };
+        let Beginning { arriving, recovered, control } = beginning;
+        let (mtad, stop) = (Arc::clone(&self), surroundings.stop.clone());
+        let admins = tokio::spawn(async move {
+            let reader = Arc::clone(&mtad);
+            let read = tokio::task::spawn_blocking(move || reader.read_what_was_left(recovered));
+            if read.await.is_ok() {
+                control.run(mtad.desk(), stop).await;
+            }
+        });
+        Courier::new(Arc::clone(&self), arriving, &surroundings).run().await;
+        let _ = admins.await;
+        let queue = self.queue.clone();
+        self.disk.run(move || queue.close()).await;
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
@@ -176,6 +277,10 @@ impl Daemon for Mtad {
         let mut backend = Box::new(backend);
         converse(&mut session, &mut stream, &mut *backend, &surroundings).await.map(|_| ())
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn routes(site: Arc<Site>) -> Result<Routes, StartError> {

@@ -6,9 +6,14 @@ use mail_common::time;
 use tracing::{error, info};
 
 use super::{Again, Attempt, Ended, Left};
-use crate::queue::{Entry, Recipient, State};
+use crate::lanes::Lanes;
+use crate::notify::{self, Fate};
+use crate::queue::{Damage, Entry, Recipient, State};
 use crate::schedule::{self, Cause, Destination};
 use crate::verdict::Verdict;
+
+/// RFC 3463, 3.8: somebody here decided so.
+const GIVEN_UP: &str = "5.7.0";
 
 impl Attempt {
     /// Gives everybody up who waits, without an attempt: they are too old, and their destination
@@ -16,6 +21,16 @@ impl Attempt {
     pub(crate) async fn expire(mut self, trouble: Option<String>) -> Ended {
         for recipient in self.waiting() {
             self.give_up_as_too_old(recipient, trouble.as_deref());
+        }
+        self.conclude().await
+    }
+
+    /// Gives everybody up who waits, as an admin wants it.
+    pub(super) async fn give_up(mut self, why: &str) -> Ended {
+        for recipient in self.waiting() {
+            let words = Words::Ours(why.to_owned());
+            let fate = self.fate(&recipient, GIVEN_UP, words);
+            self.fates.push(fate);
         }
         self.conclude().await
     }
@@ -42,8 +57,7 @@ impl Attempt {
             self.tell_sender().await;
         }
         if let Some(damage) = self.damage.take() {
-            self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
-            return None;
+            return Some(self.put_aside(&damage, &mut message).await);
         }
         let message = Arc::clone(&self.message);
         let mut message = message.lock().await;
@@ -53,18 +67,17 @@ impl Attempt {
             let again = (!self.waiting().is_empty()).then(|| self.again());
             return Some(Left { entry: message.clone(), again });
         }
-        let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
-        match removed {
-            Some(Ok(())) => {
-                info!("{}: removed", self.entry.id);
-                return None;
-            }
-            Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
-            None => {}
-        }
-        self.defer(Cause::Peer);
-        self.record(&mut message).await;
-        Some(Left { entry: message.clone(), again: Some(self.again()) })
+        self.mtad.queue.finish(self.entry.id);
+        info!("{}: removed", self.entry.id);
+        None
+    }
+
+    /// What is damaged is held, with all that is left of it, for a person to look at.
+    async fn put_aside(&mut self, damage: &Damage, message: &mut Entry) -> Left {
+        error!("{}: held, for it cannot be sent: {damage}", self.entry.id);
+        message.progress.hold = Some(format!("damaged: {damage}"));
+        self.record(message).await;
+        Left { entry: message.clone(), again: None }
     }
 
     /// Those who wait for this attempt.

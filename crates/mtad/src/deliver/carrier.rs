@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail_common::log::Id;
 use mail_common::serve::Backend;
 use mail_proto::smtp::client::{Answer, Block, Client, Outcome, Report, Request, Ticket};
+use mail_spool::Message;
 use tracing::error;
 
 use super::lane::Listener;
@@ -120,14 +121,16 @@ impl Carrier {
 
     async fn block(&mut self, ticket: Ticket) -> Answer {
         let job = self.carried.iter().find(|(carried, _)| *carried == ticket);
-        let Some((_, Job { id, .. })) = job else { return Answer::Unreadable };
-        let (id, queue) = (*id, self.lane.queue.clone());
+        let Some((_, Job { id, message, .. })) = job else { return Answer::Unreadable };
+        let (id, queue, message) = (*id, self.lane.queue.clone(), message.clone());
+        let at_once = message.as_ref().is_some_and(|message| message.is_in_memory());
         let reading = self.reading.take().filter(|reading| reading.ticket == ticket);
-        let read = self.lane.disk.run(move || match reading {
+        let read = move || match reading {
             Some(reading) => reading.block(),
-            None => Reading::begin(&queue, id, ticket)?.block(),
-        });
-        match read.await {
+            None => Reading::begin(&queue, message.as_ref(), id, ticket)?.block(),
+        };
+        let read = if at_once { Some(read()) } else { self.lane.disk.run(read).await };
+        match read {
             Some(Ok((block, reading))) => {
                 self.reading = reading;
                 Answer::Body(block)
@@ -172,8 +175,19 @@ impl Backend<Client> for Carrier {
 }
 
 impl Reading {
-    fn begin(queue: &Queue, id: Id, ticket: Ticket) -> Result<Self, QueueError> {
-        let mut body = Box::new(queue.body(&id)?);
+    fn begin(
+        queue: &Queue,
+        message: Option<&Arc<Message>>,
+        id: Id,
+        ticket: Ticket,
+    ) -> Result<Self, QueueError> {
+        let body = match message {
+            Some(message) => {
+                message.body().map_err(|damage| QueueError::Damaged { id, damage })?
+            }
+            None => queue.body(id)?,
+        };
+        let mut body = Box::new(body);
         let next = block_of(&mut body, id)?;
         Ok(Self { id, ticket, body, next })
     }

@@ -6,9 +6,12 @@
 mod carrier;
 mod lane;
 
+use std::sync::Arc;
+
 use mail_common::log::Id;
 use mail_proto::smtp::Envelope;
 use mail_proto::smtp::client::Report;
+use mail_spool::Message;
 use tokio::sync::oneshot;
 
 pub(crate) use self::lane::{Lane, Target, Traffic};
@@ -19,6 +22,8 @@ use crate::queue::Damage;
 pub(crate) struct Job {
     /// The message.
     pub(crate) id: Id,
+    /// All of it, if it is in memory.
+    pub(crate) message: Option<Arc<Message>>,
     /// What is said of it.
     pub(crate) envelope: Envelope,
     /// Who waits for what becomes of it.

@@ -48,14 +48,14 @@ pub(crate) fn send(
         eight_bit: !text.is_ascii(),
         ret: None,
         envid: None,
-    })?;
-    incoming.write(&text)?;
-    incoming.commit()
+    });
+    incoming.write(text)?;
+    queue.commit_now(incoming.finish()?)
 }
 
 /// All of the message, which is not large, or its header.
 fn read(queue: &Queue, entry: &Entry, whole: bool) -> Result<Vec<u8>, QueueError> {
-    let mut body = queue.body(&entry.id)?;
+    let mut body = queue.body(entry.id)?;
     let mut octets = Vec::new();
     let damaged = |damage| QueueError::Damaged { id: entry.id, damage };
     if !whole {

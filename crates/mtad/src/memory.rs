@@ -1,0 +1,123 @@
+//! The messages that are in memory: those that an attempt is about, and some that have just come
+//! and need not be read from the disk again. All others are rows of the spool.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mail_common::log::Id;
+use mail_spool::admin;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::queue::{Entry, Queue, QueueError};
+
+/// A message as it is recorded, for the attempts that are about it.
+pub(crate) type Message = Mutex<Entry>;
+
+/// Messages that have just come and are kept, at most.
+const FRESH: usize = 4000;
+
+/// Octets of their bodies, at most: of the others the envelope is kept.
+const BODIES: u64 = 64 << 20;
+
+/// What is in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    held: HashMap<Id, Held>,
+    /// Octets of bodies.
+    octets: u64,
+}
+
+/// A message that attempts share; read from the disk when the first needs it.
+#[derive(Debug, Default)]
+pub(crate) struct Shared(OnceCell<Arc<Message>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    message: Arc<Shared>,
+    octets: u64,
+    /// While attempts are about it; no admin changes it then.
+    taken: Option<(admin::Turn, usize)>,
+}
+
+impl Memory {
+    /// Keeps a message that has just come, if there is room.
+    pub(crate) fn keep(&mut self, mut entry: Entry) {
+        if self.held.len() >= FRESH {
+            return;
+        }
+        let mut octets = entry.message.as_ref().map_or(0, |_| entry.size);
+        if self.octets + octets > BODIES {
+            (entry.message, octets) = (None, 0);
+        }
+        self.octets += octets;
+        let id = entry.id;
+        let message = Arc::new(Shared(OnceCell::new_with(Some(Arc::new(Message::new(entry))))));
+        self.held.insert(id, Held { message, octets, taken: None });
+    }
+
+    /// Takes a message for one more attempt; `None`: an admin works on it.
+    pub(crate) fn take(&mut self, id: Id, under_way: &admin::UnderWay) -> Option<Arc<Shared>> {
+        if let Some(Held { message, taken: Some((_, attempts)), .. }) = self.held.get_mut(&id) {
+            *attempts += 1;
+            return Some(Arc::clone(message));
+        }
+        let turn = under_way.take(id)?;
+        let held = self.held.entry(id).or_default();
+        held.taken = Some((turn, 1));
+        Some(Arc::clone(&held.message))
+    }
+
+    /// A message that attempts are about.
+    pub(crate) fn shared(&self, id: Id) -> Option<Arc<Shared>> {
+        self.held.get(&id).map(|held| Arc::clone(&held.message))
+    }
+
+    /// An attempt is over. With the last of them the message is forgotten.
+    pub(crate) fn give_back(&mut self, id: Id) {
+        let Some(Held { taken: Some((_, attempts)), .. }) = self.held.get_mut(&id) else { return };
+        *attempts -= 1;
+        if *attempts == 0 {
+            self.forget(id);
+        }
+    }
+
+    /// What is known of a message is old. One that attempts are about stays.
+    pub(crate) fn forget_untaken(&mut self, id: Id) {
+        if self.held.get(&id).is_some_and(|held| held.taken.is_none()) {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: Id) {
+        if let Some(held) = self.held.remove(&id) {
+            self.octets -= held.octets;
+        }
+    }
+}
+
+impl Shared {
+    /// The message; `None`: it is not in the queue any more.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn message(
+        &self,
+        queue: &Queue,
+        disk: &mail_common::pool::Pool,
+        id: Id,
+    ) -> Result<Option<Arc<Message>>, QueueError> {
+        if let Some(known) = self.0.get() {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let queue = queue.clone();
+        let read = disk.run(move || queue.entry(id)).await;
+        let Some(entry) = read.unwrap_or(Err(QueueError::Stopped))? else { return Ok(None) };
+        let message = self.0.get_or_init(async || Arc::new(Message::new(entry))).await;
+        Ok(Some(Arc::clone(message)))
+    }
+
+    /// The message, if anybody has read it.
+    pub(crate) fn known(&self) -> Option<Arc<Message>> {
+        self.0.get().cloned()
+    }
+}
