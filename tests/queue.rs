@@ -158,7 +158,7 @@ fn with_mtad_up_it_does_what_is_asked() {
     let held = place.queue(&["hold", ann.as_str()]);
     assert_eq!(held.out, format!("{ann}: held\n"), "{held:?}");
     assert_eq!(running.told.recv(), Ok(Changed::Held(ann)));
-    let turn = running.under_way.take(bob).expect("nobody delivers it");
+    let turn = running.under_way.deliver(bob).expect("nobody delivers it");
     let busy = place.queue(&["delete", bob.as_str()]);
     assert_eq!(busy.code, 1, "{busy:?}");
     assert!(busy.out.contains("it is being delivered now"), "{busy:?}");

@@ -61,7 +61,7 @@ impl Desk {
 
     /// Writes what an action comes to; nothing, if another message was meant.
     fn begin(&self, id: Id, action: &Action, filter: &Filter) -> Result<Option<Pending>, Refusal> {
-        let turn = self.under_way.take(id).ok_or(Refusal::BeingDelivered)?;
+        let turn = self.under_way.change(id).ok_or(Refusal::BeingDelivered)?;
         let entry = self.spool.entry(id).map_err(|error| Refusal::Trouble(error.to_string()))?;
         let Entry { letter, progress, size } = entry.ok_or(Refusal::Gone)?;
         if !filter.is_met(&letter, &progress, size, now()) {

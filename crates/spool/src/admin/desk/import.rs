@@ -63,8 +63,8 @@ impl Desk {
 
     /// Its old place, if that is free.
     fn place_for(&self, id: Id) -> Turn {
-        let turn = self.under_way.take(id).filter(|_| self.spool.row(id).is_none());
-        turn.or_else(|| self.under_way.take(Id::new())).expect("a new id is nobody else's")
+        let turn = self.under_way.change(id).filter(|_| self.spool.row(id).is_none());
+        turn.or_else(|| self.under_way.change(Id::new())).expect("a new id is nobody else's")
     }
 
     fn receive(&self, letter: Letter, text: &mut Text<'_>) -> Result<Arc<Message>, Stop> {

@@ -243,7 +243,7 @@ fn a_recipient_is_changed_in_letter_and_row() {
 fn what_is_being_delivered_is_left_alone() {
     let scene = Scene::new();
     let (a, b) = (scene.add("", &["a@x.y"], TEXT), scene.add("", &["b@x.y"], TEXT));
-    let turn = scene.under_way.take(a).unwrap();
+    let turn = scene.under_way.deliver(a).unwrap();
     let answers = scene.change(Action::Delete, Filter::default());
     let busy = is_refused(a, "it is being delivered now; try again in a moment");
     assert_eq!(answers, [is_done(b, "deleted"), busy, end(1)]);
@@ -260,13 +260,13 @@ fn a_change_is_told_before_the_message_is_given_back() {
     let (sender, seen) = channel();
     let under_way = scene.under_way.clone();
     let tell: Tell = Arc::new(move |changed: Changed| {
-        sender.send((changed, under_way.take(changed.id()).is_none())).unwrap();
+        sender.send((changed, under_way.deliver(changed.id()).is_none())).unwrap();
     });
     let desk = Desk::new(scene.spool.clone(), scene.under_way.clone(), tell);
     let request = Request::Change { action: Action::Flush, filter: only(id), dry_run: false };
     desk.answer(0, request, &mut || Err(io::ErrorKind::Other.into()), &mut |_| Ok(())).unwrap();
     assert_eq!(seen.recv(), Ok((Changed::Due(id), true)));
-    assert!(scene.under_way.take(id).is_some());
+    assert!(scene.under_way.deliver(id).is_some());
 }
 
 #[test]
