@@ -34,8 +34,10 @@ const WRITING_UP: Duration = Duration::from_secs(2);
 pub(crate) enum Arrival {
     /// This has just come.
     New(Entry),
-    /// This was in the queue before.
-    Known(Entry),
+    /// This is to be looked at again.
+    Changed(Entry),
+    /// This was in the queue when we started.
+    Left(Entry),
     /// These were in the queue when we started; none waits for more than one recipient.
     Rows(Vec<Row>),
 }
@@ -151,7 +153,12 @@ impl Courier {
                     self.memory.keep(entry);
                 }
             }
-            Arrival::Known(entry) => {
+            Arrival::Changed(entry) => {
+                if entry.progress.hold.is_none() {
+                    self.plan(&entry, None, entry.progress.due, Schedule::add);
+                }
+            }
+            Arrival::Left(entry) => {
                 if entry.progress.hold.is_none() {
                     self.plan(&entry, None, entry.progress.due, Schedule::add_left);
                 }
@@ -271,11 +278,16 @@ impl Courier {
         let taken = self.memory.take(turn.id, &self.mtad.under_way);
         // What an admin did before we took it was told before.
         self.hear_changes();
-        let Some(shared) = taken.filter(|_| self.schedule.is_under_way(&turn)) else {
-            self.memory.give_back(turn.id);
-            self.schedule.ended(&turn, Feedback::Stopped, time::now_micros());
+        let now = time::now_micros();
+        let Some(shared) = taken else {
+            // Whether or not the admin changes it, it is looked at again.
+            self.schedule.ended(&turn, Feedback::Stopped, now);
             return self.mtad.tell_of(turn.id);
         };
+        if !self.schedule.wants(&turn) {
+            self.schedule.ended(&turn, Feedback::Stopped, now);
+            return self.memory.give_back(turn.id);
+        }
         let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
         let attempt = async move {
             match shared.message(&mtad.queue, &mtad.disk, turn.id).await {

@@ -107,7 +107,7 @@ impl Mtad {
         tokio::spawn(async move {
             let queue = mtad.queue.clone();
             match mtad.disk.run(move || queue.entry(id)).await {
-                Some(Ok(Some(entry))) => drop(mtad.arrivals.send(Arrival::Known(entry))),
+                Some(Ok(Some(entry))) => drop(mtad.arrivals.send(Arrival::Changed(entry))),
                 Some(Ok(None)) | None => {}
                 Some(Err(error)) => error!("{id}: cannot be read: {error}"),
             }
@@ -131,7 +131,7 @@ impl Mtad {
         let _ = self.arrivals.send(Arrival::Rows(rows));
         for id in several {
             match self.queue.entry(id) {
-                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry))),
+                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Left(entry))),
                 Ok(None) => {}
                 Err(error) => error!("{id}: cannot be read: {error}"),
             }

@@ -35,8 +35,8 @@ pub(crate) struct Shared(OnceCell<Arc<Message>>);
 struct Held {
     message: Arc<Shared>,
     octets: u64,
-    /// While attempts are about it; no admin changes it then.
-    taken: Option<(admin::Turn, usize)>,
+    /// One for each attempt that is about it: no admin changes it meanwhile.
+    turns: Vec<admin::Turn>,
 }
 
 impl Memory {
@@ -52,18 +52,14 @@ impl Memory {
         self.octets += octets;
         let id = entry.id;
         let message = Arc::new(Shared(OnceCell::new_with(Some(Arc::new(Message::new(entry))))));
-        self.held.insert(id, Held { message, octets, taken: None });
+        self.held.insert(id, Held { message, octets, turns: Vec::new() });
     }
 
     /// Takes a message for one more attempt; `None`: an admin works on it.
     pub(crate) fn take(&mut self, id: Id, under_way: &admin::UnderWay) -> Option<Arc<Shared>> {
-        if let Some(Held { message, taken: Some((_, attempts)), .. }) = self.held.get_mut(&id) {
-            *attempts += 1;
-            return Some(Arc::clone(message));
-        }
-        let turn = under_way.take(id)?;
+        let turn = under_way.deliver(id)?;
         let held = self.held.entry(id).or_default();
-        held.taken = Some((turn, 1));
+        held.turns.push(turn);
         Some(Arc::clone(&held.message))
     }
 
@@ -74,16 +70,16 @@ impl Memory {
 
     /// An attempt is over. With the last of them the message is forgotten.
     pub(crate) fn give_back(&mut self, id: Id) {
-        let Some(Held { taken: Some((_, attempts)), .. }) = self.held.get_mut(&id) else { return };
-        *attempts -= 1;
-        if *attempts == 0 {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.turns.pop();
+        if held.turns.is_empty() {
             self.forget(id);
         }
     }
 
     /// What is known of a message is old. One that attempts are about stays.
     pub(crate) fn forget_untaken(&mut self, id: Id) {
-        if self.held.get(&id).is_some_and(|held| held.taken.is_none()) {
+        if self.held.get(&id).is_some_and(|held| held.turns.is_empty()) {
             self.forget(id);
         }
     }

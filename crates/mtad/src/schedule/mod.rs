@@ -167,6 +167,12 @@ impl Schedule {
         self.entries.find(id, destination).is_some()
     }
 
+    /// Whether an attempt under way is still wanted.
+    pub(crate) fn wants(&self, turn: &Turn) -> bool {
+        let number = self.entries.find(turn.id, turn.destination);
+        number.is_some_and(|number| self.entries.at(number).stage == Stage::UnderWay)
+    }
+
     /// Whether a destination was dead when it was seen last.
     pub(crate) fn is_dead(&self, destination: Destination) -> bool {
         let state = self.destinations.get(&destination);
