@@ -78,8 +78,10 @@ impl Scene {
             id: Id::new(),
             arrived: mail_common::time::now_micros(),
             sender: ReversePath(None),
-            recipients: vec!["ann@example.org".parse().unwrap()],
+            recipients: vec![Recipient::new("ann@example.org".parse().unwrap())],
             eight_bit: false,
+            ret: None,
+            envid: None,
         };
         let mut incoming = self.lane.queue.begin(letter).unwrap();
         let line = [b"x".repeat(70).as_slice(), b"\r\n"].concat();
