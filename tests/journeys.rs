@@ -162,11 +162,41 @@ fn daemons_stop_when_they_are_asked() {
 #[test]
 fn programs_send_mail_with_sendmail() {
     let suite = Suite::transport(&[]);
+    sendmail(&suite, &["-t", "-i", "-f", "bob@example.org"]);
+    let inbox = suite.site.inbox_when("ann", |inbox| !inbox.is_empty());
+    let stored = text(inbox.first().expect("arrives"));
+    assert!(stored.ends_with("\n\n.At noon?\n"), "{stored}");
+    assert!(stored.contains("Subject: Lunch\n"), "{stored}");
+}
+
+#[test]
+fn a_sender_hears_of_a_success_that_it_asked_for() {
+    let suite = Suite::transport(&[]);
+    let asked = ["-N", "success", "-R", "full", "-V", "report 42"];
+    sendmail(&suite, &[&["-t", "-i", "-f", "bob@example.org"], &asked[..]].concat());
+    let inbox = suite.site.inbox_when("bob", |inbox| !inbox.is_empty());
+    let told = text(inbox.first().expect("a notification comes"));
+    for part in [
+        "Return-Path: <>",
+        "Subject: Your mail was delivered",
+        "Original-Envelope-Id: report 42",
+        "Final-Recipient: rfc822; ann@example.org",
+        "Action: delivered",
+        "Content-Type: text/rfc822-headers",
+    ] {
+        assert!(told.contains(part), "no {part:?} in\n{told}");
+    }
+    assert_eq!(suite.site.inbox_when("ann", |inbox| !inbox.is_empty()).len(), 1);
+}
+
+/// Hands the letter in as a local program does.
+fn sendmail(suite: &Suite, arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let sendmail = folder.path().join("sendmail");
     std::os::unix::fs::symlink(binary("posthorn"), &sendmail).expect("an empty directory");
     let mut child = Command::new(&sendmail)
-        .args(["-t", "-i", "-f", "bob@example.org", "-C"])
+        .args(arguments)
+        .arg("-C")
         .arg(suite.site.file())
         .stdin(Stdio::piped())
         .spawn()
@@ -174,10 +204,6 @@ fn programs_send_mail_with_sendmail() {
     let letter = text(LETTER).replace("\r\n", "\n");
     child.stdin.take().expect("is piped").write_all(letter.as_bytes()).expect("reads it");
     assert!(child.wait().expect("is our child").success(), "{}", suite.logs());
-    let inbox = suite.site.inbox_when("ann", |inbox| !inbox.is_empty());
-    let stored = text(inbox.first().expect("arrives"));
-    assert!(stored.ends_with("\n\n.At noon?\n"), "{stored}");
-    assert!(stored.contains("Subject: Lunch\n"), "{stored}");
 }
 
 fn with_next_hop(address: std::net::SocketAddr) -> Suite {

@@ -1,12 +1,13 @@
-//! What stands before a dead destination for so long that its sender is to be told. It stays where
-//! it stands: telling is no attempt.
+//! What stands before a dead destination for long: first its sender is told, and it stays where it
+//! stands, because telling is no attempt; in the end it is given up.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use mail_common::log::Id;
 
-use super::entries::Entry;
-use super::{Destination, Schedule, Settings, Turn};
+use super::entries::{Entry, Stage};
+use super::{Destination, Schedule, Settings, Turn, pause, seconds};
 
 /// Messages of which senders are told at the same time.
 const WARNINGS: usize = 16;
@@ -31,6 +32,23 @@ impl Late {
 }
 
 impl Schedule {
+    /// What waits for a destination that is still dead has waited in earnest for so much longer;
+    /// senders of what is late by now are told, and what is too old is given up.
+    pub(super) fn pass(&mut self, destination: Destination, pause: Duration, now: u64) {
+        let Some(state) = self.destinations.get_mut(&destination) else { return };
+        let seconds_passed = u16::try_from(pause.as_secs()).unwrap_or(u16::MAX);
+        for number in state.numbers(&self.entries) {
+            let entry = self.entries.at_mut(number);
+            entry.waited = entry.waited.saturating_add(seconds_passed);
+            self.late.note(entry, seconds(now), &self.settings);
+            if pause::is_over(entry, seconds(now), &self.settings) {
+                entry.stage = Stage::Expired;
+                state.remove(&mut self.entries, number);
+                self.entries.push(&mut self.expired, number);
+            }
+        }
+    }
+
     /// The next message of which its sender is to be told. One that is being tried tells itself.
     pub(super) fn next_late(&mut self) -> Option<Turn> {
         while self.late.under_way < WARNINGS {

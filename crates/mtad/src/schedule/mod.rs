@@ -329,23 +329,6 @@ impl Schedule {
         self.settle(destination, now);
     }
 
-    /// What waits for a destination that is still dead has waited in earnest for so much longer;
-    /// what is too old by now is given up.
-    fn pass(&mut self, destination: Destination, pause: Duration, now: u64) {
-        let Some(state) = self.destinations.get_mut(&destination) else { return };
-        let seconds_passed = u16::try_from(pause.as_secs()).unwrap_or(u16::MAX);
-        for number in state.numbers(&self.entries) {
-            let entry = self.entries.at_mut(number);
-            entry.waited = entry.waited.saturating_add(minutes);
-            self.late.note(entry, seconds(now), &self.settings);
-            if pause::is_over(entry, seconds(now), &self.settings) {
-                entry.stage = Stage::Expired;
-                state.remove(&mut self.entries, number);
-                self.entries.push(&mut self.expired, number);
-            }
-        }
-    }
-
     fn probe_now(&mut self, destination: Destination, now: u64) {
         if let Some(state) = self.destinations.get_mut(&destination) {
             state.health.probe_by(now);
