@@ -14,8 +14,7 @@ use mail_spool::Incoming;
 use tracing::{error, info, warn};
 
 use crate::Mtad;
-use crate::hold;
-use crate::queue::{Entry, Letter, QueueError};
+use crate::queue::{Letter, QueueError};
 use crate::received::{Hops, Trace, word};
 use crate::route::{Routes, Standing};
 
@@ -159,24 +158,10 @@ impl Connection {
         };
         let message = finished.map_err(|error| refusal(&error))?;
         let committed = self.mtad.queue.commit(message).await;
-        let mut entry = committed.map_err(|error| refusal(&error))?;
+        let entry = committed.map_err(|error| refusal(&error))?;
         let id = entry.id.to_string();
-        self.hold(&mut entry).await.map_err(|error| refusal(&error))?;
-        self.mtad.enqueue(entry);
+        self.mtad.taken(entry).await.map_err(|error| refusal(&error))?;
         Ok(Accepted::Queued(id))
-    }
-
-    /// Holds a message that a rule is about, before its sender hears of it.
-    async fn hold(&self, entry: &mut Entry) -> Result<(), QueueError> {
-        let (id, letter) = (entry.id, &entry.letter);
-        let rules = &self.routes.site.mtad.hold;
-        let Some(number) = hold::rule(rules, &letter.sender, &letter.recipients) else {
-            return Ok(());
-        };
-        let rule = format!("mtad.hold.{number}");
-        info!("{id}: held by {rule}");
-        entry.progress.hold = Some(rule);
-        self.mtad.queue.record(id, &entry.progress).await
     }
 
     /// Looks for loops in the next block.

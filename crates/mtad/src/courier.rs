@@ -430,7 +430,7 @@ mod tests {
         let scene = Scene::new("");
         scene.send("<x@example.net>", &["ann@example.org"]);
         let mut courier = scene.courier();
-        courier.arrived(scene.waiting().pop().unwrap());
+        courier.arrived(Arrival::New(scene.waiting().pop().unwrap()));
         let now = time::now_micros();
         let Action::Attempt(turn) = courier.schedule.next(now) else { panic!("is due") };
         let broken = courier.attempts.spawn(async { panic!("as the test wants it") });

@@ -83,7 +83,25 @@ impl Mtad {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A message that is in the queue is due.
+    /// A message came into the queue. If a rule is about it, it is held before its sender hears of
+    /// it.
+    ///
+    /// # Errors
+    /// That it is held cannot be recorded; it is in the queue all the same.
+    async fn taken(&self, mut entry: Entry) -> Result<(), QueueError> {
+        let routes = self.routes();
+        let (rules, letter) = (&routes.site.mtad.hold, &entry.letter);
+        if let Some(number) = hold::rule(rules, &letter.sender, &letter.recipients) {
+            let rule = format!("mtad.hold.{number}");
+            info!("{}: held by {rule}", entry.id);
+            entry.progress.hold = Some(rule);
+            self.queue.record(entry.id, &entry.progress).await?;
+        }
+        self.enqueue(entry);
+        Ok(())
+    }
+
+    /// A message that is in the queue is due, if it is not held.
     fn enqueue(&self, entry: Entry) {
         let Entry { id, letter, size, .. } = &entry;
         let (sender, count) = (&letter.sender, letter.recipients.len());
@@ -127,7 +145,8 @@ impl Mtad {
     /// Tells the courier of rows. One that more than one recipient waits for may have more than one
     /// destination, and is read.
     fn tell_of_rows(&self, mut rows: Vec<Row>) {
-        let several: Vec<Id> = rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
+        let several: Vec<Id> =
+            rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
         let _ = self.arrivals.send(Arrival::Rows(rows));
         for id in several {
             match self.queue.entry(id) {

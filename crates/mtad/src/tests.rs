@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::queue::{Letter, State};
+use crate::queue::{Letter, Progress, State};
 use crate::route::{Route, Standing};
 
 const LETTER: &[u8] = b"Subject: hello\r\n\r\n.dot\r\n";
@@ -51,9 +51,11 @@ impl Scene {
     /// As after the end of the process: nothing of it is left.
     async fn restart(mut self) -> Self {
         self.stop().await;
-        while Arc::strong_count(&self.mtad) > 1 || self.mtad.queue.is_shared() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.again()
+    }
+
+    /// A new process, after the end of the one before.
+    fn again(self) -> Self {
         let Self { directory, mtad, .. } = self;
         drop(mtad);
         let (mtad, stop) = (Self::start(directory.path()), CancellationToken::new());
@@ -96,8 +98,34 @@ impl Scene {
         self.send_as(sender, recipients, |_| ())
     }
 
+    /// What an admin's tool does to the queue.
+    async fn change(&self, id: Id, change: impl FnOnce(&mut Progress), changed: Changed) {
+        let mut progress = self.mtad.queue.entry(id).unwrap().unwrap().progress;
+        change(&mut progress);
+        self.mtad.queue.record(id, &progress).await.unwrap();
+        self.mtad.changes.lock().unwrap().push(changed);
+        self.mtad.changed.notify_one();
+    }
+
+    async fn until(&self, wanted: impl Fn(&[Entry]) -> bool) {
+        for _ in 0..400 {
+            if wanted(&self.waiting()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the queue has: {:?}", self.waiting());
+    }
+
     /// A letter of which a test says more.
     fn send_as(&self, sender: &str, recipients: &[&str], more: impl FnOnce(&mut Letter)) -> Id {
+        let entry = self.commit(sender, recipients, more);
+        let id = entry.id;
+        self.mtad.enqueue(entry);
+        id
+    }
+
+    fn commit(&self, sender: &str, recipients: &[&str], more: impl FnOnce(&mut Letter)) -> Entry {
         let recipients = recipients.iter().map(|to| Recipient::new(to.parse().unwrap()));
         let mut letter = Letter {
             id: Id::new(),
@@ -109,12 +137,9 @@ impl Scene {
             envid: None,
         };
         more(&mut letter);
-        let mut incoming = self.mtad.queue.begin(letter).unwrap();
-        incoming.write(LETTER).unwrap();
-        let entry = incoming.commit().unwrap();
-        let id = entry.id;
-        self.mtad.enqueue(entry);
-        id
+        let mut incoming = self.mtad.queue.begin(letter);
+        incoming.write(LETTER.to_vec()).unwrap();
+        self.mtad.queue.commit_now(incoming.finish().unwrap()).unwrap()
     }
 
     /// The same behind a TCP port, as a next hop.
@@ -144,17 +169,14 @@ impl Scene {
     }
 
     pub(crate) fn waiting(&self) -> Vec<Entry> {
-        self.mtad.queue.entries().unwrap()
+        let mut ids = Vec::new();
+        self.mtad.queue.spool().rows(|row| ids.push(row.id));
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|id| self.mtad.queue.entry(id).unwrap()).collect()
     }
 
     async fn until_empty(&self) {
-        for _ in 0..400 {
-            if self.waiting().is_empty() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("still in the queue: {:?}", self.waiting());
+        self.until(<[Entry]>::is_empty).await;
     }
 }
 
@@ -168,6 +190,7 @@ fn config_text(path: &Path, more: &str) -> String {
          limits.drain = '5s'\n\
          mtad.spool = '{path}/spool'\n\
          mtad.lmtp = '{path}/lmtp.sock'\n\
+         run.directory = '{path}/run'\n\
          {more}\n"
     )
 }
@@ -404,47 +427,71 @@ async fn what_is_too_old_comes_back() {
 }
 
 #[tokio::test]
-async fn held_mail_waits_for_a_change_of_the_rules() {
+async fn held_mail_waits_until_it_is_released() {
     let mut scene = Scene::new("mtad.hold = [{ sender = '*@spam.example' }]");
     let mut letters = scene.deliverd(|_| Manner::NoBob);
     scene.run();
-    let held = scene.send("<eve@spam.example>", &["ann@example.org"]);
+    let held = scene.commit("<eve@spam.example>", &["ann@example.org"], |_| ());
+    let id = held.id;
+    scene.mtad.taken(held).await.unwrap();
     let other = scene.send("<x@example.net>", &["ann@example.org"]);
     let expected_other = expected("<x@example.net>", &other, 0, "ann@example.org");
     assert_eq!(letters.recv().await.unwrap(), expected_other);
-    while scene.waiting().len() > 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(scene.waiting()[0].id, held);
-    assert!(letters.try_recv().is_err());
-    scene.reload("");
-    let expected_held = expected("<eve@spam.example>", &held, 0, "ann@example.org");
+    scene.until(|waiting| waiting.len() == 1).await;
+    let mut scene = scene.restart().await;
+    scene.run();
+    scene.until(|waiting| waiting.len() == 1).await;
+    let [entry] = scene.waiting().try_into().unwrap();
+    assert_eq!((entry.id, entry.progress.hold.as_deref()), (id, Some("mtad.hold.0")));
+    scene.change(id, |progress| progress.hold = None, Changed::Released(id)).await;
+    let expected_held = expected("<eve@spam.example>", &id, 0, "ann@example.org");
     assert_eq!(letters.recv().await.unwrap(), expected_held);
     scene.until_empty().await;
     scene.stop().await;
 }
 
 #[tokio::test]
-async fn a_damaged_message_is_put_aside_and_never_delivered() {
+async fn what_an_admin_gives_up_goes_back_without_an_attempt() {
+    let mut scene = Scene::new("");
+    scene.run();
+    let id = scene.send("<ann@example.org>", &["bob@example.org"]);
+    scene.until(|waiting| waiting.iter().any(|one| one.progress.outages > 0)).await;
+    let give_up = |progress: &mut Progress| progress.given_up = Some("wrong address".to_owned());
+    scene.change(id, give_up, Changed::Due(id)).await;
+    scene.until(|waiting| waiting.len() == 1 && waiting[0].id != id).await;
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    let notification = letters.recv().await.unwrap();
+    assert!(notification.contains("wrong address"), "{notification}");
+    scene.until_empty().await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_held_and_never_delivered() {
     for to in ["ann@example.org", "bob@example.org"] {
-        put_aside_and_never_delivered(to).await;
+        held_and_never_delivered(to).await;
     }
 }
 
-async fn put_aside_and_never_delivered(to: &str) {
+async fn held_and_never_delivered(to: &str) {
     let mut scene = Scene::new("");
-    let mut letters = scene.deliverd(|_| Manner::NoBob);
-    let id = scene.send("<x@example.net>", &[to]);
-    let path = scene.directory.path().join("spool/messages").join(id.as_str());
-    let mut bytes = std::fs::read(&path).unwrap();
-    let at = bytes.len() - 20;
-    bytes[at] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
     scene.run();
-    scene.until_empty().await;
+    let id = scene.send("<x@example.net>", &[to]);
+    scene.stop().await;
+    // What is still in memory would not be read.
+    let segment = scene.directory.path().join("spool/segments/00000000");
+    let mut octets = std::fs::read(&segment).unwrap();
+    let at = octets.windows(LETTER.len()).position(|window| window == LETTER).unwrap();
+    octets[at + 20] ^= 1;
+    std::fs::write(&segment, octets).unwrap();
+    let mut scene = scene.again();
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    let damaged =
+        |one: &Entry| one.progress.hold.as_deref().is_some_and(|why| why.contains("damaged"));
+    scene.until(|waiting| waiting.iter().all(|one| one.id == id && damaged(one))).await;
     scene.stop().await;
     assert!(letters.try_recv().is_err());
-    assert!(scene.directory.path().join("spool/corrupt").join(id.as_str()).exists());
 }
 
 #[tokio::test]
@@ -460,27 +507,6 @@ async fn what_is_broken_off_by_our_stop_is_not_given_up() {
     let [entry] = scene.waiting().try_into().unwrap();
     assert_eq!(entry.id, id);
     assert!(!entry.progress.is_done());
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_for_a_while_is_tried_again() {
-    let mut scene = Scene::new("");
-    let mut letters = scene.deliverd(|_| Manner::NoBob);
-    let id = scene.send("<x@example.net>", &["ann@example.org"]);
-    let (path, aside) =
-        (scene.directory.path().join("spool/messages").join(id.as_str()), "spool/aside");
-    let aside = scene.directory.path().join(aside);
-    std::fs::rename(&path, &aside).unwrap();
-    // Opens, but read(2) fails, as it does on a disk with a bad block.
-    std::fs::create_dir(&path).unwrap();
-    scene.run();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    std::fs::remove_dir(&path).unwrap();
-    std::fs::rename(&aside, &path).unwrap();
-    let found = tokio::time::timeout(Duration::from_secs(5), letters.recv()).await;
-    assert_eq!(found.unwrap().unwrap(), expected("<x@example.net>", &id, 0, "ann@example.org"));
-    scene.until_empty().await;
-    scene.stop().await;
 }
 
 #[tokio::test]

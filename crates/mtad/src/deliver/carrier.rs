@@ -182,9 +182,7 @@ impl Reading {
         ticket: Ticket,
     ) -> Result<Self, QueueError> {
         let body = match message {
-            Some(message) => {
-                message.body().map_err(|damage| QueueError::Damaged { id, damage })?
-            }
+            Some(message) => message.body().map_err(|damage| QueueError::Damaged { id, damage })?,
             None => queue.body(id)?,
         };
         let mut body = Box::new(body);

@@ -58,7 +58,7 @@ impl Scene {
                 credentials: None,
             },
             limit,
-            queue: Queue::open(&directory.path().join("spool")).unwrap(),
+            queue: Queue::open(&directory.path().join("spool")).unwrap().0,
             disk: Pool::new("disk", NonZeroUsize::new(2).unwrap()),
             surroundings: Surroundings {
                 tls: None,
@@ -83,12 +83,12 @@ impl Scene {
             ret: None,
             envid: None,
         };
-        let mut incoming = self.lane.queue.begin(letter).unwrap();
+        let mut incoming = self.lane.queue.begin(letter);
         let line = [b"x".repeat(70).as_slice(), b"\r\n"].concat();
         for _ in 0..=octets / line.len() {
-            incoming.write(&line).unwrap();
+            incoming.write(line.clone()).unwrap();
         }
-        incoming.commit().unwrap().id
+        self.lane.queue.commit_now(incoming.finish().unwrap()).unwrap().id
     }
 
     fn deliver(&self, id: Id, to: &str) -> oneshot::Receiver<Done> {
@@ -96,7 +96,7 @@ impl Scene {
         envelope.recipients = vec![Recipient::new(format!("{to}@example.org").parse().unwrap())];
         envelope.delivery_id = Some(format!("{id}.0"));
         let (done, told) = oneshot::channel();
-        Lane::deliver(&self.lane, Job { id, envelope, done, again: false });
+        Lane::deliver(&self.lane, Job { id, message: None, envelope, done, again: false });
         told
     }
 

@@ -130,7 +130,7 @@ mod tests {
             envid: None,
         };
         let progress = Progress { due, ..Progress::new(&letter) };
-        Entry { id, letter, size: 1, progress }
+        Entry { id, letter, size: 1, progress, message: None }
     }
 
     #[test]
