@@ -85,16 +85,19 @@ impl Known {
         Begun::Attempt(standing)
     }
 
-    /// An attempt ended. Returns its place among the notes if that is free now.
-    pub(super) fn end(&mut self, key: Key, outcome: State) -> Option<u32> {
+    /// An attempt that stood so ended. Returns its place among the notes if its note is to be taken
+    /// back.
+    pub(super) fn end(&mut self, key: Key, standing: Standing, outcome: State) -> Option<u32> {
         if outcome == State::Done && self.is_recorded(&key) {
             self.states.remove(&key);
         } else {
             self.states.insert(key, outcome);
         }
         self.forget_states();
-        // Why it failed may be that the mailbox was moved away, with the message.
-        if outcome == State::Failed { self.visible.remove(&key) } else { None }
+        // Why it failed may be that the mailbox was moved away, with the message. But what an
+        // earlier process noted is as true as before.
+        let taken_back = outcome == State::Failed && standing != Standing::Visible;
+        if taken_back { self.visible.remove(&key) } else { None }
     }
 
     /// Readers see it, and a note says so.
@@ -139,8 +142,9 @@ impl Known {
         self.unsure_of(chapter.newest);
     }
 
-    /// mtad has no message any more that is older than this one.
-    pub(super) fn forget_before(&mut self, oldest: Id) {
+    /// mtad has no message any more that is older than this one. Returns places among the notes that
+    /// are free now.
+    pub(super) fn forget_before(&mut self, oldest: Id) -> Vec<u32> {
         // The last one is being written.
         while self.chapters.len() > 1
             && let Some(first) = self.chapters.front()
@@ -149,6 +153,10 @@ impl Known {
             let generation = first.generation;
             self.forget(generation);
         }
+        let states = &self.states;
+        let under_way = |key: &Key| states.get(key) == Some(&State::UnderWay);
+        let is_over = |key: &Key, _: &mut u32| key.queue_id() < oldest && !under_way(key);
+        self.visible.extract_if(is_over).map(|(_, place)| place).collect()
     }
 
     /// Files of generations before this one hold nothing that is needed.
@@ -199,5 +207,9 @@ impl Chapter {
 
     pub(super) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.keys.contains(key)
     }
 }

@@ -165,7 +165,8 @@ impl Journal {
     pub(crate) fn open(path: &Path, deliveries: usize, now: u64) -> Result<Self, JournalError> {
         let opened = Files::open(path, Size::of(deliveries))?;
         let (files, chapters) = opened.ok_or(JournalError::Taken)?;
-        let (notes, left) = Notes::open(files.dir())?;
+        let is_recorded = |key: &Key| chapters.iter().any(|chapter| chapter.contains(key));
+        let (notes, left) = Notes::open(files.dir(), is_recorded)?;
         let count: usize = chapters.iter().map(known::Chapter::len).sum();
         info!(deliveries = count, noted = left.len(), "journal read");
         let unsure_until = now.saturating_add(CLOCK_STEP);
@@ -188,7 +189,8 @@ impl Journal {
         oldest: Option<Id>,
     ) -> Option<Attempt<'_>> {
         if let Some(oldest) = oldest {
-            self.known().forget_before(oldest);
+            let places = self.known().forget_before(oldest);
+            self.notes.free(places);
         }
         self.begin_at(Key::new(id, user, action), id.micros())
     }
@@ -267,7 +269,7 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let place = self.journal.known().end(self.key, self.outcome);
+        let place = self.journal.known().end(self.key, self.standing, self.outcome);
         place.into_iter().for_each(|place| self.journal.notes.erase(place));
         self.journal.ended.notify_all();
     }

@@ -34,13 +34,18 @@ struct Places {
 }
 
 impl Notes {
-    /// Opens them, with those that a process of this boot left behind.
-    pub(super) fn open(dir: &Dir) -> Result<(Self, HashMap<Key, u32>), DiskError> {
+    /// Opens them, with those that a process of this boot left behind and that say what no record
+    /// says.
+    pub(super) fn open(
+        dir: &Dir,
+        is_recorded: impl Fn(&Key) -> bool,
+    ) -> Result<(Self, HashMap<Key, u32>), DiskError> {
         let file = match found(dir.block_file(NAME))? {
             Some(file) => file,
             None => create(dir)?,
         };
-        let left = read(dir)?;
+        let mut left = read(dir)?;
+        left.retain(|key, _| !is_recorded(key));
         let taken: HashSet<u32> = left.values().copied().collect();
         let free = (0..PLACES).filter(|place| !taken.contains(place)).collect();
         Ok((Self { places: Mutex::new(Places { file, free }) }, left))

@@ -159,7 +159,7 @@ fn what_mtad_will_not_repeat_makes_room() {
     journal.keeper.lock().unwrap().files = Files::open(&below, size).unwrap().unwrap().0;
     for number in 0..40 {
         deliver(&journal, number);
-        journal.known().forget_before(message(number.saturating_sub(4)));
+        assert!(journal.known().forget_before(message(number.saturating_sub(4))).is_empty());
         assert!((number.saturating_sub(4)..=number).all(|n| begin(&journal, n).is_none()));
     }
     let count = fs::read_dir(&below).unwrap().count();
@@ -271,6 +271,10 @@ fn what_readers_saw_is_known_to_the_next_process_of_this_boot() {
     assert_eq!(standing(&next, 2), Some(Standing::First));
     let seen = begin(&next, 1).unwrap();
     assert_eq!(seen.standing(), Standing::Visible);
+    // That the mailbox cannot be looked at now changes nothing.
+    drop(seen);
+    let seen = begin(&next, 1).unwrap();
+    assert_eq!(seen.standing(), Standing::Visible);
     next.delivered(vec![seen]);
     assert!(begin(&next, 1).is_none());
     // What failed is not known to have come so far.
@@ -297,10 +301,18 @@ fn notes_are_as_many_as_there_is_room_for_and_places_are_used_again() {
     attempts.iter().for_each(Attempt::visible);
     assert_eq!(fs::metadata(directory.path().join("visible")).unwrap().len(), 1024 * 64);
     journal.delivered(attempts);
+    drop(journal);
+    // All places have notes, of deliveries that are recorded.
+    let journal = open(&directory, MANY);
     let next = begin(&journal, 2000).unwrap();
     next.visible();
     let again = open_again(&directory);
-    assert_eq!(standing(&again, 2000), Some(Standing::Visible));
+    let standing = |number| standing(&again, number);
+    assert_eq!(standing(2000), Some(Standing::Visible));
+    again.notes.free(again.known().forget_before(message(2000)));
+    assert_eq!(standing(2000), Some(Standing::Visible));
+    again.notes.free(again.known().forget_before(message(2001)));
+    assert_eq!(standing(2000), Some(Standing::MaybeRepeat));
     assert!((0..1100).all(|number| begin(&again, number).is_none()));
 }
 
