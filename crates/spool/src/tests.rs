@@ -664,8 +664,8 @@ fn the_disk_gets_back_what_a_long_queue_took() {
         spool = open(&directory);
     }
     for _ in 0..many {
-        spool.owner().shared.upkeep.call(crate::upkeep::Call::Look);
         let before = segments(&directory).len();
+        spool.owner().shared.upkeep.call(crate::upkeep::Call::Look);
         while before > 20 && segments(&directory).len() == before {
             thread::yield_now();
         }

@@ -71,6 +71,12 @@ enum Urgency {
 }
 
 impl Work {
+    /// Says what became of it, without having written anything; a body that it had is gone then.
+    pub(crate) fn end(self, result: Result<(), SpoolError>) {
+        drop(self.octets);
+        (self.then)(result);
+    }
+
     /// What it is.
     pub(crate) fn kind(&self) -> Kind {
         match self.effect {
@@ -170,7 +176,7 @@ impl Queue {
         let mut state = self.state();
         if state.urgency == Urgency::Closed {
             drop(state);
-            return (work.then)(Err(SpoolError::Stopped));
+            return work.end(Err(SpoolError::Stopped));
         }
         let wake = state.works.is_empty() || urgency > state.urgency;
         state.urgency = state.urgency.max(urgency);

@@ -133,7 +133,7 @@ impl Writer {
     /// Puts a work into the commit; gives it back if it has to wait for the next.
     fn lay_out(&mut self, work: Work) -> Option<Work> {
         if let Some(answer) = self.answer(&work) {
-            (work.then)(answer);
+            work.end(answer);
             return None;
         }
         let octets = room(&work);
@@ -144,7 +144,7 @@ impl Writer {
             if let Err(error) = self.next_segment(&work, octets) {
                 // A checkpoint may make slots free.
                 self.shared.upkeep.call(Call::Look);
-                (work.then)(Err(error));
+                work.end(Err(error));
                 return None;
             }
         }
@@ -265,7 +265,7 @@ impl Writer {
         }
         let failure = Arc::new(failure);
         for (work, _) in self.works.drain(..) {
-            (work.then)(Err(SpoolError::Disk(Arc::clone(&failure))));
+            work.end(Err(SpoolError::Disk(Arc::clone(&failure))));
         }
     }
 }
@@ -277,7 +277,7 @@ impl Drop for Writer {
         let mut left = VecDeque::new();
         self.shared.queue.take(&mut left);
         for work in self.works.drain(..).map(|(work, _)| work).chain(left) {
-            (work.then)(Err(SpoolError::Stopped));
+            work.end(Err(SpoolError::Stopped));
         }
     }
 }
