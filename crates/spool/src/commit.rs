@@ -115,7 +115,7 @@ impl Commit {
     }
 }
 
-/// Octets that a record takes, at most, with what is left of the block before it.
+/// Octets that a record takes.
 pub(crate) fn room(text: usize, body: u64) -> u64 {
     (HEADER as u64 + text as u64 + body).next_multiple_of(UNIT)
 }
