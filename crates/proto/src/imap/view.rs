@@ -417,6 +417,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_uid_given_twice_below_one_still_shown_cannot_be_told() {
+        type Row<'a> = (&'a [(Uid, u8)], Result<&'a str, Replaced>, Result<&'a str, Replaced>);
+        let table: [Row<'_>; 3] = [
+            (
+                &[(10, 0), (31, 0)],
+                Ok("* 2 EXPUNGE|* 2 EXISTS|* 0 RECENT|"),
+                Ok("* 3 EXISTS|* 0 RECENT|"),
+            ),
+            (&[(10, 0), (20, 0)], Err(Replaced), Err(Replaced)),
+            (&[(10, 0), (20, 0), (30, 0), (31, 0)], Err(Replaced), Err(Replaced)),
+        ];
+        for (now, all, no_expunge) in table {
+            for (telling, expected) in [(Telling::ALL, all), (Telling::NO_EXPUNGE, no_expunge)] {
+                let mut view = view(&[(10, 0), (20, 0), (30, 0)]);
+                let without_20 = snapshot(&[(10, 0), (30, 0)]);
+                assert_eq!(told(&mut view, &without_20, Telling::ALL), "* 2 EXPUNGE|");
+                assert_eq!(told(&mut view, &snapshot(&[(10, 0)]), Telling::NO_EXPUNGE), "");
+                let mut out = Vec::new();
+                let reported = view.report(&snapshot(now), telling, &mut out);
+                let out = String::from_utf8(out).unwrap().replace("\r\n", "|");
+                assert_eq!(reported, expected.map(drop), "{now:?}");
+                assert_eq!(out, expected.unwrap_or_default(), "{now:?}");
+            }
+        }
+    }
+
     /// What is owed, found by a look at every message; and the list afterwards.
     fn plain(view: &View, now: &Snapshot, telling: Telling<'_>) -> (String, Vec<Entry>) {
         let before: Vec<Entry> = view.shown.messages.iter().collect();
@@ -466,9 +493,11 @@ mod tests {
         let at = which as usize % messages.len().max(1);
         match what {
             0..3 => {
-                let next = messages.last().map_or(1, |last| last.uid / 3 + 1);
-                let entry = |n| Entry { uid: 3 * (next + n), flags: Flags::default() };
+                // Not from the last message on: that one may be gone, and its UID was given.
+                let next = now.uid_next;
+                let entry = |n| Entry { uid: next + 3 * n, flags: Flags::default() };
                 messages.extend((0..many).map(entry));
+                now.uid_next += 3 * many;
             }
             3..5 => messages.remove(&uids.collect::<Vec<_>>()),
             5..7 => messages.remove(messages.get(at).map(|entry| entry.uid).as_slice()),
@@ -519,7 +548,7 @@ mod tests {
                 1..8,
             ),
         ) {
-            let mut now = Snapshot::default();
+            let mut now = Snapshot { uid_next: 3, ..Snapshot::default() };
             let mut view = view(&[]);
             view.shown = Arc::new(now.clone());
             let flags = NamedFlags { system: Flags::SEEN, keywords: vec!["Work".to_owned()] };
