@@ -6,6 +6,7 @@
 //! - [`histories`]: operations at random
 //! - [`view`]: what is found in the mailboxes afterwards
 //! - [`ledger`]: what was promised, and whether a view keeps it
+//! - [`spool`]: the same of a spool: operations, driver, view, ledger
 //! - [`strace`]: one operation with trouble at its n-th system call
 //! - [`machine`]: a file system on a logged disk, in a world of its own that ends with its process
 //! - [`write_log`]: the log of that disk, and the disk as it was at any moment
@@ -18,6 +19,7 @@ pub mod machine;
 pub mod operation;
 pub mod power;
 pub mod promises;
+pub mod spool;
 pub mod strace;
 pub mod view;
 pub mod write_log;

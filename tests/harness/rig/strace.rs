@@ -5,7 +5,7 @@
 //! stands between two calls that nothing else makes. A process that is to be killed dies before
 //! the call is made: all moments between two calls come up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -88,20 +88,11 @@ pub fn spots<P: Promises>(
     swept: usize,
     troubles: &[Trouble],
 ) -> Vec<Spot> {
-    let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
-    let mut strace = Command::new("strace");
-    strace.arg("-o").arg(trace.path()).args(["-e", &format!("trace={CALLS},{MARK}")]);
-    strace.args(["-f", "-qq", "--seccomp-bpf"]).arg(history);
-    let run = start::<P>(strace, mail, operations, None);
-    assert!(run.status.success(), "a run without trouble: {}", run.said);
-    let text = fs::read_to_string(trace.path()).expect("strace wrote it");
+    let text = trace::<P>(history, mail, operations);
     let mut marks = 0;
     let mut before: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut within: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    // `4711 fsync(3) = 0`
-    for line in text.lines() {
-        let Some((call, _)) = line.split_once('(') else { continue };
-        let call = call.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    let mut within: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (_, call) in text.lines().filter_map(call_of) {
         if call == MARK {
             marks += 1;
             continue;
@@ -109,22 +100,39 @@ pub fn spots<P: Promises>(
         let count = before.entry(call).or_default();
         *count += 1;
         if marks == swept * 2 + 1 {
-            within.entry(call).or_default().push(*count);
+            within.entry(call).or_default().insert(*count);
         }
     }
     assert_eq!(marks, operations.len() * 2, "marks around the operations");
-    let mut spots = Vec::new();
-    for trouble in troubles {
-        for (call, numbers) in within.iter().filter(|(call, _)| is_possible(*trouble, call)) {
-            let spot = |number: &usize| Spot {
-                trouble: *trouble,
-                call: (*call).to_owned(),
-                number: *number,
-            };
-            spots.extend(numbers.iter().map(spot));
+    possible(troubles, &within)
+}
+
+/// Runs a history without trouble, and finds all spots of a trouble from its first operation on. It
+/// may have threads: strace counts the calls of each apart, so a spot may come up in more than one
+/// of them, in whichever is there first.
+///
+/// # Panics
+/// If strace cannot run here.
+#[must_use]
+pub fn all_spots<P: Promises>(
+    history: &Path,
+    directory: &Path,
+    operations: &[P::Operation],
+    troubles: &[Trouble],
+) -> Vec<Spot> {
+    let text = trace::<P>(history, directory, operations);
+    let mut begun = false;
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut numbers: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (thread, call) in text.lines().filter_map(call_of) {
+        begun |= call == MARK;
+        let count = counts.entry((thread, call)).or_default();
+        *count += 1;
+        if begun && call != MARK {
+            numbers.entry(call).or_default().insert(*count);
         }
     }
-    spots
+    possible(troubles, &numbers)
 }
 
 /// Runs `history` undisturbed.
@@ -205,4 +213,38 @@ fn start<P: Promises>(
             fs::read_to_string(trace).expect("strace wrote it").contains("(INJECTED)")
         });
     Run { lines, status, troubled, said }
+}
+
+/// What strace sees of a run without trouble.
+fn trace<P: Promises>(history: &Path, directory: &Path, operations: &[P::Operation]) -> String {
+    let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
+    let mut strace = Command::new("strace");
+    strace.arg("-o").arg(trace.path()).args(["-e", &format!("trace={CALLS},{MARK}")]);
+    strace.args(["-f", "-qq", "--seccomp-bpf"]).arg(history);
+    let run = start::<P>(strace, directory, operations, None);
+    assert!(run.status.success(), "a run without trouble: {}", run.said);
+    fs::read_to_string(trace.path()).expect("strace wrote it")
+}
+
+/// The thread and the call of a line such as `4711 fsync(3) = 0`.
+fn call_of(line: &str) -> Option<(&str, &str)> {
+    let (before, _) = line.split_once('(')?;
+    let (thread, call) = before.split_once(' ')?;
+    Some((thread, call.trim_start()))
+}
+
+/// Where these troubles can come, by call and its numbers.
+fn possible(troubles: &[Trouble], numbers: &BTreeMap<&str, BTreeSet<usize>>) -> Vec<Spot> {
+    let mut spots = Vec::new();
+    for trouble in troubles {
+        for (call, numbers) in numbers.iter().filter(|(call, _)| is_possible(*trouble, call)) {
+            let spot = |number: &usize| Spot {
+                trouble: *trouble,
+                call: (*call).to_owned(),
+                number: *number,
+            };
+            spots.extend(numbers.iter().map(spot));
+        }
+    }
+    spots
 }

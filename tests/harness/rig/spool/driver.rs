@@ -1,0 +1,197 @@
+//! The program `spool-history`: does operations to a spool and tells what it promised.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use mail_proto::address::ReversePath;
+use mail_proto::smtp::Recipient;
+use mail_spool::{Letter as Envelope, Settings, Spool, SpoolError, Then};
+
+use super::view::{id_of, try_out};
+use super::{Ledger, Letter, Operation, View, text, view};
+use crate::rig::machine;
+use crate::rig::promises::{self, Attempt, Patience, print};
+
+/// The local part of the recipient that an admin sets.
+pub(super) const SECOND: &str = "second";
+
+/// No history has so many letters.
+const FRESH: Letter = 999_999_999;
+
+/// What the command line says.
+///
+/// # Panics
+/// Where something goes wrong that is not the spool's affair.
+pub fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["run", directory] => run(Path::new(directory), None, Patience::Once),
+        ["run-again", directory] => run(Path::new(directory), None, Patience::Again),
+        ["record", machine, boots] => {
+            let record = |mounted: &Path, log: &Path| run(mounted, Some(log), Patience::Once);
+            machine::record(Path::new(machine), boots.into(), record);
+        }
+        ["examine", machine, boots] => {
+            machine::examine(Path::new(machine), boots.into(), examine);
+        }
+        ["view", directory] => print(&view(&spool_below(Path::new(directory)))),
+        _ => panic!(
+            "spool-history run|run-again|view DIRECTORY or record|examine DIRECTORY BOOTS, not \
+             {arguments:?}"
+        ),
+    }
+}
+
+/// Opens a spool with small measures, and waits until it has read its log.
+pub(super) fn open(path: &Path) -> Result<Spool, SpoolError> {
+    let settings = Settings {
+        segment: 64 << 10,
+        small_body: 12 << 10,
+        checkpoint: 48 << 10,
+        ..Settings::default()
+    };
+    let (spool, recovered) = Spool::open(path, settings)?;
+    recovered.for_each(drop);
+    Ok(spool)
+}
+
+/// Takes messages, all at the same time.
+pub(super) fn take(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError> {
+    let (told, outcomes) = channel();
+    for letter in letters {
+        let mut incoming = spool.begin(envelope(*letter, "first"));
+        for piece in text(*letter).chunks(1000) {
+            incoming.write(piece.to_vec())?;
+        }
+        spool.commit(Arc::new(incoming.finish()?), tell(&told));
+    }
+    drop(told);
+    outcomes.iter().collect()
+}
+
+/// They are done with, all at the same time.
+pub(super) fn finish(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError> {
+    let (told, outcomes) = channel();
+    for letter in letters {
+        spool.finish(id_of(*letter), tell(&told));
+    }
+    drop(told);
+    outcomes.iter().collect()
+}
+
+fn run(directory: &Path, log: Option<&Path>, patience: Patience) {
+    let path = spool_below(directory);
+    let mut spool = Some(open(&path).expect("the spool can be opened"));
+    promises::play::<Ledger>(log, patience, |operation, attempt| {
+        if *operation == Operation::Reopen {
+            spool.take().into_iter().for_each(Spool::close);
+        }
+        if spool.is_none() {
+            spool = Some(open(&path).map_err(|error| error.to_string())?);
+        }
+        let spool = spool.as_ref().expect("was just opened");
+        act(spool, operation, attempt).map_err(|error| error.to_string())
+    });
+    spool.into_iter().for_each(Spool::close);
+}
+
+fn act(spool: &Spool, operation: &Operation, attempt: Attempt) -> Result<(), SpoolError> {
+    match operation {
+        Operation::Take(letters) => {
+            // What was taken in spite of the refusal is not taken twice.
+            let missing: Vec<Letter> = match attempt {
+                Attempt::First => letters.clone(),
+                Attempt::Second => missing(spool, letters)?,
+            };
+            take(spool, &missing)
+        }
+        Operation::Defer(letter, attempts) => {
+            let Some(mut entry) = spool.entry(id_of(*letter))? else { return Ok(()) };
+            entry.progress.attempts = *attempts;
+            wait(|then| spool.record(id_of(*letter), entry.progress, then))
+        }
+        Operation::Change(letter) => {
+            if spool.entry(id_of(*letter))?.is_none() {
+                return Ok(());
+            }
+            wait(|then| spool.change(envelope(*letter, SECOND), then))
+        }
+        Operation::Finish(letters) => {
+            let here = letters.iter().copied().filter(|letter| is_here(spool, *letter));
+            finish(spool, &here.collect::<Vec<_>>())
+        }
+        Operation::Reopen => Ok(()),
+    }
+}
+
+fn missing(spool: &Spool, letters: &[Letter]) -> Result<Vec<Letter>, SpoolError> {
+    let mut missing = Vec::new();
+    for letter in letters {
+        if spool.entry(id_of(*letter))?.is_none() {
+            missing.push(*letter);
+        }
+    }
+    Ok(missing)
+}
+
+fn is_here(spool: &Spool, letter: Letter) -> bool {
+    let mut here = false;
+    spool.rows(|row| here |= row.id == id_of(letter));
+    here
+}
+
+/// What is there, after a boot. What is not the same for another process, or does not work any
+/// more, is a trouble.
+fn examine(mounted: &Path) -> View {
+    let path = spool_below(mounted);
+    let mut found = view(&path);
+    if let Err(error) = open(&path).and_then(|spool| {
+        try_out(&spool, FRESH)?;
+        spool.close();
+        Ok(())
+    }) {
+        found.troubles.push(format!("cannot be used: {error}"));
+    }
+    let again = view(&path);
+    if again.letters != found.letters {
+        found.troubles.push(format!("another process sees something else: {again:?}"));
+    }
+    let aside = fs::read_dir(path.join("corrupt")).into_iter().flatten().flatten();
+    let aside = aside.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    found.troubles.extend(aside.map(|name| format!("{name} was put aside as damaged")));
+    found
+}
+
+fn envelope(letter: Letter, to: &str) -> Envelope {
+    let to = format!("{to}@example.org").parse().expect("is an address");
+    Envelope {
+        id: id_of(letter),
+        arrived: 1_795_363_200_000_000 + u64::from(letter),
+        sender: ReversePath(None),
+        recipients: vec![Recipient::new(to)],
+        eight_bit: false,
+        ret: None,
+        envid: None,
+    }
+}
+
+fn wait(ask: impl FnOnce(Then)) -> Result<(), SpoolError> {
+    let (told, outcomes) = channel();
+    ask(tell(&told));
+    drop(told);
+    outcomes.iter().collect()
+}
+
+fn tell(to: &Sender<Result<(), SpoolError>>) -> Then {
+    let to = to.clone();
+    Box::new(move |outcome| {
+        let _ = to.send(outcome);
+    })
+}
+
+fn spool_below(directory: &Path) -> std::path::PathBuf {
+    directory.join("spool")
+}
