@@ -111,13 +111,13 @@ fn act(spool: &Spool, operation: &Operation, attempt: Attempt) -> Result<(), Spo
         Operation::Defer(letter, attempts) => {
             let Some(mut entry) = spool.entry(id_of(*letter))? else { return Ok(()) };
             entry.progress.attempts = *attempts;
-            wait(|then| spool.record(id_of(*letter), entry.progress, then))
+            wait(|then| spool.record(id_of(*letter), &entry.progress, then))
         }
         Operation::Change(letter) => {
             if spool.entry(id_of(*letter))?.is_none() {
                 return Ok(());
             }
-            wait(|then| spool.change(envelope(*letter, SECOND), then))
+            wait(|then| spool.change(&envelope(*letter, SECOND), then))
         }
         Operation::Finish(letters) => {
             let here = letters.iter().copied().filter(|letter| is_here(spool, *letter));
