@@ -226,11 +226,13 @@ fn trace<P: Promises>(history: &Path, directory: &Path, operations: &[P::Operati
     fs::read_to_string(trace.path()).expect("strace wrote it")
 }
 
-/// The thread and the call of a line such as `4711 fsync(3) = 0`.
+/// The thread and the call of a line such as `4711 fsync(3) = 0`; `None`: the end of a call that
+/// another thread's came between.
 fn call_of(line: &str) -> Option<(&str, &str)> {
     let (before, _) = line.split_once('(')?;
     let (thread, call) = before.split_once(' ')?;
-    Some((thread, call.trim_start()))
+    let call = call.trim_start();
+    (!call.starts_with('<')).then_some((thread, call))
 }
 
 /// Where these troubles can come, by call and its numbers.

@@ -1,6 +1,5 @@
 //! The program `spool-history`: does operations to a spool and tells what it promised.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -84,7 +83,7 @@ pub(super) fn finish(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError
 
 fn run(directory: &Path, log: Option<&Path>, patience: Patience) {
     let path = spool_below(directory);
-    let mut spool = Some(open(&path).expect("the spool can be opened"));
+    let mut spool = None;
     promises::play::<Ledger>(log, patience, |operation, attempt| {
         if *operation == Operation::Reopen {
             spool.take().into_iter().for_each(Spool::close);
@@ -159,9 +158,6 @@ fn examine(mounted: &Path) -> View {
     if again.letters != found.letters {
         found.troubles.push(format!("another process sees something else: {again:?}"));
     }
-    let aside = fs::read_dir(path.join("corrupt")).into_iter().flatten().flatten();
-    let aside = aside.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    found.troubles.extend(aside.map(|name| format!("{name} was put aside as damaged")));
     found
 }
 
