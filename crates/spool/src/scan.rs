@@ -291,7 +291,10 @@ impl<S: Octets + ?Sized> Scan<'_, S> {
             let limit = if at == from { u32::MAX } else { LONG };
             if let Ok(record) = self.record(at, limit) {
                 let is_padding = begin.is_none() && at - from < BLOCK && at.is_multiple_of(BLOCK);
-                let damage = (at > from && !is_padding).then(|| begin.unwrap_or(from)..at);
+                // Zeros at the end of a commit are none of what is missing behind it.
+                let padded = Some(from.next_multiple_of(BLOCK)).filter(|&padded| padded < at);
+                let begin = begin.or(padded).unwrap_or(from);
+                let damage = (at > from && !is_padding).then_some(begin..at);
                 return Some((damage, record));
             }
             let unit = self.window.at(at, UNIT as usize).unwrap_or_default();

@@ -110,6 +110,13 @@ fn the_last_commit_may_be_torn() {
     assert_eq!(damaged(two.start + 9), [('r', first), ('u', second), ('r', third)]);
     assert_eq!(damaged(three.start + 200), [('r', first), ('r', second), ('t', third)]);
     assert_eq!(damaged(three.start), [('r', first), ('r', second)]);
+    // What did not arrive may be zeros still.
+    let mut octets = whole.clone();
+    octets[one.clone()].fill(0);
+    assert_eq!(shape(&scanned(&octets))[1..], [('u', first), ('r', second), ('r', third)]);
+    let mut octets = whole.clone();
+    octets[two.clone()].fill(0);
+    assert_eq!(shape(&scanned(&octets))[1..], [('r', first), ('u', second), ('r', third)]);
     // The same in a commit before is damage.
     let (mut octets, places) = segment(&[vec![10], vec![200, 300], vec![10]]);
     octets[places[1].start] ^= 1;
