@@ -141,7 +141,7 @@ fn speak<'a>(
 fn read_by_imap(connect: impl Fn() -> io::Result<Client>, story: &Story) {
     let mut dice = Dice::new(2);
     while !story.done.load(Ordering::Relaxed) {
-        let session = || -> io::Result<()> {
+        let mut session = || -> io::Result<()> {
             let mut imap = Imap::login(connect()?, READERS[0])?;
             while !story.done.load(Ordering::Relaxed) {
                 let held = imap.select()?.min(HANDFUL);

@@ -55,8 +55,8 @@ pub(crate) struct Courier {
     attempts: JoinSet<Ended>,
     /// Senders being told, without an attempt.
     warnings: JoinSet<Id>,
-    /// What each attempt is about.
-    under_way: HashMap<task::Id, Turn>,
+    /// What each attempt is about, and the lanes that it was begun with.
+    under_way: HashMap<task::Id, (Turn, Arc<Lanes>)>,
     /// What was wrong with a destination when it was tried last.
     troubles: HashMap<Destination, String>,
     routes: Arc<Routes>,
@@ -176,7 +176,7 @@ impl Courier {
             row::Standing::New => Standing::New,
             row::Standing::Deferred => Standing::Deferred,
         };
-        if self.schedule.knows(row.id, destination) {
+        if self.schedule.knows(row.id, destination) || self.is_under_way_elsewhere(row.id) {
             return;
         }
         let waiting = Waiting {
@@ -226,6 +226,9 @@ impl Courier {
         due: u64,
         add: fn(&mut Schedule, Waiting, u64),
     ) {
+        if self.is_under_way_elsewhere(entry.id) {
+            return;
+        }
         let waiting = entry.waiting();
         let mut destinations: BTreeSet<_> =
             waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
@@ -244,6 +247,14 @@ impl Courier {
             let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
             add(&mut self.schedule, waiting_at(entry, destination, due, attempts), now);
         }
+    }
+
+    /// Whether a message is being tried as the configuration before a reload had it. Then its
+    /// recipients may be at another destination than they are now: nobody shall have it from both.
+    /// It is planned again when that attempt ends.
+    fn is_under_way_elsewhere(&self, id: Id) -> bool {
+        let mut begun = self.under_way.values();
+        begun.any(|(turn, lanes)| turn.id == id && !Arc::ptr_eq(lanes, &self.lanes))
     }
 
     fn attempt(&mut self, turn: Turn) {
@@ -301,7 +312,8 @@ impl Courier {
                 }
             }
         };
-        self.under_way.insert(self.attempts.spawn(attempt).id(), turn);
+        let begun = (turn, Arc::clone(&self.lanes));
+        self.under_way.insert(self.attempts.spawn(attempt).id(), begun);
     }
 
     async fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) {
@@ -312,7 +324,7 @@ impl Courier {
             }
             Err(error) => {
                 error!("an attempt broke off: {error}");
-                let Some(turn) = self.under_way.remove(&error.id()) else { return };
+                let Some((turn, _)) = self.under_way.remove(&error.id()) else { return };
                 let left = self.left_of_broken(turn).await;
                 Ended { turn, feedback: Feedback::Stopped, trouble: None, left }
             }
@@ -434,7 +446,7 @@ mod tests {
         let now = time::now_micros();
         let Action::Attempt(turn) = courier.schedule.next(now) else { panic!("is due") };
         let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
-        courier.under_way.insert(broken.id(), turn);
+        courier.under_way.insert(broken.id(), (turn, Arc::clone(&courier.lanes)));
         let ended = courier.attempts.join_next_with_id().await.unwrap();
         courier.ended(ended).await;
         let Action::Wait(pause) = courier.schedule.next(now) else { panic!("waits") };

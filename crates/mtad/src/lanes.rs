@@ -44,7 +44,7 @@ pub(crate) struct Lanes {
 /// The next hops behind the schedule's numbers. No number is used for another hop while we live:
 /// there are as many as the configurations had.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<Vec<NextHop>>);
+pub(crate) struct Names(Mutex<HashMap<NextHop, Destination>>);
 
 impl Lanes {
     /// `stop`: begin nothing new; `end`: break off what is under way.
@@ -155,22 +155,22 @@ impl Lanes {
 impl Names {
     fn number(&self, hop: &NextHop) -> Destination {
         let mut known = self.known();
-        let place = known.iter().position(|other| other == hop).unwrap_or_else(|| {
-            known.push(hop.clone());
-            known.len() - 1
-        });
-        let place = u32::try_from(place).expect("configurations are shorter than 16 MiB");
-        Destination(NOWHERE.0 + 1 + place)
+        if let Some(number) = known.get(hop) {
+            return *number;
+        }
+        let others = u32::try_from(known.len()).expect("configurations are shorter than 16 MiB");
+        let number = Destination(NOWHERE.0 + 1 + others);
+        known.insert(hop.clone(), number);
+        number
     }
 
     fn name(&self, destination: Destination) -> String {
-        let place = destination.0.checked_sub(NOWHERE.0 + 1).map(|place| place as usize);
         let known = self.known();
-        let hop = place.and_then(|place| known.get(place)).cloned();
-        hop.map(String::from).unwrap_or_default()
+        let found = known.iter().find(|(_, number)| **number == destination);
+        found.map(|(hop, _)| String::from(hop.clone())).unwrap_or_default()
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<NextHop>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<NextHop, Destination>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -208,6 +208,8 @@ enum Manner {
     Silent,
     /// Takes one message, and hangs up as soon as the next begins.
     OneMessage,
+    /// Tells when a message begins, and takes it half a second later.
+    Slow,
 }
 
 /// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.
@@ -230,6 +232,8 @@ async fn serve(
             "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
             "MAIL" => {
+                // Which message is the oldest depends on when it was looked for.
+                let line = line.split(" XOLDEST=").next().unwrap_or_default();
                 (letter, rcpts) = (format!("{line}\n"), 0);
                 "250 Ok".to_owned()
             }
@@ -241,6 +245,10 @@ async fn serve(
             }
             "DATA" if rcpts == 0 => "503 no recipients".to_owned(),
             "DATA" => {
+                if manner == Manner::Slow {
+                    heard.send("DATA".to_owned()).unwrap();
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
                 writer.write_all(b"354 go\r\n").await.unwrap();
                 loop {
                     match lines.next_line().await {
@@ -399,6 +407,25 @@ async fn each_destination_is_tried_for_itself() {
     for letters in [&mut letters, &mut branch_letters, &mut hop_letters] {
         assert!(letters.try_recv().is_err());
     }
+}
+
+/// Mail that is on its way does not go to the new next hop as well.
+#[tokio::test]
+async fn a_reload_makes_no_second_copy() {
+    let (slow, mut slow_letters) = Scene::server(|_| Manner::Slow).await;
+    let (hop, mut hop_letters) = Scene::server(|_| Manner::NoBob).await;
+    let mut scene = Scene::new(&format!("mtad.next_hop = '{slow}'"));
+    scene.run();
+    scene.send("<x@example.net>", &["a@else.example"]);
+    let begun = slow_letters.recv().await.unwrap();
+    assert_eq!(begun, "DATA");
+    scene.reload(&format!("mtad.next_hop = '{hop}'"));
+    scene.send("<x@example.net>", &["b@else.example"]);
+    assert!(hop_letters.recv().await.unwrap().contains("RCPT TO:<b@"));
+    assert!(slow_letters.recv().await.unwrap().contains("RCPT TO:<a@"));
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(hop_letters.try_recv().is_err());
 }
 
 #[tokio::test]

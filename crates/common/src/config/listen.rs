@@ -75,7 +75,7 @@ pub struct ImapListen {
 pub type Pop3Listen = ImapListen;
 
 /// A server to hand mail to: `mx.example.org:25`, `[192.0.2.1]:25`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NextHop {
     /// A host name, or an address without its brackets.
