@@ -82,7 +82,9 @@ fn nothing_is_lost_and_nothing_comes_twice() {
     audit(&mut suite, &story);
     let repeats = suite.log("lmtp-deliverd").matches("(already delivered)").count();
     println!("figure: {seconds} s, killed {kills:?} times");
-    println!("figure: {answered} of {letters} letters answered 250, {taken} taken by their readers");
+    println!(
+        "figure: {answered} of {letters} letters answered 250, {taken} taken by their readers"
+    );
     println!("figure: {repeats} repeats recognised, 0 lost, 0 second copies");
 }
 
@@ -147,7 +149,8 @@ fn read_by_imap(connect: impl Fn() -> io::Result<Client>, story: &Story) {
                 let held = imap.select()?.min(HANDFUL);
                 imap.wait(held, 1)?;
                 let held = held.max(1);
-                let letters = (1..=held).map(|at| imap.fetch(at)).collect::<io::Result<Vec<_>>>()?;
+                let letters =
+                    (1..=held).map(|at| imap.fetch(at)).collect::<io::Result<Vec<_>>>()?;
                 let numbers = story.see(0, &letters);
                 if dice.throw(2) == 0 {
                     imap.command(&format!("MOVE 1:{held} Archive"))?;

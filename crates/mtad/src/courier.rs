@@ -34,12 +34,21 @@ const WRITING_UP: Duration = Duration::from_secs(2);
 pub(crate) enum Arrival {
     /// This has just come.
     New(Entry),
-    /// This is to be looked at again.
-    Changed(Entry),
-    /// This was in the queue when we started.
-    Left(Entry),
-    /// These were in the queue when we started; none waits for more than one recipient.
-    Rows(Vec<Row>),
+    /// This is in the queue.
+    Known(Entry, When),
+    /// These are in the queue; for none more than one recipient waits.
+    Rows(Vec<Row>, When),
+}
+
+/// When a message is tried that is in the queue already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// When it is recorded to be due.
+    Recorded,
+    /// The same; but we have just started, and what fell due meanwhile is spread.
+    Left,
+    /// Now.
+    Now,
 }
 
 /// How often deliveries are told how old the oldest message is.
@@ -153,22 +162,17 @@ impl Courier {
                     self.memory.keep(entry);
                 }
             }
-            Arrival::Changed(entry) => {
+            Arrival::Known(entry, when) => {
                 if entry.progress.hold.is_none() {
-                    self.plan(&entry, None, entry.progress.due, Schedule::add);
+                    self.plan(&entry, None, when.or(entry.progress.due), when.addition());
                 }
             }
-            Arrival::Left(entry) => {
-                if entry.progress.hold.is_none() {
-                    self.plan(&entry, None, entry.progress.due, Schedule::add_left);
-                }
-            }
-            Arrival::Rows(rows) => rows.iter().for_each(|row| self.plan_row(row)),
+            Arrival::Rows(rows, when) => rows.iter().for_each(|row| self.plan_row(row, when)),
         }
     }
 
     /// Has the schedule know a message that one recipient waits for, or none.
-    fn plan_row(&mut self, row: &Row) {
+    fn plan_row(&mut self, row: &Row, when: When) {
         let domain = self.mtad.queue.spool().name(row.destination);
         let destination = self.lanes.destination_of(&domain);
         let standing = match row.standing {
@@ -182,7 +186,7 @@ impl Courier {
         let waiting = Waiting {
             id: row.id,
             destination,
-            due: row.due,
+            due: schedule::seconds(when.or(u64::from(row.due) * 1_000_000)),
             arrived: row.id.micros().map_or(row.due, schedule::seconds),
             sender: row.sender,
             size: row.size,
@@ -190,7 +194,7 @@ impl Courier {
             standing,
             told: false,
         };
-        self.schedule.add_left(waiting, time::now_micros());
+        when.addition()(&mut self.schedule, waiting, time::now_micros());
     }
 
     /// An admin has changed messages: what is known of them is old.
@@ -403,6 +407,23 @@ impl Courier {
     async fn all_ended(&mut self) {
         while self.attempts.join_next().await.is_some() {}
         while self.warnings.join_next().await.is_some() {}
+    }
+}
+
+impl When {
+    /// The time, in microseconds since 1970, of what is recorded to be due then.
+    fn or(self, recorded: u64) -> u64 {
+        match self {
+            Self::Recorded | Self::Left => recorded,
+            Self::Now => time::now_micros().min(recorded),
+        }
+    }
+
+    fn addition(self) -> fn(&mut Schedule, Waiting, u64) {
+        match self {
+            Self::Recorded | Self::Now => Schedule::add,
+            Self::Left => Schedule::add_left,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ use tracing::{error, info, warn};
 
 pub use crate::backend::Connection;
 use crate::control::Control;
-use crate::courier::{Arrival, Courier};
+use crate::courier::{Arrival, Courier, When};
 use crate::queue::{Entry, Queue, QueueError};
 use crate::route::Routes;
 
@@ -114,7 +114,7 @@ impl Mtad {
         let mut count = 0;
         for rows in recovered {
             count += rows.len();
-            self.tell_of_rows(rows);
+            self.tell_of_rows(rows, When::Left);
         }
         info!("{count} messages in the queue");
     }
@@ -125,7 +125,9 @@ impl Mtad {
         tokio::spawn(async move {
             let queue = mtad.queue.clone();
             match mtad.disk.run(move || queue.entry(id)).await {
-                Some(Ok(Some(entry))) => drop(mtad.arrivals.send(Arrival::Changed(entry))),
+                Some(Ok(Some(entry))) => {
+                    let _ = mtad.arrivals.send(Arrival::Known(entry, When::Recorded));
+                }
                 Some(Ok(None)) | None => {}
                 Some(Err(error)) => error!("{id}: cannot be read: {error}"),
             }
@@ -138,19 +140,19 @@ impl Mtad {
         tokio::task::spawn_blocking(move || {
             let mut rows = Vec::new();
             mtad.queue.spool().rows(|row| rows.push(*row));
-            mtad.tell_of_rows(rows);
+            mtad.tell_of_rows(rows, When::Now);
         });
     }
 
     /// Tells the courier of rows. One that more than one recipient waits for may have more than one
     /// destination, and is read.
-    fn tell_of_rows(&self, mut rows: Vec<Row>) {
+    fn tell_of_rows(&self, mut rows: Vec<Row>, when: When) {
         let several: Vec<Id> =
             rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
-        let _ = self.arrivals.send(Arrival::Rows(rows));
+        let _ = self.arrivals.send(Arrival::Rows(rows, when));
         for id in several {
             match self.queue.entry(id) {
-                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Left(entry))),
+                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry, when))),
                 Ok(None) => {}
                 Err(error) => error!("{id}: cannot be read: {error}"),
             }

@@ -14,7 +14,12 @@ pub(crate) use mail_spool::{Body, Damage, Letter, Progress, SpoolError as QueueE
 
 /// The queue; one process has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue(Spool);
+pub(crate) struct Queue {
+    spool: Spool,
+    /// Whether nothing more is taken.
+    #[cfg(test)]
+    pub(crate) refuses: Arc<std::sync::atomic::AtomicBool>,
+}
 
 /// A message in the queue.
 #[derive(Debug, Clone)]
@@ -47,12 +52,17 @@ impl Queue {
     /// Another process has it, or the directory cannot be used.
     pub(crate) fn open(path: &Path) -> Result<(Self, Recovered), QueueError> {
         let (spool, recovered) = Spool::open(path, Settings::default())?;
-        Ok((Self(spool), recovered))
+        let queue = Self {
+            spool,
+            #[cfg(test)]
+            refuses: Arc::default(),
+        };
+        Ok((queue, recovered))
     }
 
     /// Begins a message. Dropped without [`commit`](Self::commit) it leaves no trace.
     pub(crate) fn begin(&self, letter: Letter) -> Incoming {
-        self.0.begin(letter)
+        self.spool.begin(letter)
     }
 
     /// Puts a message into the queue. When this is over, it survives a power cut.
@@ -62,7 +72,7 @@ impl Queue {
     pub(crate) async fn commit(&self, message: Message) -> Result<Entry, QueueError> {
         let message = Arc::new(message);
         let (then, done) = told();
-        self.0.commit(Arc::clone(&message), then);
+        self.spool.commit(Arc::clone(&message), then);
         heard(done).await.map(|()| Entry::of(message))
     }
 
@@ -71,10 +81,14 @@ impl Queue {
     /// # Errors
     /// As there.
     pub(crate) fn commit_now(&self, message: Message) -> Result<Entry, QueueError> {
+        #[cfg(test)]
+        if self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(QueueError::Stopped);
+        }
         let message = Arc::new(message);
         let (then, done) = mpsc::channel();
         let then: Then = Box::new(move |outcome| drop(then.send(outcome)));
-        self.0.commit(Arc::clone(&message), then);
+        self.spool.commit(Arc::clone(&message), then);
         done.recv().unwrap_or(Err(QueueError::Stopped)).map(|()| Entry::of(message))
     }
 
@@ -83,7 +97,7 @@ impl Queue {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn entry(&self, id: Id) -> Result<Option<Entry>, QueueError> {
-        let found = self.0.entry(id)?;
+        let found = self.spool.entry(id)?;
         Ok(found.map(|mail_spool::Entry { letter, size, progress }| Entry {
             id,
             letter,
@@ -98,7 +112,7 @@ impl Queue {
     /// # Errors
     /// It is gone or damaged.
     pub(crate) fn body(&self, id: Id) -> Result<Body, QueueError> {
-        self.0.body(id)
+        self.spool.body(id)
     }
 
     /// Writes down what became of recipients. When this is over, it survives a power cut.
@@ -107,7 +121,7 @@ impl Queue {
     /// The disk is full or broken; what was recorded before still holds.
     pub(crate) async fn record(&self, id: Id, progress: &Progress) -> Result<(), QueueError> {
         let (then, done) = told();
-        self.0.record(id, progress, then);
+        self.spool.record(id, progress, then);
         heard(done).await
     }
 
@@ -119,24 +133,24 @@ impl Queue {
                 error!("{id}: that it is done with cannot be recorded: {failure}");
             }
         });
-        self.0.finish(id, then);
+        self.spool.finish(id, then);
     }
 
     /// The oldest message: whoever remembers older ones may forget them. Blocking.
     pub(crate) fn oldest(&self) -> Option<Id> {
         let mut oldest: Option<Id> = None;
-        self.0.rows(|row| oldest = Some(oldest.map_or(row.id, |oldest| oldest.min(row.id))));
+        self.spool.rows(|row| oldest = Some(oldest.map_or(row.id, |oldest| oldest.min(row.id))));
         oldest
     }
 
     /// The spool itself, for an admin.
     pub(crate) fn spool(&self) -> &Spool {
-        &self.0
+        &self.spool
     }
 
     /// Gives the queue back. Blocking.
     pub(crate) fn close(self) {
-        self.0.close();
+        self.spool.close();
     }
 }
 
