@@ -235,8 +235,7 @@ fn audit(suite: &Suite, ledger: &BTreeMap<usize, bool>) -> usize {
         promised.iter().all(|number| counts.contains_key(number))
     };
     // What is on its way may still become a second copy.
-    let on_its_way = || suite.site.path("spool/messages").read_dir().map(Iterator::count);
-    patience::until(|| (on_its_way().expect("is mtad's") == 0).then_some(()))
+    patience::until(|| (suite.queued() == Some(0)).then_some(()))
         .unwrap_or_else(|| panic!("the queue does not become empty\n{}", suite.logs()));
     let stored = suite.site.inbox_when("ann", complete);
     let there = counts(&stored);

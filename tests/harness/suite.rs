@@ -176,6 +176,19 @@ impl Suite {
         }
     }
 
+    /// How many messages are in the queue, if mtad or the spool tells now.
+    ///
+    /// # Panics
+    /// If `posthorn` cannot be started.
+    #[must_use]
+    pub fn queued(&self) -> Option<u64> {
+        let mut summary = Command::new(binary("posthorn"));
+        summary.args(["queue", "summary", "--json", "--config"]).arg(self.site.file());
+        let told = summary.output().expect("posthorn is built");
+        let told: serde_json::Value = serde_json::from_slice(&told.stdout).ok()?;
+        told.get("total")?.get("messages").or_else(|| told.get("total"))?.as_u64()
+    }
+
     /// Whether a daemon that was started still runs.
     ///
     /// # Panics

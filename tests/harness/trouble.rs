@@ -17,8 +17,6 @@ use crate::site::Site;
 pub enum Trouble {
     /// The passwd-file cannot be read.
     PasswdUnreadable,
-    /// No message can be put into mtad's queue.
-    QueueUnwritable,
     /// There is not a byte left for mail and queue: only on a [`SmallDisk`].
     DiskFull,
     /// This user's INBOX is no Maildir any more.
@@ -36,7 +34,6 @@ impl Trouble {
         let user = text.split_once("'s ").map(|(user, _)| user.to_owned()).unwrap_or_default();
         let all = [
             Self::PasswdUnreadable,
-            Self::QueueUnwritable,
             Self::DiskFull,
             Self::MailboxDamaged(user.clone()),
             Self::MessagesGone(user.clone()),
@@ -52,7 +49,6 @@ impl Trouble {
     pub fn befall(&self, site: &Site) {
         let done = match self {
             Self::PasswdUnreadable => make_directory_of(&site.path("passwd")),
-            Self::QueueUnwritable => fs::remove_dir_all(site.path("spool/incoming")),
             Self::DiskFull => SMALL.iter().try_for_each(|name| fill(&site.path(name))),
             Self::MailboxDamaged(user) => {
                 let cur = site.maildir(user).join("cur");
@@ -73,7 +69,6 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PasswdUnreadable => write!(f, "the passwd-file cannot be read"),
-            Self::QueueUnwritable => write!(f, "the queue cannot be written"),
             Self::DiskFull => write!(f, "the disk is full"),
             Self::MailboxDamaged(user) => write!(f, "{user}'s mailbox is damaged"),
             Self::MessagesGone(user) => write!(f, "{user}'s messages are gone"),

@@ -1,5 +1,7 @@
 //! The work besides connections: takes what comes into the queue, and tries it when it is due.
 
+mod arrival;
+
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +10,6 @@ use std::time::Duration;
 use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
-use mail_proto::address::ReversePath;
 use mail_spool::admin::Changed;
 use mail_spool::row::{self, Row};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -16,6 +17,8 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::arrival::waiting_at;
+pub(crate) use self::arrival::{Arrival, When};
 use crate::Mtad;
 use crate::attempt::{Again, Attempt, Ended, Left};
 use crate::lanes::{Lanes, Names};
@@ -28,28 +31,6 @@ use crate::schedule::{
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
-
-/// What the courier is told of the queue.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// This has just come.
-    New(Entry),
-    /// This is in the queue.
-    Known(Entry, When),
-    /// These are in the queue; for none more than one recipient waits.
-    Rows(Vec<Row>, When),
-}
-
-/// When a message is tried that is in the queue already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    /// When it is recorded to be due.
-    Recorded,
-    /// The same; but we have just started, and what fell due meanwhile is spread.
-    Left,
-    /// Now.
-    Now,
-}
 
 /// How often deliveries are told how old the oldest message is.
 const OLDEST: Duration = Duration::from_secs(60);
@@ -408,48 +389,6 @@ impl Courier {
         while self.attempts.join_next().await.is_some() {}
         while self.warnings.join_next().await.is_some() {}
     }
-}
-
-impl When {
-    /// The time, in microseconds since 1970, of what is recorded to be due then.
-    fn or(self, recorded: u64) -> u64 {
-        match self {
-            Self::Recorded | Self::Left => recorded,
-            Self::Now => time::now_micros().min(recorded),
-        }
-    }
-
-    fn addition(self) -> fn(&mut Schedule, Waiting, u64) {
-        match self {
-            Self::Recorded | Self::Now => Schedule::add,
-            Self::Left => Schedule::add_left,
-        }
-    }
-}
-
-fn standing(entry: &Entry) -> Standing {
-    match entry.progress.attempts > 0 || entry.progress.outages > 0 {
-        true => Standing::Deferred,
-        false => Standing::New,
-    }
-}
-
-fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) -> Waiting {
-    Waiting {
-        id: entry.id,
-        destination,
-        due,
-        arrived: schedule::seconds(entry.letter.arrived),
-        sender: hash_of(&entry.letter.sender),
-        size: u32::try_from(entry.size).unwrap_or(u32::MAX),
-        attempts,
-        standing: standing(entry),
-        told: entry.progress.delay_told || entry.letter.sender.0.is_none(),
-    }
-}
-
-fn hash_of(sender: &ReversePath) -> u32 {
-    crc32c::crc32c(sender.to_string().as_bytes())
 }
 
 #[allow(clippy::unwrap_used)]

@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn all_connections_hear_of_a_shutdown() {
-        let body = "S: hello <n>\nC2: x\nS2: hello <n>\nS2: X\n-- the queue cannot be written\n\
+        let body = "S: hello <n>\nC2: x\nS2: hello <n>\nS2: X\n-- the passwd-file cannot be read\n\
             -- shutdown\nS: ended\n-- closed\nS2: ended\n-- closed\n";
         assert_eq!(played(body, 7), body);
     }
