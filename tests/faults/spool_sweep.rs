@@ -66,7 +66,12 @@ fn trouble(spot: &Spot, operations: &[Operation]) -> (Vec<String>, bool) {
         ledger.take(line);
     }
     let mut broken = Vec::new();
-    if spot.trouble != Trouble::Kill && !run.status.success() {
+    // Before there is a spool the system's loader may fail, and later on the program's own input
+    // and output.
+    let began = run.lines.len() > 1;
+    let own = ["somebody reads this", "can be read"];
+    let is_ours = began && !own.iter().any(|words| run.said.contains(words));
+    if spot.trouble != Trouble::Kill && !run.status.success() && is_ours {
         broken.push(format!("it died: {} {}", run.status, run.said));
     }
     for when in ["afterwards", "a second time"] {

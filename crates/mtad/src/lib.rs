@@ -116,6 +116,9 @@ impl Mtad {
             count += rows.len();
             self.tell_of_rows(rows, When::Left);
         }
+        if !self.queue.spool().is_whole() {
+            error!("what was in the queue cannot be read; it is looked for at the next start");
+        }
         info!("{count} messages in the queue");
     }
 

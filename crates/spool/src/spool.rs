@@ -8,7 +8,7 @@ use mail_common::log::Id;
 use crate::ahead::{Ahead, Lost};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::{self, Index, Summary};
+use crate::index::{self, Index, Phase, Summary};
 use crate::open::Owner;
 use crate::record::Body as Field;
 use crate::row::{Name, Place, Row};
@@ -127,6 +127,13 @@ impl Spool {
     /// Shows all messages, in no order; those that come and go meanwhile may be shown or not.
     pub fn rows(&self, see: impl FnMut(&Row)) {
         self.index().each(see);
+    }
+
+    /// Whether all that was there at start could be read; waits until that is known. If it could
+    /// not, older messages are missing until the next start.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.index().wait() == Phase::Complete
     }
 
     /// How many messages there are.

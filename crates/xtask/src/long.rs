@@ -22,6 +22,8 @@ pub(crate) enum Name {
     Interop,
     /// Trouble at every system call of every operation, one operation after the other
     Sweep,
+    /// Letters go by, and one daemon or another dies: half an hour
+    Soak,
     /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, mail
     Bench,
 }
@@ -38,7 +40,8 @@ pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
         )?,
         Name::Crowd => figures(test("crowd").env("POSTHORN_TEST_SECONDS", "600"))?,
         Name::Interop => figures(test("interop").env("POSTHORN_TEST_HISTORIES", "500"))?,
-        Name::Sweep => figures(&mut test("sweep"))?,
+        Name::Sweep => figures(&mut test("sweep"))? + &figures(&mut test("spool_sweep"))?,
+        Name::Soak => figures(test("soak").env("POSTHORN_TEST_SECONDS", "1800"))?,
         Name::Bench => bench::compare(parts, &run.stamp())?,
     };
     println!("{figures}");

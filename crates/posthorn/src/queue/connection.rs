@@ -163,6 +163,10 @@ fn answer(
     };
     // Nothing is done to a message before the whole log was read.
     recovered.for_each(drop);
+    if !spool.is_whole() {
+        let why = "the spool cannot be read: see the log above, and `posthorn spool fsck`";
+        return drop(told.send(Err(Failure::Temporary(why.to_owned()))));
+    }
     let desk = Desk::new(spool.clone(), UnderWay::default(), Arc::new(|_| {}));
     let _ = told.send(Ok(()));
     // The commands see by themselves that an answer broke off.

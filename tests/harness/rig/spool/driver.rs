@@ -54,21 +54,27 @@ pub(super) fn open(path: &Path) -> Result<Spool, SpoolError> {
     };
     let (spool, recovered) = Spool::open(path, settings)?;
     recovered.for_each(drop);
-    Ok(spool)
+    match spool.is_whole() {
+        true => Ok(spool),
+        // As after a kill: nothing is to be made last of what is not known.
+        false => Err(SpoolError::Stopped),
+    }
 }
 
-/// Takes messages, all at the same time.
+/// Takes messages, all at the same time, and waits until it is known what became of each.
 pub(super) fn take(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError> {
     let (told, outcomes) = channel();
-    for letter in letters {
+    let begun = letters.iter().try_for_each(|letter| {
         let mut incoming = spool.begin(envelope(*letter, "first"));
         for piece in text(*letter).chunks(1000) {
             incoming.write(piece.to_vec())?;
         }
         spool.commit(Arc::new(incoming.finish()?), tell(&told));
-    }
+        Ok(())
+    });
     drop(told);
-    outcomes.iter().collect()
+    let outcomes: Vec<_> = outcomes.iter().collect();
+    begun.and(outcomes.into_iter().collect())
 }
 
 /// They are done with, all at the same time.
