@@ -5,8 +5,9 @@
 //!
 //! That no letter comes twice does not follow from the queue: between the rename into the mailbox
 //! and mtad's own record there is always a moment after which mtad repeats the delivery. It holds
-//! because lmtp-deliverd knows the repeat. If mtad was killed, from memory; if it was killed
-//! itself, because it finds the letter in the mailbox, which here nobody empties.
+//! because lmtp-deliverd knows the repeat, from its journal; and where it was killed before it could
+//! record the delivery, it finds the letter in the mailbox, which here nobody empties. Where
+//! somebody does: `repeats.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

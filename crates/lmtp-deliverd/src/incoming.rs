@@ -159,7 +159,8 @@ impl Incoming {
             return self.write(&inbox, recipient, site, None, || ());
         };
         let journal = &self.shared.journal;
-        let Some(attempt) = journal.begin(id, user, ACTION, None) else {
+        let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
+        let Some(attempt) = journal.begin(id, user, ACTION, oldest) else {
             return Ok((Delivery::Repeated, None));
         };
         let is_there = match attempt.standing() {

@@ -1,7 +1,8 @@
 //! Local delivery: LMTP in, mailboxes out.
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
-//! [`spool`] until it is whole, and written into one mailbox after another; each recipient has an
+//! [`spool`] until it is whole, and written into one mailbox after another; messages that come
+//! together go into all their mailboxes at the same time ([`batch`]). Each recipient has an
 //! outcome of its own, and a 250 only once the message survives a power cut. [`journal`] knows
 //! what was delivered before.
 

@@ -9,9 +9,8 @@
 //! last. So a success of which its sender wants to hear is recorded at the attempt's end, which
 //! gives lmtp-deliverd nothing to do twice.
 
-mod tell;
-
 mod settle;
+mod tell;
 
 use std::sync::Arc;
 
@@ -50,9 +49,11 @@ pub(crate) struct Attempt {
     turn: Turn,
     /// The message as this attempt sees it: only its own recipients count.
     entry: Entry,
+    /// Those who waited here when it began.
+    own: Vec<Recipient>,
     /// What may have to be told before it is recorded.
     fates: Vec<Fate>,
-    /// Why those who go on waiting do.
+    /// Why those who go on waiting do, as far as this attempt knows.
     waiting: Vec<Fate>,
     /// Why recipients go on waiting, if any do.
     cause: Option<Cause>,
@@ -111,10 +112,33 @@ fn nobody_told(lane: &Lane) -> Done {
 }
 
 impl Attempt {
-    pub(crate) fn new(mtad: Arc<Mtad>, lanes: Arc<Lanes>, entry: Entry) -> Self {
-        let routes = mtad.routes();
-        let (fates, waiting) = (Vec::new(), Vec::new());
-        Self { mtad, routes, lanes, entry, fates, waiting, cause: None, damage: None }
+    pub(crate) async fn new(
+        mtad: Arc<Mtad>,
+        lanes: Arc<Lanes>,
+        message: Arc<Message>,
+        turn: Turn,
+    ) -> Self {
+        let mut entry = message.lock().await.clone();
+        // Of this destination.
+        entry.progress.attempts = turn.attempts.into();
+        let mut own = entry.waiting();
+        own.retain(|recipient| lanes.destination(&recipient.address) == turn.destination);
+        Self {
+            mtad,
+            routes: Arc::clone(lanes.routes()),
+            lanes,
+            message,
+            turn,
+            entry,
+            own,
+            fates: Vec::new(),
+            waiting: Vec::new(),
+            cause: None,
+            due: None,
+            damage: None,
+            feedback: Feedback::Stopped,
+            trouble: None,
+        }
     }
 
     /// Carries it out.
@@ -204,18 +228,16 @@ impl Attempt {
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
         let is_local = matches!(transaction.lane.target, Target::Local(_));
-        // The client session does not pass on what senders ask for, so no next hop takes it over.
-        let notifies = false;
-        let (relay, outcomes) = match done {
-            Done::Reported { relay, outcomes } => {
-                self.feedback = self.feedback.max(feedback(&outcomes));
-                (relay, outcomes)
+        let (relay, outcomes, notifies) = match done {
+            Done::Reported { relay, report } => {
+                self.feedback = self.feedback.max(feedback(&report.recipients));
+                (relay, report.recipients, report.notifies)
             }
             Done::Unreachable(why) => {
                 self.feedback = self.feedback.max(Feedback::Unreachable);
                 self.trouble = Some(why.clone());
                 let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
-                ("none".to_owned(), outcomes)
+                ("none".to_owned(), outcomes, false)
             }
             Done::Damaged(damage) => {
                 self.damage = Some(damage);
@@ -286,69 +308,9 @@ impl Attempt {
     }
 
     /// All transactions are over: tells who wants to hear, then records or removes.
-    async fn conclude(mut self) -> Option<Entry> {
-        if self.damage.is_none() {
-            self.expire_or_defer();
-            self.tell().await;
-        }
-        if let Some(damage) = self.damage.take() {
-            self.in_queue(move |queue, entry| queue.quarantine(&entry.id, &damage)).await;
-            return None;
-        }
-        if !self.entry.progress.is_done() {
-            self.record().await;
-            return Some(self.entry);
-        }
-        let removed = self.in_queue(|queue, entry| queue.finish(&entry.id)).await;
-        match removed {
-            Some(Ok(())) => {
-                info!("{}: removed", self.entry.id);
-                return None;
-            }
-            Some(Err(error)) => error!("{}: cannot be removed: {error}", self.entry.id),
-            None => {}
-        }
-        self.defer(Cause::Peer);
-        self.record().await;
-        Some(self.entry)
-    }
-
-    fn expire_or_defer(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let told = |number| self.fates.iter().any(|fate| fate.number == number);
-        if self.entry.waiting().iter().all(|one| told(one.number)) {
-            return;
-        }
-        let cause = self.cause.unwrap_or(Cause::Peer);
-        self.defer(cause);
-        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
-        // What we break off because we stop may have arrived: nothing is given up for that.
-        let stopping = cause == Cause::Stopping || self.lanes.local.stop.is_cancelled();
-        if stopping {
-            return;
-        }
-        if schedule::is_expired(&self.entry, now, settings) {
-            return waiting.into_iter().for_each(|fate| self.expire(fate));
-        }
-        let due = notify::delay_due(self.entry.letter.arrived, settings.delay_warning);
-        if !self.entry.progress.delay_told && due.is_some_and(|due| due <= now) {
-            let delayed = waiting.into_iter().map(|fate| Fate { action: Action::Delayed, ..fate });
-            self.fates.extend(delayed);
-        }
-    }
-
-    /// Gives up who has waited for too long. The last words that were heard stand for all.
-    fn expire(&mut self, mut fate: Fate) {
-        let (number, address) = (fate.number, fate.told.recipient.clone());
-        let text = match self.entry.progress.recipients.get(number) {
-            Some(State::Waiting(Some(why))) => format!("too old; last: {why}"),
-            _ => "too old".to_owned(),
-        };
-        // RFC 3463, 3.5: delivery time expired.
-        fate.told.status = "4.4.7".to_owned();
-        let verdict = Verdict::Bounced { text, status: fate.told.status.clone() };
-        self.log(&Recipient { number, address }, &fate.told.recipient, "none", &verdict);
-        self.fates.push(fate);
+    async fn conclude(mut self) -> Ended {
+        let left = self.settle().await;
+        Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, left }
     }
 
     /// If it cannot be recorded, this process still knows; only its death would cost second
@@ -367,17 +329,6 @@ impl Attempt {
     ) -> Option<T> {
         let (queue, entry) = (self.mtad.queue.clone(), self.entry.clone());
         self.mtad.disk.run(move || work(&queue, &entry)).await
-    }
-
-    fn defer(&mut self, cause: Cause) {
-        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
-        schedule::defer(&mut self.entry, cause, now, settings);
-        // Its sender shall hear of a delay in time, and that needs an attempt.
-        let (letter, progress) = (&self.entry.letter, &mut self.entry.progress);
-        let warning = notify::delay_due(letter.arrived, settings.delay_warning);
-        if let Some(warning) = warning.filter(|at| *at > now && !progress.delay_told) {
-            progress.due = progress.due.min(warning);
-        }
     }
 
     fn log(&self, recipient: &Recipient, to: &Address, relay: &str, verdict: &Verdict) {

@@ -2,12 +2,13 @@
 
 use mail_common::config::HoldRule;
 use mail_proto::address::{Address, ReversePath};
+use mail_proto::smtp::Recipient;
 
 /// The place in `mtad.hold` of the first rule that this mail is held by.
 pub(crate) fn rule(
     rules: &[HoldRule],
     sender: &ReversePath,
-    recipients: &[Address],
+    recipients: &[Recipient],
 ) -> Option<usize> {
     if rules.is_empty() {
         return None;
@@ -18,7 +19,7 @@ pub(crate) fn rule(
     };
     rules.iter().position(|rule| {
         let is_from = rule.sender.as_ref().is_none_or(|pattern| pattern.matches(&sender));
-        is_from && recipients.iter().any(|recipient| is_to(rule, recipient))
+        is_from && recipients.iter().any(|recipient| is_to(rule, &recipient.address))
     })
 }
 
@@ -60,7 +61,7 @@ mod tests {
         for (rules, sender, to, expected) in table {
             let rules: Vec<_> = rules.iter().map(|&rule| rule_of(rule)).collect();
             let (sender, _) = ReversePath::from_path(sender).unwrap();
-            let to: Vec<_> = to.iter().map(|to| to.parse().unwrap()).collect();
+            let to: Vec<_> = to.iter().map(|to| Recipient::new(to.parse().unwrap())).collect();
             assert_eq!(rule(&rules, &sender, &to), expected, "{rules:?} {sender} {to:?}");
         }
     }

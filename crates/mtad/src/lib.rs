@@ -1,12 +1,13 @@
 //! The mail transport: receives, queues, routes, delivers and bounces mail.
 //!
 //! A message's way: [`backend`] answers the SMTP session and puts it into the [`queue`]; the
-//! [`courier`] tries it when [`schedule`] says; an [`attempt`] asks [`route`] where each recipient
-//! is, has [`deliver`] carry it there, and records what came of it, and tells the sender
-//! ([`notify`]) where it came to nothing.
+//! [`courier`] tries it when [`schedule`] says, unless a rule says [`hold`]; an [`attempt`] asks
+//! [`route`] where each recipient is, has [`deliver`] carry it there, and records what came of it;
+//! before that it tells ([`notify`]) who wants to hear of it.
 
 mod attempt;
 mod backend;
+pub mod control;
 mod courier;
 mod deliver;
 mod hold;

@@ -11,8 +11,8 @@ use mail_common::log::Id;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::{Failure, Recipient};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixListener;
+use tokio::io::{self, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -202,6 +202,8 @@ type Script = fn(connection: usize) -> Manner;
 enum Manner {
     /// Takes everything but for bob.
     NoBob,
+    /// Tells senders itself, and takes everything but for bob.
+    Notifies,
     /// Hangs up in the middle of the message.
     DropsInData,
     /// Says nothing more once the message has come.
@@ -221,15 +223,15 @@ async fn serve(
 ) {
     let (manner, mut taken) = (script(connection), 0);
     let (mut letter, mut rcpts) = (String::new(), 0);
-    let (reader, mut writer) = tokio::io::split(stream);
+    let (reader, mut writer) = io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 peer\r\n").await.unwrap();
     while let Ok(Some(line)) = lines.next_line().await {
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let reply = match verb {
+            "EHLO" if manner == Manner::Notifies => "250-peer\r\n250 DSN".to_owned(),
             "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "LHLO" => "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned(),
-            "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
             "MAIL" => {
                 // Which message is the oldest depends on when it was looked for.
@@ -585,11 +587,7 @@ async fn postmasters() {
             "postmaster@example.org",
             foreign("x@foreign.example"),
         ),
-        (
-            "mtad.postmaster = 'nobody@example.org'",
-            "postmaster@example.org",
-            Destination::NoPostmaster,
-        ),
+        ("mtad.postmaster = 'nobody@example.org'", "postmaster@example.org", Route::NoPostmaster),
         (
             "mtad.postmaster = 'ann@example.org'",
             "MAILER-DAEMON@mx.example.org",

@@ -3,6 +3,18 @@
 //! Plain blocking code; one writer thread makes everything last that waits at the same time.
 
 pub mod admin;
+mod ahead;
+mod big;
+mod blocks;
+mod body;
+mod checkpoint;
+mod cleaner;
+mod commit;
+mod copies;
+mod corrupt;
+mod error;
+mod fsck;
+mod index;
 mod letter;
 mod message;
 mod open;
@@ -12,15 +24,18 @@ pub mod record;
 mod recovery;
 mod replay;
 pub mod row;
+mod scan;
 mod segment;
 mod settings;
 mod spool;
 mod text;
+mod upkeep;
 mod work;
 mod writer;
 
 pub use body::Body;
 pub use error::{Damage, SpoolError};
+pub use fsck::{Finding, Stretch, Summary, fsck};
 pub use index::Recovered;
 pub use letter::Letter;
 pub use message::{Incoming, Message};

@@ -41,8 +41,9 @@ fn common(root: &Path) -> String {
          cleartext = \"loopback\"\n\
          [run]\n\
          directory = \"{root}/run\"\n\
-         [[imapd.listen]]\n\
-         address = \"127.0.0.1:{imap}\"\n\
+         [mtad]\n\
+         spool = \"{root}/spool\"\n\
+         lmtp = \"{root}/run/lmtp\"\n\
          [lmtp-deliverd]\n\
          state = \"{root}/state\"\n\
          [[lmtp-deliverd.listen]]\n\

@@ -26,7 +26,7 @@ const RECORDS: usize = 57_344;
 /// Records that room is made for at a time.
 const STEP: usize = 4096;
 
-/// Octets that are read at a time, and of which one damaged octet costs all if the disk says so.
+/// Octets that are lost together where the disk cannot be read.
 const BLOCK: usize = 4096;
 
 /// The files of one directory. Whoever has them has the lock.
@@ -291,9 +291,12 @@ fn read(dir: &Dir, number: u32) -> Result<Content, DiskError> {
     let file = dir.file(&name)?;
     let room = records_in(file.metadata().map_err(at_path)?.len()).min(RECORDS);
     let mut octets = vec![0; room * LENGTH];
-    for (at, block) in octets.chunks_mut(BLOCK).enumerate() {
-        if let Err(error) = disk::read_at(&file, block, (at * BLOCK) as u64) {
-            warn!(error = %at_path(error), at = at * BLOCK, "a part of the journal cannot be read");
+    if let Err(error) = disk::read_at(&file, &mut octets, 0) {
+        warn!(error = %at_path(error), "a part of the journal cannot be read");
+        for (at, block) in octets.chunks_mut(BLOCK).enumerate() {
+            if disk::read_at(&file, block, (at * BLOCK) as u64).is_err() {
+                block.fill(0);
+            }
         }
     }
     Ok(content(&octets))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mail_common::time;
+use mail_proto::dsn::{Action, Words};
 use tracing::{error, info};
 
 use super::{Again, Attempt, Ended, Left};
@@ -19,9 +20,12 @@ impl Attempt {
     /// Gives everybody up who waits, without an attempt: they are too old, and their destination
     /// was seen to be dead for long.
     pub(crate) async fn expire(mut self, trouble: Option<String>) -> Ended {
+        self.trouble = trouble;
         for recipient in self.waiting() {
-            self.give_up_as_too_old(recipient, trouble.as_deref());
+            let fate = self.fate_without_attempt(&recipient);
+            self.give_up_as_too_old(fate);
         }
+        self.trouble = None;
         self.conclude().await
     }
 
@@ -52,15 +56,17 @@ impl Attempt {
 
     /// Records or removes, once everybody is told who has to be.
     pub(super) async fn settle(&mut self) -> Option<Left> {
+        let message = Arc::clone(&self.message);
+        // Attempts at other destinations wait meanwhile: a delay is told once.
+        let mut message = message.lock().await;
         if self.damage.is_none() {
-            self.expire_or_defer();
-            self.tell_sender().await;
+            self.entry.progress.delay_told = message.progress.delay_told;
+            self.expire_or_defer(&message);
+            self.tell().await;
         }
         if let Some(damage) = self.damage.take() {
             return Some(self.put_aside(&damage, &mut message).await);
         }
-        let message = Arc::clone(&self.message);
-        let mut message = message.lock().await;
         self.merge_into(&mut message);
         if !message.progress.is_done() {
             self.record(&mut message).await;
@@ -82,15 +88,16 @@ impl Attempt {
 
     /// Those who wait for this attempt.
     fn waiting(&self) -> Vec<Recipient> {
-        let states = &self.entry.progress.recipients;
-        let waits = |one: &&Recipient| matches!(states.get(one.number), Some(State::Waiting(_)));
-        self.own.iter().filter(waits).cloned().collect()
+        self.own.iter().filter(|one| self.waits(one.number)).cloned().collect()
     }
 
-    fn expire_or_defer(&mut self) {
-        let failing: Vec<_> = self.failures.iter().map(|failure| failure.number).collect();
+    fn waits(&self, number: usize) -> bool {
+        matches!(self.entry.progress.recipients.get(number), Some(State::Waiting(_)))
+    }
+
+    fn expire_or_defer(&mut self, message: &Entry) {
         let mut waiting = self.waiting();
-        waiting.retain(|one| !failing.contains(&one.number));
+        waiting.retain(|one| self.fates.iter().all(|fate| fate.number != one.number));
         if waiting.is_empty() {
             return;
         }
@@ -98,8 +105,7 @@ impl Attempt {
         self.defer(cause);
         let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
         // What we break off because we stop may have arrived: nothing is given up for that.
-        let stopping = cause == Cause::Stopping || self.lanes.is_stopping();
-        if stopping || !schedule::is_expired(&self.entry, now, settings) {
+        if cause == Cause::Stopping || self.lanes.is_stopping() {
             return;
         }
         if schedule::is_expired(&self.entry, now, settings) {
@@ -144,12 +150,24 @@ impl Attempt {
             Some(State::Waiting(Some(why))) => Some(why.clone()),
             _ => self.trouble.clone(),
         };
-        let why = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
+        let is_foreign = Lanes::leads_out(self.lanes.destination(&recipient.address));
+        let words = reason.filter(|_| is_foreign).map_or_else(notify::our_trouble, Words::Ours);
+        self.fate(recipient, "4.0.0", words)
+    }
+
+    /// Gives up who has waited for too long. The last words that were heard stand for all.
+    fn give_up_as_too_old(&mut self, mut fate: Fate) {
+        let (number, address) = (fate.number, fate.told.recipient.clone());
+        let last = match self.entry.progress.recipients.get(number) {
+            Some(State::Waiting(Some(why))) => Some(why),
+            _ => self.trouble.as_ref(),
+        };
+        let text = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
         // RFC 3463, 3.5: delivery time expired.
-        let (text, status) = (why.clone(), "4.4.7".to_owned());
-        let verdict = Verdict::Bounced { text, status: status.clone() };
-        self.log(&recipient, &recipient.address, "none", &verdict);
-        self.give_up(recipient, status, None, why);
+        fate.told.status = "4.4.7".to_owned();
+        let verdict = Verdict::Bounced { text, status: fate.told.status.clone() };
+        self.log(&Recipient { number, address }, &fate.told.recipient, "none", &verdict);
+        self.fates.push(fate);
     }
 
     /// Notes in the message what became of this attempt's recipients.
@@ -161,6 +179,7 @@ impl Attempt {
             }
         }
         whole.attempts = whole.attempts.max(own.attempts);
+        whole.delay_told |= own.delay_told;
         if self.turn.destination == Destination::LOCAL {
             whole.outages = own.outages;
         }
@@ -173,8 +192,15 @@ impl Attempt {
     }
 
     pub(super) fn defer(&mut self, cause: Cause) {
-        schedule::defer(&mut self.entry, cause, time::now_micros(), &self.routes.site.mtad);
-        self.due = Some(self.entry.progress.due);
+        let (now, settings) = (time::now_micros(), &self.routes.site.mtad);
+        schedule::defer(&mut self.entry, cause, now, settings);
+        // Its sender shall hear of a delay in time, and that needs an attempt.
+        let (letter, progress) = (&self.entry.letter, &mut self.entry.progress);
+        let warning = notify::delay_due(letter.arrived, settings.delay_warning);
+        if let Some(warning) = warning.filter(|at| *at > now && !progress.delay_told) {
+            progress.due = progress.due.min(warning);
+        }
+        self.due = Some(progress.due);
     }
 
     fn again(&self) -> Again {

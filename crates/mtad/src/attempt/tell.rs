@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::Attempt;
 use crate::notify::{self, Audience, Fate, Planned, Rules};
 use crate::queue::{Damage, QueueError, Recipient, State};
-use crate::route::Destination;
+use crate::route::Route;
 use crate::schedule::Cause;
 
 impl Attempt {
@@ -55,7 +55,7 @@ impl Attempt {
     async fn send(&mut self, planned: Planned) -> bool {
         let (id, kind) = (self.entry.id, planned.to_string());
         let is_copy = planned.audience == Audience::Postmaster;
-        if is_copy && matches!(self.routes.find(&planned.to).await, Ok(Destination::NoPostmaster)) {
+        if is_copy && matches!(self.routes.find(&planned.to).await, Ok(Route::NoPostmaster)) {
             warn!("{id}: no {kind}: nobody reads postmaster's mail (mtad.postmaster)");
             return true;
         }

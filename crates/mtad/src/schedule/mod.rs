@@ -35,7 +35,7 @@ use mail_common::log::Id;
 use self::destination::{Rings, State};
 use self::entries::{Entries, Entry, List, Number, Stage};
 pub(crate) use self::exchange::{Action, Destination, Feedback, Settings, Standing, Turn, Waiting};
-use self::health::Rules;
+use self::health::{Health, Rules};
 use self::late::Late;
 use self::pause::micros;
 pub(crate) use self::pause::{Cause, defer, is_expired};

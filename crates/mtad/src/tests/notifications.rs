@@ -61,21 +61,34 @@ async fn a_success_is_told_to_who_asked() {
 
 #[tokio::test]
 async fn a_next_hop_that_does_not_notify_is_told_of() {
+    relays(|_| Manner::NoBob, [("S", "", 1), ("FD", "", 0)]).await;
+}
+
+#[tokio::test]
+async fn a_next_hop_that_notifies_takes_that_over() {
+    let table = [("S", " NOTIFY=SUCCESS", 0), ("FD", " NOTIFY=FAILURE,DELAY", 0)];
+    relays(|_| Manner::Notifies, table).await;
+}
+
+/// NOTIFY, what the next hop hears of it, and how many notifications there are.
+async fn relays(script: Script, table: [(&str, &str, usize); 2]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (heard, mut relayed) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, |_| Manner::NoBob, 0, heard.clone()));
+            tokio::spawn(serve(stream, script, 0, heard.clone()));
         }
     });
     let more = format!("mtad.next_hop = '{address}'");
-    for (letters, expected) in [("S", 1), ("FD", 0)] {
+    for (letters, passed_on, expected) in table {
         let to = ["y@foreign.example", "z@foreign.example"];
         let found = delivered(&more, "<ann@example.org>", &to, notify(letters)).await;
         assert_eq!(found.len(), expected, "{found:#?}");
-        assert!(next(&mut relayed).await.contains("\nRCPT TO:<z@foreign.example>\n"));
+        let command = format!("\nRCPT TO:<z@foreign.example>{passed_on}\n");
+        let letter = next(&mut relayed).await;
+        assert!(letter.contains(&command), "{letter}");
         for told in found {
             assert_eq!(told.matches("\nAction: relayed\nStatus: 2.0.0\n").count(), 2, "{told}");
             assert!(told.contains("\nRemote-MTA: dns; 127.0.0.1\n"), "{told}");

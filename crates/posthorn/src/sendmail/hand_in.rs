@@ -6,7 +6,9 @@ use std::time::Duration;
 use mail_common::config::Site;
 use mail_common::serve::{Backend, Stream, Surroundings, converse};
 use mail_proto::address::{Address, Domain, ReversePath};
-use mail_proto::smtp::client::{Answer, Client, Outcome, Report, Request, Setup, Tls};
+use mail_proto::smtp::client::{
+    Answer, Block, Client, Outcome, Report, Request, Setup, Ticket, Tls,
+};
 use mail_proto::smtp::{Dialect, Envelope, Notify, Recipient};
 use tokio_util::sync::CancellationToken;
 

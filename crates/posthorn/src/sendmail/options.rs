@@ -179,6 +179,7 @@ mod tests {
                 Options { sender: Some("<>".into()), recipients: ann(), ..Options::default() },
             ),
             ("-bs", Options { mode: Mode::Smtp, ..Options::default() }),
+            ("-bp", Options { mode: Mode::Queue, ..Options::default() }),
             (
                 "-N success,delay -R hdrs -V QQ+1",
                 Options {

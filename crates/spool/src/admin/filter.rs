@@ -190,10 +190,10 @@ impl<'a> Search<'a> {
     }
 
     fn in_letter(&self, row: &Row) -> Match {
-        let reasons = match row.standing {
+        let reasons = match row.reason {
             _ if self.filter.reasons.is_empty() => Match::Yes,
-            Standing::New => Match::No,
-            Standing::Deferred | Standing::Held => Match::Unknown,
+            0 => Match::No,
+            _ => Match::Unknown,
         };
         let recipients =
             if self.filter.recipients.is_empty() { Match::Yes } else { Match::Unknown };
@@ -290,6 +290,7 @@ mod tests {
             attempts: 2,
             waiting: 1,
             standing: Standing::Deferred,
+            big: false,
         }
     }
 
@@ -340,11 +341,13 @@ mod tests {
     fn rows_of_which_little_is_known() {
         let filter = |text: &str| Filter { senders: globs(&[text]), ..Filter::default() };
         let to = |text: &str| Filter { destinations: globs(&[text]), ..Filter::default() };
+        let busy = || Filter { reasons: vec![Glob::within("busy")], ..Filter::default() };
         let size = Filter { smaller: Some(5), ..Filter::default() };
         let table = [
             (filter("<>"), Row { sender: 0, ..row() }, Match::Unknown),
             (filter("<>"), row(), Match::No),
             (filter("*@x"), Row { sender: 4, ..row() }, Match::Unknown),
+            (busy(), Row { reason: 0, ..row() }, Match::No),
             (to("x"), Row { destination: 4, ..row() }, Match::Unknown),
             (to("x"), Row { waiting: 2, ..row() }, Match::Unknown),
             (size, Row { size: u32::MAX, ..row() }, Match::Unknown),

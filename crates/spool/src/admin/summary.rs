@@ -161,6 +161,7 @@ mod tests {
             attempts: 0,
             waiting: 1,
             standing,
+            big: false,
         }
     }
 

@@ -71,6 +71,14 @@ impl UnderWay {
     }
 }
 
+impl Turn {
+    /// Which message.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.under_way.give_back(self.id);
