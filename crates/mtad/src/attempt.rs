@@ -13,6 +13,7 @@ mod settle;
 mod tell;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail_common::config::NextHop;
 use mail_common::time;
@@ -38,6 +39,9 @@ use crate::verdict::{Verdict, feedback, judge};
 const TRANSACTION: usize = 100;
 /// Characters of a reason that are kept.
 const REASON: usize = 500;
+
+/// After this long it is tried again to record what could not be.
+const UNRECORDED: Duration = Duration::from_secs(5);
 
 /// One attempt.
 #[derive(Debug)]
@@ -72,8 +76,18 @@ pub(crate) struct Ended {
     pub(crate) feedback: Feedback,
     /// What was wrong with the destination.
     pub(crate) trouble: Option<String>,
-    /// What is left to do; `None`: the message is gone.
-    pub(crate) left: Option<Left>,
+    pub(crate) outlook: Outlook,
+}
+
+/// How it goes on with a message.
+#[derive(Debug)]
+pub(crate) enum Outlook {
+    /// There is nothing left to do.
+    Gone,
+    /// It could not be read just now.
+    Unread,
+    /// This is left to do.
+    Left(Box<Left>),
 }
 
 /// What is left to do for a message.
@@ -108,6 +122,13 @@ fn nobody_told(lane: &Lane) -> Done {
     match lane.stop.is_cancelled() {
         true => Done::Stopping,
         false => Done::Unreachable("the delivery broke off".to_owned()),
+    }
+}
+
+impl Ended {
+    /// Of an attempt that tried nothing.
+    pub(crate) fn without(turn: Turn, outlook: Outlook) -> Self {
+        Self { turn, feedback: Feedback::Stopped, trouble: None, outlook }
     }
 }
 
@@ -309,16 +330,21 @@ impl Attempt {
 
     /// All transactions are over: tells who wants to hear, then records or removes.
     async fn conclude(mut self) -> Ended {
-        let left = self.settle().await;
-        Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, left }
+        let outlook =
+            self.settle().await.map_or(Outlook::Gone, |left| Outlook::Left(Box::new(left)));
+        Ended { turn: self.turn, feedback: self.feedback, trouble: self.trouble, outlook }
     }
 
-    /// If it cannot be recorded, this process still knows; only its death would cost second
-    /// copies.
+    /// Nothing goes on with a message as long as what became of it cannot be recorded: who reads
+    /// it next would do again what was done. Only our death then costs second copies.
     async fn record(&self, message: &mut Entry) {
         self.merge_into(message);
-        if let Err(error) = self.mtad.queue.record(message.id, &message.progress).await {
+        while let Err(error) = self.mtad.queue.record(message.id, &message.progress).await {
             error!("{}: progress cannot be recorded: {error}", self.entry.id);
+            if !error.is_temporary() || self.lanes.is_stopping() {
+                return;
+            }
+            tokio::time::sleep(UNRECORDED).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod arrival;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,18 @@ use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
 use mail_spool::admin::Changed;
-use mail_spool::row::{self, Row};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::arrival::waiting_at;
 pub(crate) use self::arrival::{Arrival, When};
 use crate::Mtad;
-use crate::attempt::{Again, Attempt, Ended, Left};
+use crate::attempt::{Again, Attempt, Ended, Left, Outlook};
 use crate::lanes::{Lanes, Names};
 use crate::memory::Memory;
-use crate::queue::Entry;
 use crate::route::Routes;
-use crate::schedule::{
-    self, Action, Cause, Destination, Feedback, Schedule, Settings, Standing, Turn, Waiting,
-};
+use crate::schedule::{self, Action, Cause, Destination, Feedback, Schedule, Settings, Turn};
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
@@ -95,7 +90,10 @@ impl Courier {
                 Some(warned) = self.warnings.join_next() => self.warned(warned),
                 () = self.mtad.reloaded.notified() => {}
                 () = self.mtad.changed.notified() => self.hear_changes(),
-                _ = oldest.tick() => self.look_for_the_oldest(),
+                _ = oldest.tick() => {
+                    self.mtad.finish_the_rest();
+                    self.look_for_the_oldest();
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -135,49 +133,6 @@ impl Courier {
         self.schedule.make_all_due(now);
     }
 
-    fn arrived(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::New(entry) => {
-                if entry.progress.hold.is_none() {
-                    self.plan(&entry, None, entry.progress.due, Schedule::add);
-                    self.memory.keep(entry);
-                }
-            }
-            Arrival::Known(entry, when) => {
-                if entry.progress.hold.is_none() {
-                    self.plan(&entry, None, when.or(entry.progress.due), when.addition());
-                }
-            }
-            Arrival::Rows(rows, when) => rows.iter().for_each(|row| self.plan_row(row, when)),
-        }
-    }
-
-    /// Has the schedule know a message that one recipient waits for, or none.
-    fn plan_row(&mut self, row: &Row, when: When) {
-        let domain = self.mtad.queue.spool().name(row.destination);
-        let destination = self.lanes.destination_of(&domain);
-        let standing = match row.standing {
-            row::Standing::Held => return,
-            row::Standing::New => Standing::New,
-            row::Standing::Deferred => Standing::Deferred,
-        };
-        if self.schedule.knows(row.id, destination) || self.is_under_way_elsewhere(row.id) {
-            return;
-        }
-        let waiting = Waiting {
-            id: row.id,
-            destination,
-            due: schedule::seconds(when.or(u64::from(row.due) * 1_000_000)),
-            arrived: row.id.micros().map_or(row.due, schedule::seconds),
-            sender: row.sender,
-            size: row.size,
-            attempts: row.attempts.into(),
-            standing,
-            told: false,
-        };
-        when.addition()(&mut self.schedule, waiting, time::now_micros());
-    }
-
     /// An admin has changed messages: what is known of them is old.
     fn hear_changes(&mut self) {
         for changed in self.mtad.changes() {
@@ -201,47 +156,6 @@ impl Courier {
         });
     }
 
-    /// Has the schedule know each destination that recipients of this message wait for. `again`:
-    /// what an attempt that just ended says of its own; the others are due as told, in
-    /// microseconds since 1970.
-    fn plan(
-        &mut self,
-        entry: &Entry,
-        again: Option<(Destination, Again)>,
-        due: u64,
-        add: fn(&mut Schedule, Waiting, u64),
-    ) {
-        if self.is_under_way_elsewhere(entry.id) {
-            return;
-        }
-        let waiting = entry.waiting();
-        let mut destinations: BTreeSet<_> =
-            waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
-        if destinations.is_empty() {
-            // All have it. Somebody has to remove it.
-            destinations.insert(again.map_or(Destination::LOCAL, |(destination, _)| destination));
-        }
-        let now = time::now_micros();
-        for destination in destinations {
-            let (due, attempts) = match again.filter(|(tried, _)| *tried == destination) {
-                Some((_, Again { due, attempts })) => (due, attempts),
-                None if self.schedule.knows(entry.id, destination) => continue,
-                None => (due, entry.progress.attempts),
-            };
-            // What is due now shall not wait for the next second.
-            let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
-            add(&mut self.schedule, waiting_at(entry, destination, due, attempts), now);
-        }
-    }
-
-    /// Whether a message is being tried as the configuration before a reload had it. Then its
-    /// recipients may be at another destination than they are now: nobody shall have it from both.
-    /// It is planned again when that attempt ends.
-    fn is_under_way_elsewhere(&self, id: Id) -> bool {
-        let mut begun = self.under_way.values();
-        begun.any(|(turn, lanes)| turn.id == id && !Arc::ptr_eq(lanes, &self.lanes))
-    }
-
     fn attempt(&mut self, turn: Turn) {
         self.begin(turn, |attempt| Box::pin(attempt.run()));
     }
@@ -254,9 +168,13 @@ impl Courier {
     /// An attempt that tries nothing.
     fn warn(&mut self, turn: Turn) {
         let trouble = self.troubles.get(&turn.destination).cloned();
-        let Some(shared) = self.memory.take(turn.id, &self.mtad.under_way) else {
+        let taken = self.memory.take(turn.id, &self.mtad.under_way);
+        self.hear_changes();
+        let Some(shared) = taken else { return self.schedule.warned() };
+        if !self.schedule.knows(turn.id, turn.destination) {
+            self.memory.give_back(turn.id);
             return self.schedule.warned();
-        };
+        }
         let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
         self.warnings.spawn(async move {
             if let Ok(Some(message)) = shared.message(&mtad.queue, &mtad.disk, turn.id).await {
@@ -287,13 +205,13 @@ impl Courier {
         let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
         let attempt = async move {
             match shared.message(&mtad.queue, &mtad.disk, turn.id).await {
-                Ok(Some(message)) => {
+                Ok(Some(message)) if message.lock().await.progress.hold.is_none() => {
                     carry_out(Attempt::new(mtad, lanes, message, turn).await).await
                 }
-                Ok(None) => Ended { turn, feedback: Feedback::Stopped, trouble: None, left: None },
+                Ok(_) => Ended::without(turn, Outlook::Gone),
                 Err(error) => {
-                    error!("{}: cannot be read, and is not tried until a reload: {error}", turn.id);
-                    Ended { turn, feedback: Feedback::Stopped, trouble: None, left: None }
+                    error!("{}: cannot be read: {error}", turn.id);
+                    Ended::without(turn, Outlook::Unread)
                 }
             }
         };
@@ -311,22 +229,26 @@ impl Courier {
                 error!("an attempt broke off: {error}");
                 let Some((turn, _)) = self.under_way.remove(&error.id()) else { return };
                 let left = self.left_of_broken(turn).await;
-                Ended { turn, feedback: Feedback::Stopped, trouble: None, left }
+                Ended::without(
+                    turn,
+                    left.map_or(Outlook::Unread, |left| Outlook::Left(Box::new(left))),
+                )
             }
         };
         self.learn(&ended);
-        let Ended { turn, feedback, left, .. } = ended;
+        let Ended { turn, feedback, outlook, .. } = ended;
         let now = time::now_micros();
         let was_dead = self.schedule.is_dead(turn.destination);
         let wanted = self.schedule.ended(&turn, feedback, now);
         self.tell_of_change(turn.destination, was_dead);
-        match left {
-            Some(Left { entry, again }) if wanted && entry.progress.hold.is_none() => {
-                let again = again.map(|again| (turn.destination, again));
-                self.plan(&entry, again, now, Schedule::add);
+        match outlook {
+            Outlook::Left(left) if wanted && left.entry.progress.hold.is_none() => {
+                let again = left.again.map(|again| (turn.destination, again));
+                self.plan(&left.entry, again, now, Schedule::add);
             }
-            Some(_) => {}
-            None => self.schedule.remove(turn.id, now),
+            Outlook::Left(_) => {}
+            Outlook::Unread => self.mtad.tell_of_later(turn.id),
+            Outlook::Gone => self.schedule.remove(turn.id, now),
         }
         self.memory.give_back(turn.id);
     }

@@ -27,6 +27,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use mail_common::config::{Cleartext, Role, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, StartError, open_auth};
@@ -36,7 +37,7 @@ use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
 use mail_spool::Recovered;
-use mail_spool::admin::{Changed, Desk, UnderWay};
+use mail_spool::admin::{Changed, Desk, Turn, UnderWay};
 use mail_spool::row::Row;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -50,6 +51,9 @@ use crate::route::Routes;
 
 /// Threads that write and sync. While one waits for the disk others can join its sync.
 const DISK_THREADS: NonZeroUsize = const { NonZeroUsize::new(8).expect("8 is not 0") };
+
+/// After this long a message is looked at again that could not be read.
+const UNREAD: Duration = Duration::from_secs(60);
 
 /// The mail transport.
 #[derive(Debug)]
@@ -68,6 +72,8 @@ pub struct Mtad {
     changes: Mutex<Vec<Changed>>,
     changed: Notify,
     oldest: Mutex<Option<Id>>,
+    /// Messages that are done with, which could not be recorded.
+    unfinished: Mutex<Vec<Turn>>,
 }
 
 /// What is there before anything runs.
@@ -88,15 +94,19 @@ impl Mtad {
     /// it.
     ///
     /// # Errors
-    /// That it is held cannot be recorded; it is in the queue all the same.
-    async fn taken(&self, mut entry: Entry) -> Result<(), QueueError> {
+    /// That it is held cannot be recorded.
+    async fn taken(self: &Arc<Self>, mut entry: Entry) -> Result<(), QueueError> {
         let routes = self.routes();
         let (rules, letter) = (&routes.site.mtad.hold, &entry.letter);
         if let Some(number) = hold::rule(rules, &letter.sender, &letter.recipients) {
             let rule = format!("mtad.hold.{number}");
             info!("{}: held by {rule}", entry.id);
             entry.progress.hold = Some(rule);
-            self.queue.record(entry.id, &entry.progress).await?;
+            if let Err(failure) = self.queue.record(entry.id, &entry.progress).await {
+                // Its sender hears that it was not taken.
+                self.finish(entry.id);
+                return Err(failure);
+            }
         }
         self.enqueue(entry);
         Ok(())
@@ -111,7 +121,7 @@ impl Mtad {
         let _ = self.arrivals.send(Arrival::New(entry));
     }
 
-    fn read_what_was_left(&self, recovered: Recovered) {
+    fn read_what_was_left(self: &Arc<Self>, recovered: Recovered) {
         let mut count = 0;
         for rows in recovered {
             count += rows.len();
@@ -123,6 +133,35 @@ impl Mtad {
         info!("{count} messages in the queue");
     }
 
+    /// A message is done with for everybody.
+    fn finish(self: &Arc<Self>, id: Id) {
+        // An attempt has it, so no admin does.
+        if let Some(turn) = self.under_way.deliver(id) {
+            self.finish_taken(turn);
+        }
+    }
+
+    fn finish_taken(self: &Arc<Self>, turn: Turn) {
+        let mtad = Arc::clone(self);
+        self.queue.finish(turn, move |turn| lock(&mtad.unfinished).push(turn));
+    }
+
+    /// Records again what could not be recorded.
+    fn finish_the_rest(self: &Arc<Self>) {
+        let unfinished = std::mem::take(&mut *lock(&self.unfinished));
+        unfinished.into_iter().for_each(|turn| self.finish_taken(turn));
+    }
+
+    /// Has the courier look at a message again that could not be read just now.
+    fn tell_of_later(self: &Arc<Self>, id: Id) {
+        tokio::spawn(Arc::clone(self).tell_of_it_later(id));
+    }
+
+    async fn tell_of_it_later(self: Arc<Self>, id: Id) {
+        tokio::time::sleep(UNREAD).await;
+        self.tell_of(id);
+    }
+
     /// Has the courier look at a message again.
     fn tell_of(self: &Arc<Self>, id: Id) {
         let mtad = Arc::clone(self);
@@ -132,8 +171,12 @@ impl Mtad {
                 Some(Ok(Some(entry))) => {
                     let _ = mtad.arrivals.send(Arrival::Known(entry, When::Recorded));
                 }
-                Some(Ok(None)) | None => {}
-                Some(Err(error)) => error!("{id}: cannot be read: {error}"),
+                Some(Ok(None)) => {}
+                None => mtad.tell_of_later(id),
+                Some(Err(error)) => {
+                    error!("{id}: cannot be read: {error}");
+                    mtad.tell_of_later(id);
+                }
             }
         });
     }
@@ -150,7 +193,8 @@ impl Mtad {
 
     /// Tells the courier of rows. One that more than one recipient waits for may have more than one
     /// destination, and is read.
-    fn tell_of_rows(&self, mut rows: Vec<Row>, when: When) {
+    fn tell_of_rows(self: &Arc<Self>, mut rows: Vec<Row>, when: When) {
+        let runtime = tokio::runtime::Handle::current();
         let several: Vec<Id> =
             rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
         let _ = self.arrivals.send(Arrival::Rows(rows, when));
@@ -158,7 +202,10 @@ impl Mtad {
             match self.queue.entry(id) {
                 Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry, when))),
                 Ok(None) => {}
-                Err(error) => error!("{id}: cannot be read: {error}"),
+                Err(error) => {
+                    error!("{id}: cannot be read: {error}");
+                    runtime.spawn(Arc::clone(self).tell_of_it_later(id));
+                }
             }
         }
     }
@@ -261,6 +308,7 @@ impl Daemon for Mtad {
             changes: Mutex::default(),
             changed: Notify::new(),
             oldest: Mutex::default(),
+            unfinished: Mutex::default(),
         })
     }
 

@@ -42,7 +42,7 @@ struct Held {
 impl Memory {
     /// Keeps a message that has just come, if there is room.
     pub(crate) fn keep(&mut self, mut entry: Entry) {
-        if self.held.len() >= FRESH {
+        if self.held.len() >= FRESH || self.held.contains_key(&entry.id) {
             return;
         }
         let mut octets = entry.message.as_ref().map_or(0, |_| entry.size);

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use mail_common::log::Id;
 use mail_proto::address::Address;
-use mail_spool::{Incoming, Message, Recovered, Settings, Spool, Then};
+use mail_spool::{Incoming, Message, Recovered, Settings, Spool, Then, admin};
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -126,11 +126,19 @@ impl Queue {
     }
 
     /// Forgets a message that is done with for every recipient. Nobody waits for it: if we die
-    /// before it is written down, what was delivered is known to lmtp-deliverd.
-    pub(crate) fn finish(&self, id: Id) {
-        let then: Then = Box::new(move |outcome| {
-            if let Err(failure) = outcome {
-                error!("{id}: that it is done with cannot be recorded: {failure}");
+    /// before it is written down, what was delivered is known to lmtp-deliverd. But until then it
+    /// is `turn`'s, so that nobody takes it for one that waits; `again` hears if that failed.
+    pub(crate) fn finish(
+        &self,
+        turn: admin::Turn,
+        again: impl FnOnce(admin::Turn) + Send + 'static,
+    ) {
+        let id = turn.id();
+        let then: Then = Box::new(move |outcome| match outcome {
+            Ok(()) | Err(QueueError::Stopped) => drop(turn),
+            Err(failure) => {
+                error!("{id}: that it is done with cannot be recorded yet: {failure}");
+                again(turn);
             }
         });
         self.spool.finish(id, then);
@@ -138,6 +146,9 @@ impl Queue {
 
     /// The oldest message: whoever remembers older ones may forget them. Blocking.
     pub(crate) fn oldest(&self) -> Option<Id> {
+        if !self.spool.is_whole() {
+            return None;
+        }
         let mut oldest: Option<Id> = None;
         self.spool.rows(|row| oldest = Some(oldest.map_or(row.id, |oldest| oldest.min(row.id))));
         oldest

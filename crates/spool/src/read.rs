@@ -54,11 +54,15 @@ impl Shared {
             return Ok(None);
         };
         let letter = found.letter(id).map_err(damaged)?;
-        let progress = self.progress(&row, &letter).unwrap_or_else(|damage| {
-            // Losing the progress costs second copies; losing the message would cost mail.
-            tracing::error!("{id}: progress cannot be read, all are tried again: {damage}");
-            Progress::new(&letter)
-        });
+        let progress = match self.progress(&row, &letter) {
+            Ok(progress) => progress,
+            Err(damage @ Damage::Unreadable(_)) => return Err(damaged(damage)),
+            Err(damage) => {
+                // Losing the progress costs second copies; losing the message would cost mail.
+                tracing::error!("{id}: progress is damaged, all are tried again: {damage}");
+                Progress::new(&letter)
+            }
+        };
         Ok(Some(Entry { letter, size: found.header.body.length(), progress }))
     }
 

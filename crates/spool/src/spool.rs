@@ -75,7 +75,7 @@ impl Spool {
             Ok(summary) => {
                 let octets = Octets::text_only(progress.encode());
                 let effect = Effect::Progress(summary);
-                self.0.shared.queue.push_patient(Work { id, octets, effect, then });
+                self.0.shared.queue.push(Work { id, octets, effect, then });
             }
             Err(error) => then(Err(error)),
         }

@@ -73,7 +73,7 @@ impl Attempt {
             let again = (!self.waiting().is_empty()).then(|| self.again());
             return Some(Left { entry: message.clone(), again });
         }
-        self.mtad.queue.finish(self.entry.id);
+        self.mtad.finish(self.entry.id);
         info!("{}: removed", self.entry.id);
         None
     }

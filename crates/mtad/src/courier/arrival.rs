@@ -1,9 +1,15 @@
 //! What the courier is told of the queue, and how the schedule hears of it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mail_common::log::Id;
 use mail_common::time;
 use mail_proto::address::ReversePath;
-use mail_spool::row::Row;
+use mail_spool::row::{self, Row};
 
+use super::Courier;
+use crate::attempt::Again;
 use crate::queue::Entry;
 use crate::schedule::{self, Destination, Schedule, Standing, Waiting};
 
@@ -29,16 +35,115 @@ pub(crate) enum When {
     Now,
 }
 
+impl Courier {
+    pub(super) fn arrived(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::New(entry) => {
+                let row = self.mtad.queue.spool().row(entry.id);
+                match row {
+                    // An admin was faster.
+                    None => {}
+                    Some(row) if row.progress.is_some() => self.mtad.tell_of(entry.id),
+                    Some(_) => {
+                        self.plan(&entry, None, entry.progress.due, Schedule::add);
+                        self.memory.keep(entry);
+                    }
+                }
+            }
+            Arrival::Known(entry, when) => {
+                // One that is being delivered comes back when that ends.
+                let waits = entry.progress.hold.is_none() && !self.is_being_delivered(entry.id);
+                if waits {
+                    self.plan(&entry, None, when.or(entry.progress.due), when.addition());
+                }
+            }
+            Arrival::Rows(rows, when) => rows.iter().for_each(|row| self.plan_row(row, when)),
+        }
+    }
+
+    /// Has the schedule know a message that one recipient waits for, or none.
+    fn plan_row(&mut self, row: &Row, when: When) {
+        let domain = self.mtad.queue.spool().name(row.destination);
+        let destination = self.lanes.destination_of(&domain);
+        let standing = match row.standing {
+            row::Standing::Held => return,
+            row::Standing::New => Standing::New,
+            row::Standing::Deferred => Standing::Deferred,
+        };
+        if self.schedule.knows(row.id, destination) || self.is_being_delivered(row.id) {
+            return;
+        }
+        let waiting = Waiting {
+            id: row.id,
+            destination,
+            due: schedule::seconds(when.or(u64::from(row.due) * 1_000_000)),
+            arrived: row.id.micros().map_or(row.due, schedule::seconds),
+            sender: row.sender,
+            size: row.size,
+            attempts: row.attempts.into(),
+            standing,
+            told: false,
+        };
+        when.addition()(&mut self.schedule, waiting, time::now_micros());
+    }
+
+    /// Has the schedule know each destination that recipients of this message wait for. `again`:
+    /// what an attempt that just ended says of its own; the others are due as told, in
+    /// microseconds since 1970.
+    pub(super) fn plan(
+        &mut self,
+        entry: &Entry,
+        again: Option<(Destination, Again)>,
+        due: u64,
+        add: fn(&mut Schedule, Waiting, u64),
+    ) {
+        if self.is_under_way_elsewhere(entry.id) {
+            return;
+        }
+        let waiting = entry.waiting();
+        let mut destinations: BTreeSet<_> =
+            waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
+        if destinations.is_empty() {
+            // All have it. Somebody has to remove it.
+            destinations.insert(again.map_or(Destination::LOCAL, |(destination, _)| destination));
+        }
+        let now = time::now_micros();
+        for destination in destinations {
+            let (due, attempts) = match again.filter(|(tried, _)| *tried == destination) {
+                Some((_, Again { due, attempts })) => (due, attempts),
+                None if self.schedule.knows(entry.id, destination) => continue,
+                None => (due, entry.progress.attempts),
+            };
+            // What is due now shall not wait for the next second.
+            let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
+            add(&mut self.schedule, waiting_at(entry, destination, due, attempts), now);
+        }
+    }
+
+    /// Whether attempts are about a message, or what they ended with is not yet recorded.
+    fn is_being_delivered(&self, id: Id) -> bool {
+        self.mtad.under_way.is_being_delivered(id)
+    }
+
+    /// Whether a message is being tried as the configuration before a reload had it. Then its
+    /// recipients may be at another destination than they are now: nobody shall have it from both.
+    /// It is planned again when that attempt ends.
+    fn is_under_way_elsewhere(&self, id: Id) -> bool {
+        let mut begun = self.under_way.values();
+        begun.any(|(turn, lanes)| turn.id == id && !Arc::ptr_eq(lanes, &self.lanes))
+    }
+}
+
 impl When {
     /// The time, in microseconds since 1970, of what is recorded to be due then.
-    pub(super) fn or(self, recorded: u64) -> u64 {
+    fn or(self, recorded: u64) -> u64 {
         match self {
             Self::Recorded | Self::Left => recorded,
             Self::Now => time::now_micros().min(recorded),
         }
     }
 
-    pub(super) fn addition(self) -> fn(&mut Schedule, Waiting, u64) {
+    fn addition(self) -> fn(&mut Schedule, Waiting, u64) {
         match self {
             Self::Recorded | Self::Now => Schedule::add,
             Self::Left => Schedule::add_left,
@@ -46,19 +151,14 @@ impl When {
     }
 }
 
-pub(super) fn standing(entry: &Entry) -> Standing {
+fn standing(entry: &Entry) -> Standing {
     match entry.progress.attempts > 0 || entry.progress.outages > 0 {
         true => Standing::Deferred,
         false => Standing::New,
     }
 }
 
-pub(super) fn waiting_at(
-    entry: &Entry,
-    destination: Destination,
-    due: u32,
-    attempts: u32,
-) -> Waiting {
+fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) -> Waiting {
     Waiting {
         id: entry.id,
         destination,

@@ -58,6 +58,12 @@ impl UnderWay {
         Some(Turn { under_way: self.clone(), id })
     }
 
+    /// Whether somebody has taken it to deliver it, and has not given it back.
+    #[must_use]
+    pub fn is_being_delivered(&self, id: Id) -> bool {
+        matches!(self.lock().get(&id), Some(By::Attempts(_)))
+    }
+
     fn give_back(&self, id: Id) {
         let mut taken = self.lock();
         match taken.get_mut(&id) {
