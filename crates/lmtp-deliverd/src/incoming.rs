@@ -165,7 +165,9 @@ impl Incoming {
         };
         let is_there = match attempt.standing() {
             Standing::First => false,
-            Standing::MaybeRepeat => inbox.holds_delivery(&id)?,
+            Standing::MaybeRepeat(doubt) => {
+                self.shared.inboxes.hold_delivery(&inbox, &id, doubt)?
+            }
             // Its reader may have taken it away; if not, it is made to last.
             Standing::Visible => inbox.holds_delivery(&id).map(|_| true)?,
         };

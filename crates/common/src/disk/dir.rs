@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
-use super::{AppendFile, DiskError, Entries, Kind, NewFile, Result, Stat, found};
+use super::{AppendFile, DiskError, Entries, Identity, Kind, NewFile, Result, Stat, found};
 
 /// An open directory; cheap to clone. Names given to its methods are single components: no `/`,
 /// no `.` or `..`; links are not followed. New files have mode 0600, new directories 0700.
@@ -185,6 +185,13 @@ impl Dir {
     /// What the system knows of the directory itself.
     pub fn stat_self(&self) -> Result<Stat> {
         Ok(rustix::fs::fstat(self).map_err(|error| self.own_error(error))?.into())
+    }
+
+    /// What tells it from all others.
+    pub fn identity(&self) -> Result<Identity> {
+        let what = StatxFlags::INO | StatxFlags::BTIME;
+        let found = rustix::fs::statx(self, c"", AtFlags::EMPTY_PATH, what);
+        Ok(found.map_err(|error| self.own_error(error))?.into())
     }
 
     /// Octets that its file system has left for us.

@@ -25,7 +25,7 @@ pub use dir::Dir;
 pub use entries::{Entries, Entry};
 pub use file::{AppendFile, NewFile};
 pub use nameless::NamelessFile;
-pub use stat::{Kind, Stamp, Stat};
+pub use stat::{Identity, Kind, Stamp, Stat};
 
 use std::fs::File;
 use std::io;

@@ -1,6 +1,6 @@
 //! What the system knows of a file without opening it.
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Statx, StatxFlags};
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,33 @@ pub struct Stat {
     pub changed: Stamp,
 }
 
+/// What tells a file or directory from all others: also from one that gets its number after it is
+/// gone, where the file system says when a file was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: (u32, u32),
+    inode: u64,
+    born: Option<Stamp>,
+}
+
+impl Identity {
+    /// Whether no other will ever have the same: ext4, XFS, Btrfs and ZFS say when a file was made.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.born.is_some()
+    }
+
+    /// The same in 32 bits, for files: it must not change within a boot of the machine.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        let born = self.born.unwrap_or_default();
+        let numbers = [self.inode, born.seconds.cast_unsigned(), born.nanoseconds.into()];
+        let devices = [self.device.0, self.device.1].map(u32::to_le_bytes);
+        let device = crc32c::crc32c(devices.as_flattened());
+        crc32c::crc32c_append(device, numbers.map(u64::to_le_bytes).as_flattened())
+    }
+}
+
 impl Stat {
     /// Whether both are of one file.
     #[must_use]
@@ -53,6 +80,18 @@ impl From<FileType> for Kind {
             FileType::RegularFile => Self::File,
             FileType::Directory => Self::Directory,
             _ => Self::Other,
+        }
+    }
+}
+
+impl From<Statx> for Identity {
+    fn from(found: Statx) -> Self {
+        let said = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+        let (seconds, nanoseconds) = (found.stx_btime.tv_sec, found.stx_btime.tv_nsec);
+        Self {
+            device: (found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            born: said.then_some(Stamp { seconds, nanoseconds }),
         }
     }
 }

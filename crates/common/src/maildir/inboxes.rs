@@ -15,6 +15,7 @@ use crate::config::Mail;
 
 use super::append::{Appending, Delivery};
 use super::cache::Writer;
+use super::deliveries::{Deliveries, Doubt};
 use super::directory::Directory;
 use super::mailbox::Open;
 use super::naming::INBOX;
@@ -28,6 +29,7 @@ use super::{DeliveryId, StoreError, name};
 #[derive(Debug, Default)]
 pub struct Inboxes {
     open: Mutex<HashMap<Places, Arc<Inbox>>>,
+    pub(super) deliveries: Deliveries,
 }
 
 /// A mailbox that is open for mail that comes in. As long as it is in place, directories and
@@ -59,6 +61,18 @@ impl Inboxes {
         let inbox = Arc::new(Inbox::open(|| Directory::open(user, mail)?.mailbox(INBOX))?);
         self.keep(places, &inbox);
         Ok(inbox)
+    }
+
+    /// Whether a delivery was made into a mailbox that was just [found](Self::inbox), and its
+    /// message is still there or was when the mailbox was last looked through; if so, it survives a
+    /// power cut.
+    pub fn hold_delivery(
+        &self,
+        inbox: &Inbox,
+        id: &DeliveryId,
+        doubt: Doubt,
+    ) -> Result<bool, StoreError> {
+        self.deliveries.hold(id, doubt, &inbox.store, &inbox.open)
     }
 
     fn keep(&self, places: Places, inbox: &Arc<Inbox>) {

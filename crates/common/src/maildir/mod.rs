@@ -11,6 +11,7 @@ mod cache;
 mod commits;
 mod confirm;
 mod copy;
+mod deliveries;
 mod delivery_id;
 mod directory;
 mod dotlock;
@@ -56,6 +57,7 @@ mod watch;
 
 pub use append::{Appending, Delivery};
 pub use cache::Summaries;
+pub use deliveries::Doubt;
 pub use delivery_id::DeliveryId;
 pub use directory::{Directory, Owner};
 pub use inboxes::{Inbox, Inboxes};

@@ -67,6 +67,19 @@ pub(super) fn delivery_stem(id: &DeliveryId) -> String {
     format!("{seconds}.M{micros}D{word}.")
 }
 
+/// The delivery whose message has this name, if that was queued at `oldest` or later, in
+/// microseconds since 1970.
+pub(super) fn delivery_since(name: &str, oldest: u64) -> Option<DeliveryId> {
+    if leading_number(name)? < oldest / 1_000_000 {
+        return None;
+    }
+    let (_, rest) = name.split_once('D')?;
+    let (queue_id, number) = rest.split_once('.')?.0.rsplit_once('-')?;
+    let id = DeliveryId::parse(&format!("{queue_id}.{number}"))?;
+    let is_its_name = name.starts_with(&delivery_stem(&id)) && id.micros() >= oldest;
+    is_its_name.then_some(id)
+}
+
 /// This machine's name, as it can stand in a file name.
 pub(super) fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
@@ -129,6 +142,15 @@ mod tests {
         assert_eq!(arrival(&name), (seconds, rest, name.as_str()));
         for other in ["8MoK2mX2A0VhSXz9.1", "8MoK2mX2A0VhSXz9.120", "8MoK2mX2A0VhSXz8.12"] {
             assert!(!name.starts_with(&delivery_stem(&id(other))), "{other}");
+        }
+        assert_eq!(delivery_since(&name, 0), Some(id("8MoK2mX2A0VhSXz9.12")));
+        assert_eq!(delivery_since(&format!("{name},S=5:2,D"), micros), delivery_since(&name, 0));
+        for oldest in [micros + 1, micros + 1_000_000, u64::MAX] {
+            assert_eq!(delivery_since(&name, oldest), None, "{oldest}");
+        }
+        let others = ["", "1.M2P3Q4.vm", "1.M2D.vm", "x", &name[1..], &name.replace("-12", "-012")];
+        for other in others {
+            assert_eq!(delivery_since(other, 0), None, "{other}");
         }
         let longest = of_delivery(&id("zzzzzzzzzzzzzzzz.4294967295"));
         assert!(longest.len() - host().len() < 60, "{longest}");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use mail_common::log::Id;
+use mail_common::maildir::Doubt;
 
 use super::record::Key;
 
@@ -19,6 +20,12 @@ pub(super) struct Known {
     limit: usize,
     /// Ids queued up to here may have been attempted even if they are not known.
     unsure_until: u64,
+    /// Rises whenever an attempt fails or something is forgotten.
+    moment: u64,
+    /// When something was forgotten last.
+    forgot: u64,
+    /// The oldest message that mtad said it has, in microseconds since 1970.
+    oldest: u64,
 }
 
 /// What one file holds.
@@ -35,8 +42,9 @@ pub(super) struct Chapter {
 pub(crate) enum Standing {
     /// There was none.
     First,
-    /// There may have been one, and it may have put the message into its mailbox.
-    MaybeRepeat,
+    /// There may have been one, and it may have put the message into its mailbox: who looks there
+    /// as late as this knows.
+    MaybeRepeat(Doubt),
     /// There was one, and readers saw the message in its mailbox. It may not last yet.
     Visible,
 }
@@ -45,6 +53,14 @@ pub(crate) enum Standing {
 pub(super) enum State {
     UnderWay,
     /// Done, but it could not be recorded.
+    Done,
+    /// At this moment.
+    Failed(u64),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
     Done,
     Failed,
 }
@@ -68,35 +84,56 @@ impl Known {
         limit: usize,
         unsure_until: u64,
     ) -> Self {
-        Self { states: BTreeMap::new(), chapters, visible, limit, unsure_until }
+        let states = BTreeMap::new();
+        let (moment, forgot, oldest) = (0, 0, 0);
+        Self { states, chapters, visible, limit, unsure_until, moment, forgot, oldest }
+    }
+
+    /// So many states are kept from now on.
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// Begins an attempt if it can begin. `micros` is when its message was queued.
     pub(super) fn begin(&mut self, key: Key, micros: u64) -> Begun {
-        let standing = match self.states.get(&key) {
+        let begun = self.stands(&key, micros);
+        if let Begun::Attempt(_) = begun {
+            self.states.insert(key, State::UnderWay);
+        }
+        begun
+    }
+
+    /// What an attempt would be that begins now.
+    pub(super) fn stands(&self, key: &Key, micros: u64) -> Begun {
+        let standing = match self.states.get(key) {
             Some(State::UnderWay) => return Begun::Wait,
             Some(State::Done) => return Begun::Done,
-            _ if self.is_recorded(&key) => return Begun::Done,
-            _ if self.visible.contains_key(&key) => Standing::Visible,
+            _ if self.is_recorded(key) => return Begun::Done,
+            _ if self.visible.contains_key(key) => Standing::Visible,
             None if micros > self.unsure_until => Standing::First,
-            _ => Standing::MaybeRepeat,
+            None => Standing::MaybeRepeat(self.doubt(self.forgot)),
+            // It may have got the message into the mailbox, after whoever looked last.
+            Some(State::Failed(moment)) => Standing::MaybeRepeat(self.doubt(*moment)),
         };
-        self.states.insert(key, State::UnderWay);
         Begun::Attempt(standing)
     }
 
     /// An attempt that stood so ended. Returns its place among the notes if its note is to be taken
     /// back.
-    pub(super) fn end(&mut self, key: Key, standing: Standing, outcome: State) -> Option<u32> {
-        if outcome == State::Done && self.is_recorded(&key) {
-            self.states.remove(&key);
-        } else {
-            self.states.insert(key, outcome);
-        }
+    pub(super) fn end(&mut self, key: Key, standing: Standing, outcome: Outcome) -> Option<u32> {
+        match outcome {
+            Outcome::Done if self.is_recorded(&key) => self.states.remove(&key),
+            Outcome::Done => self.states.insert(key, State::Done),
+            Outcome::Failed => {
+                self.moment += 1;
+                self.states.insert(key, State::Failed(self.moment))
+            }
+        };
         self.forget_states();
         // Why it failed may be that the mailbox was moved away, with the message. But what an
         // earlier process noted is as true as before.
-        let taken_back = outcome == State::Failed && standing != Standing::Visible;
+        let taken_back = outcome == Outcome::Failed && standing != Standing::Visible;
         if taken_back { self.visible.remove(&key) } else { None }
     }
 
@@ -145,6 +182,7 @@ impl Known {
     /// mtad has no message any more that is older than this one. Returns places among the notes that
     /// are free now.
     pub(super) fn forget_before(&mut self, oldest: Id) -> Vec<u32> {
+        self.oldest = self.oldest.max(oldest.micros().unwrap_or_default());
         // The last one is being written.
         while self.chapters.len() > 1
             && let Some(first) = self.chapters.front()
@@ -180,7 +218,14 @@ impl Known {
         }
     }
 
+    fn doubt(&self, since: u64) -> Doubt {
+        Doubt { since, now: self.moment, oldest: self.oldest }
+    }
+
+    /// What became of attempts up to this message is forgotten, so no earlier look tells of them.
     fn unsure_of(&mut self, id: Option<Id>) {
+        self.moment += 1;
+        self.forgot = self.moment;
         let micros = id.and_then(|id| id.micros()).unwrap_or_default();
         self.unsure_until = self.unsure_until.max(micros);
     }

@@ -11,8 +11,10 @@
 //! - A note says that readers saw the message, and its process died before it could record that:
 //!   what is in the mailbox still is made to last, and no second copy is made.
 //! - Its id is so old that a process before us may have had it, or that we have forgotten it, or an
-//!   attempt of ours failed: the mailbox is looked through for a file whose name has the id. Ids
-//!   begin with the time at which their message was queued, so one moment tells these from the
+//!   attempt of ours failed: the mailbox is looked through for a file whose name has the id. What
+//!   was found in it before serves too, unless it was found before the attempt that failed, or
+//!   before we forgot anything: else a queue that piled up while no process ran would cost a look
+//!   for each of its deliveries. Ids begin with the time at which their message was queued, so one moment tells these from the
 //!   others: the start of this process, a little later for a clock that was set back meanwhile,
 //!   and from then on the newest id that was forgotten. (Where a clock was set back further, a name
 //!   that is taken in `new` is what still tells.)
@@ -98,7 +100,7 @@ use tracing::{error, info, warn};
 
 use files::{Files, Size};
 pub(crate) use known::Standing;
-use known::{Begun, Known, State};
+use known::{Begun, Known, Outcome};
 use notes::Notes;
 use record::Key;
 
@@ -128,7 +130,7 @@ pub(crate) struct Attempt<'journal> {
     journal: &'journal Journal,
     key: Key,
     standing: Standing,
-    outcome: State,
+    outcome: Outcome,
 }
 
 /// Why there is no journal.
@@ -209,7 +211,12 @@ impl Journal {
             match known.begin(key, micros) {
                 Begun::Done => return None,
                 Begun::Attempt(standing) => {
-                    return Some(Attempt { journal: self, key, standing, outcome: State::Failed });
+                    return Some(Attempt {
+                        journal: self,
+                        key,
+                        standing,
+                        outcome: Outcome::Failed,
+                    });
                 }
                 Begun::Wait => {
                     known = self.ended.wait(known).unwrap_or_else(PoisonError::into_inner);
@@ -263,7 +270,7 @@ impl Attempt<'_> {
     }
 
     fn succeed(mut self) {
-        self.outcome = State::Done;
+        self.outcome = Outcome::Done;
     }
 }
 

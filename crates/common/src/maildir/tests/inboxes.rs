@@ -1,9 +1,10 @@
 //! INBOXes that stay open between deliveries.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::inboxes::Inboxes;
-use super::super::{StoreError, Tidings};
+use super::super::{DeliveryId, Doubt, StoreError, Tidings};
 use super::*;
 
 /// Delivers, and returns how many messages wait in `new` at the path of the user's INBOX.
@@ -117,4 +118,137 @@ fn the_oldest_makes_room() {
     assert!(Arc::ptr_eq(&second, &inbox(1)), "it is kept");
     assert!(!Arc::ptr_eq(&first, &inbox(0)), "it was opened anew");
     assert!(!Arc::ptr_eq(&second, &inbox(1)), "it made room");
+}
+
+/// Moments of who asks: before anything failed or was forgotten.
+const DOUBT: Doubt = Doubt { since: 0, now: 0, oldest: 0 };
+
+fn id(number: usize) -> DeliveryId {
+    DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{number}")).unwrap()
+}
+
+/// A delivery under an id, from its process's own first to its 250.
+fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let delivery_id = Some(id(number));
+    let mut message = inbox.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
+    message.write(b"text\r\n").unwrap();
+    inbox.deliver(message, || ()).unwrap();
+}
+
+fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    inboxes.hold_delivery(&inbox, &id(number), doubt).unwrap()
+}
+
+fn looks(inboxes: &Inboxes) -> usize {
+    inboxes.deliveries.looks.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_mailbox_is_looked_through_once() {
+    let (ann, before) = (Ann::new(), Inboxes::default());
+    (0..40).for_each(|number| deliver(&before, &ann, number));
+    // Some are in `cur`, with flags.
+    ann.inbox().recent_from(true).unwrap();
+    (40..50).for_each(|number| deliver(&before, &ann, number));
+    let inboxes = Inboxes::default();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (ann, inboxes) = (&ann, &inboxes);
+            scope.spawn(move || {
+                for number in (thread..100).step_by(4) {
+                    assert_eq!(holds(inboxes, ann, number, DOUBT), number < 50, "{number}");
+                }
+            });
+        }
+    });
+    assert_eq!(looks(&inboxes), 1);
+    // What its reader deletes does not come again.
+    let inbox = ann.inbox();
+    inbox.expunge(&uids(&inbox)).unwrap();
+    assert!((0..50).all(|number| holds(&inboxes, &ann, number, DOUBT)));
+    assert_eq!(looks(&inboxes), 1);
+}
+
+#[test]
+fn what_happened_since_is_looked_for_anew() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    deliver(&inboxes, &ann, 0);
+    assert!(holds(&inboxes, &ann, 0, DOUBT) && !holds(&inboxes, &ann, 1, DOUBT));
+    // It got into the mailbox, and failed after that.
+    deliver(&inboxes, &ann, 1);
+    let failed = Doubt { since: 1, now: 2, oldest: 0 };
+    assert!(holds(&inboxes, &ann, 1, failed));
+    assert_eq!(looks(&inboxes), 2);
+    // That look serves for the others too, and for what failed before it.
+    for since in [0, 1, 2] {
+        assert!(!holds(&inboxes, &ann, 2, Doubt { since, now: 9, oldest: 0 }));
+    }
+    assert_eq!(looks(&inboxes), 2);
+    assert!(!holds(&inboxes, &ann, 2, Doubt { since: 3, now: 9, oldest: 0 }));
+    assert_eq!(looks(&inboxes), 3);
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_kept_and_found_all_the_same() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    deliver(&inboxes, &ann, 0);
+    let later = Doubt { oldest: id(0).micros() + 1, ..DOUBT };
+    let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    assert!(!inboxes.hold_delivery(&inbox, &other, later).unwrap());
+    assert!(holds(&inboxes, &ann, 0, later), "whoever asks for it against his word");
+    assert_eq!(looks(&inboxes), 2);
+}
+
+#[test]
+fn another_mailbox_at_the_path_is_looked_through_for_itself() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    let away = ann.directory.path().join("away");
+    deliver(&inboxes, &ann, 0);
+    assert!(holds(&inboxes, &ann, 0, DOUBT));
+    fs::rename(ann.home(), &away).unwrap();
+    assert!(!holds(&inboxes, &ann, 0, DOUBT), "it went with its mailbox");
+    // What is restored has what it has; and the number of the directory may be the same.
+    for _ in 0..3 {
+        fs::remove_dir_all(ann.home()).unwrap();
+        deliver(&inboxes, &ann, 1);
+        assert!(holds(&inboxes, &ann, 1, DOUBT) && !holds(&inboxes, &ann, 0, DOUBT));
+        fs::remove_dir_all(ann.home()).unwrap();
+        ann.open();
+        assert!(!holds(&inboxes, &ann, 1, DOUBT));
+    }
+    fs::remove_dir_all(ann.home()).unwrap();
+    fs::rename(&away, ann.home()).unwrap();
+    assert!(holds(&inboxes, &ann, 0, DOUBT) && !holds(&inboxes, &ann, 1, DOUBT));
+    // `cur` alone.
+    ann.inbox().recent_from(true).unwrap();
+    fs::rename(ann.home().join("cur"), &away).unwrap();
+    fs::create_dir(ann.home().join("cur")).unwrap();
+    assert!(!holds(&inboxes, &ann, 0, DOUBT));
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_looked_through_is_an_error() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    fs::rename(ann.home().join("cur"), ann.home().join("away")).unwrap();
+    assert!(inboxes.hold_delivery(&inbox, &id(0), DOUBT).is_err());
+    fs::rename(ann.home().join("away"), ann.home().join("cur")).unwrap();
+    assert!(!inboxes.hold_delivery(&inbox, &id(0), DOUBT).unwrap());
+}
+
+#[test]
+fn a_mailbox_with_too_many_is_looked_through_each_time() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    ann.open();
+    for number in 0..200 {
+        let micros = id(0).micros();
+        let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+        ann.put(&format!("new/{seconds}.M{rest}D8MoK2mX2A0VhSXz9-{number}.vm"), "text");
+    }
+    assert!(holds(&inboxes, &ann, 199, DOUBT) && !holds(&inboxes, &ann, 200, DOUBT));
+    ann.put(&format!("cur/{}", ann.names("new")[0].replace("-0.", "-200.")), "text");
+    assert!(holds(&inboxes, &ann, 200, DOUBT), "it is not remembered that it was not there");
 }
