@@ -1,17 +1,15 @@
 //! Deliveries that are repeated after their reader has taken the message away: none comes twice.
 //!
 //! lmtp-deliverd is traced, and killed before the n-th call of each kind that a delivery makes; then
-//! whatever is in the mailbox is removed, as its reader would, and a new process gets the delivery
-//! again. Where the message had been in the mailbox the repeat must say 250 and deliver nothing,
-//! and else it must deliver it.
-//!
-//! One moment is left (crates/lmtp-deliverd/src/journal says why): between the link into `new` and
-//! the note of it. That it is just this one is tested too.
+//! whatever is in the mailbox is deleted or moved away, as its reader would, and a new process gets
+//! the delivery again. Where the message had been in the mailbox the repeat must say 250 and deliver
+//! nothing, and else it must deliver it. And the same where the repeat is killed, too.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use mail_common::log::Id;
@@ -24,38 +22,92 @@ use mail_tests::suite::Suite;
 
 const DAEMON: &str = "lmtp-deliverd";
 
-/// What a delivery asks of the disk: the message's file, its name, what makes both last, the note
-/// and the record (`pwritev`), the summary, the log.
-const CALLS: [&str; 7] =
-    ["openat", "write", "linkat", "fdatasync", "fsync", "pwritev", "renameat2"];
+/// What a delivery asks of the disk: the message's file, what makes it last, the note and the record
+/// (`pwritev`), its name, the summary, the log; and a repeat, to see how far the one before it came.
+const CALLS: [&str; 10] = [
+    "openat",
+    "write",
+    "fdatasync",
+    "fsync",
+    "pwritev",
+    "renameat2",
+    "unlinkat",
+    "statx",
+    "newfstatat",
+    "getdents64",
+];
+
+/// A call, and which one of its kind.
+type Spot = (&'static str, usize);
+
+/// Behind the note, and before its readers see the message.
+const UNSEEN: Spot = ("renameat2", 1);
+
+/// When they see it, and before it lasts.
+const SEEN: Spot = ("fsync", 1);
+
+/// How readers take a message away.
+#[derive(Debug, Clone, Copy)]
+enum Reader {
+    Deletes,
+    Moves,
+}
 
 #[test]
 fn a_kill_at_any_call_makes_no_second_copy() {
+    sweep(None, &[Reader::Deletes, Reader::Moves]);
+}
+
+#[test]
+fn nor_does_one_of_the_repeat_of_what_was_not_seen() {
+    sweep(Some(UNSEEN), &[Reader::Deletes]);
+}
+
+#[test]
+fn nor_does_one_of_the_repeat_of_what_was_seen() {
+    sweep(Some(SEEN), &[Reader::Moves]);
+}
+
+/// Kills an attempt before each call that it makes, where the one before it was killed before the
+/// first.
+fn sweep(first: Option<Spot>, readers: &[Reader]) {
     let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
-    deliver(&suite, &delivery_id()).expect("nothing is in its way");
-    let spots = spots(&mut suite);
-    let mut twice = Vec::new();
-    let mut progress = Progress::new("calls", spots.len());
-    for (at, (call, number)) in spots.iter().enumerate() {
-        progress.reach(at);
-        // Mailbox and journal are there, and the INBOX is open when a delivery begins.
-        deliver(&suite, &delivery_id()).expect("nothing is in its way");
-        take_away(&suite);
+    let spots = spots(&mut suite, first);
+    let mut wrong = Vec::new();
+    let mut progress = Progress::new("calls", spots.len() * readers.len());
+    let both = readers.iter().flat_map(|reader| spots.iter().map(move |spot| (*reader, *spot)));
+    for (reader, spot) in both {
         let id = delivery_id();
-        let tracer = Tracer::attach(&suite, &[&format!("inject={call}:signal=KILL:when={number}")]);
-        let answer = deliver(&suite, &id);
-        tracer.end(&mut suite, &id);
-        let before = take_away(&suite);
-        suite.restart(DAEMON);
-        deliver(&suite, &id).expect("nothing is in its way");
-        let copies = before + take_away(&suite);
-        assert!(copies > 0, "{call} {number}: {answer:?}, and lost");
-        if copies > 1 {
-            twice.push(format!("{call} {number}"));
+        let (mut copies, mut answers) = (0, Vec::new());
+        for spot in first.into_iter().chain([spot]) {
+            answers.push(killed(&mut suite, &id, spot));
+            copies += take_away(&suite, reader);
+            suite.restart(DAEMON);
         }
+        deliver(&suite, &id).expect("nothing is in its way");
+        copies += take_away(&suite, reader);
+        if copies != 1 {
+            wrong.push(format!("{spot:?}: {copies} copies after {answers:?}, {reader:?}"));
+        }
+        progress.step();
     }
     println!("figure: lmtp-deliverd killed before {} calls of a delivery", spots.len());
-    assert_eq!(twice, ["pwritev 1"], "it is the note");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Makes an attempt that is killed before a call.
+fn killed(suite: &mut Suite, id: &str, (call, number): Spot) -> io::Result<()> {
+    warm_up(suite);
+    let tracer = Tracer::attach(suite, &[&format!("inject={call}:signal=KILL:when={number}")]);
+    let answer = deliver(suite, id);
+    tracer.end(suite, id);
+    answer
+}
+
+/// Mailbox and journal are there, and the INBOX is open when a delivery begins.
+fn warm_up(suite: &Suite) {
+    deliver(suite, &delivery_id()).expect("nothing is in its way");
+    take_away(suite, Reader::Deletes);
 }
 
 /// The journal's own sync fails: it goes on in another file.
@@ -70,13 +122,13 @@ fn a_record_that_cannot_be_synced_is_written_elsewhere() {
     deliver(&suite, second).expect("it is in its mailbox");
     deliver(&suite, third).expect("it is in its mailbox");
     tracer.end(&mut suite, third);
-    assert_eq!(take_away(&suite), 3);
+    assert_eq!(take_away(&suite, Reader::Deletes), 3);
     assert!(suite.log(DAEMON).contains("is not written any more"), "{}", suite.logs());
     suite.restart(DAEMON);
     for id in &ids {
         deliver(&suite, id).expect("nothing is in its way");
     }
-    assert_eq!(take_away(&suite), 0);
+    assert_eq!(take_away(&suite, Reader::Deletes), 0);
 }
 
 /// Nothing can be written into the journal: mail is delivered all the same.
@@ -92,7 +144,7 @@ fn mail_is_delivered_without_a_journal() {
     assert!(suite.log(DAEMON).contains("deliveries go on unrecorded"), "{}", suite.logs());
     suite.restart(DAEMON);
     deliver(&suite, &id).expect("nothing is in its way");
-    assert_eq!(take_away(&suite), 1, "it was in its mailbox still");
+    assert_eq!(take_away(&suite, Reader::Deletes), 1, "it was in its mailbox still");
 }
 
 /// mtad hears no 250, its reader deletes the letter, and both daemons die.
@@ -114,13 +166,13 @@ fn what_mtad_repeats_after_its_reader_deleted_it_stays_deleted() {
         .unwrap_or_else(|| panic!("{}", suite.logs()));
     suite.kill("mtad");
     suite.kill(DAEMON);
-    assert_eq!(take_away(&suite), 1);
+    assert_eq!(take_away(&suite, Reader::Deletes), 1);
     assert!(proxy.left() > 0, "it went where nothing broke");
     suite.restart(DAEMON);
     suite.restart("mtad");
     patience::until(|| suite.log(DAEMON).contains("(already delivered)").then_some(()))
         .unwrap_or_else(|| panic!("{}", suite.logs()));
-    assert_eq!(take_away(&suite), 0, "{}", suite.logs());
+    assert_eq!(take_away(&suite, Reader::Deletes), 0, "{}", suite.logs());
 }
 
 fn delivery_id() -> String {
@@ -155,24 +207,40 @@ fn octets_of_hello(suite: &Suite) -> usize {
 }
 
 /// Removes all messages, as their reader would, and returns how many there were.
-fn take_away(suite: &Suite) -> usize {
+fn take_away(suite: &Suite, reader: Reader) -> usize {
     let maildir = suite.site.maildir("ann");
-    let removed = |name: &str| {
-        let Ok(entries) = fs::read_dir(maildir.join(name)) else { return 0 };
-        let paths = entries.map(|entry| entry.expect("can be read").path());
-        paths.map(|path| fs::remove_file(path).expect("is there")).count()
+    let elsewhere = suite.site.path("elsewhere");
+    fs::create_dir_all(&elsewhere).expect("the directory is ours");
+    let take = |path: PathBuf| match reader {
+        Reader::Deletes => fs::remove_file(path).expect("is there"),
+        Reader::Moves => {
+            let to = elsewhere.join(path.file_name().expect("it is a file's"));
+            fs::rename(path, to).expect("is there");
+        }
     };
-    removed("new") + removed("cur")
+    let taken = |name: &str| {
+        let Ok(entries) = fs::read_dir(maildir.join(name)) else { return 0 };
+        entries.map(|entry| take(entry.expect("can be read").path())).count()
+    };
+    taken("new") + taken("cur")
 }
 
-/// Every call that an undisturbed delivery makes on the thread that makes most of its kind.
-fn spots(suite: &mut Suite) -> Vec<(&'static str, usize)> {
+/// Every call that an undisturbed attempt makes on the thread that makes most of its kind, where the
+/// one before it was killed before the first.
+fn spots(suite: &mut Suite, first: Option<Spot>) -> Vec<Spot> {
     let trace = tempfile::NamedTempFile::new().expect("the directory is writable");
     let to = trace.path().display().to_string();
-    let tracer = Tracer::attach(suite, &[&format!("trace={}", CALLS.join(",")), "-o", &to]);
     let id = delivery_id();
+    if let Some(first) = first {
+        let _ = killed(suite, &id, first);
+        take_away(suite, Reader::Deletes);
+        suite.restart(DAEMON);
+    }
+    warm_up(suite);
+    let tracer = Tracer::attach(suite, &[&format!("trace={}", CALLS.join(",")), "-o", &to]);
     deliver(suite, &id).expect("nothing is in its way");
     tracer.end(suite, &id);
+    take_away(suite, Reader::Deletes);
     suite.restart(DAEMON);
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let text = fs::read_to_string(trace.path()).expect("strace wrote it");
@@ -188,10 +256,20 @@ fn spots(suite: &mut Suite) -> Vec<(&'static str, usize)> {
         .into_iter()
         .flat_map(|call| (1..=most(call).unwrap_or(0)).map(move |number| (call, number)))
         .collect();
-    for spot in [("linkat", 1), ("fdatasync", 2), ("fsync", 1), ("pwritev", 2)] {
-        assert!(spots.contains(&spot), "{spot:?} is not in {spots:?}:\n{text}");
+    for spot in expected(first) {
+        assert!(spots.contains(spot), "{spot:?} is not in {spots:?}:\n{text}");
     }
     spots
+}
+
+/// Some of the calls of an attempt, where the one before it was killed before the first.
+fn expected(first: Option<Spot>) -> &'static [Spot] {
+    match first {
+        None => &[UNSEEN, SEEN, ("fdatasync", 2), ("pwritev", 2)],
+        // The note is taken back and taken again, the file removed and made again.
+        Some(UNSEEN) => &[UNSEEN, SEEN, ("pwritev", 3), ("unlinkat", 1)],
+        Some(_) => &[("fsync", 2), ("pwritev", 1)],
+    }
 }
 
 /// strace, which does something to a daemon's calls until the daemon ends.

@@ -6,7 +6,9 @@ use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
-use mail_common::maildir::{Delivery, DeliveryId, Inbox, NewMessage, StoreError, Tidings};
+use mail_common::maildir::{
+    Appending, Delivery, DeliveryId, Inbox, Left, NewMessage, Note, StoreError, Tidings,
+};
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Accepted, Client, Envelope, Failure, Transaction};
@@ -15,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::Shared;
 use crate::header::Header;
-use crate::journal::Standing;
+use crate::journal::{Attempt, Standing};
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
 
@@ -56,6 +58,8 @@ enum DeliveryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Spool(#[from] Unreadable),
+    #[error("what is noted of an earlier attempt cannot be taken back")]
+    Noted,
 }
 
 impl Incoming {
@@ -156,28 +160,51 @@ impl Incoming {
         }
         let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
         let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            return self.write(&inbox, recipient, site, None, || ());
+            let appending = inbox.append(NewMessage::default())?;
+            return self.write(&inbox, recipient, site, appending, &());
         };
         let journal = &self.shared.journal;
         let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
         let Some(attempt) = journal.begin(id, user, ACTION, oldest) else {
             return Ok((Delivery::Repeated, None));
         };
-        let is_there = match attempt.standing() {
-            Standing::First => false,
-            Standing::MaybeRepeat(doubt) => {
-                self.shared.inboxes.hold_delivery(&inbox, &id, doubt)?
-            }
-            // Its reader may have taken it away; if not, it is made to last.
-            Standing::Visible => inbox.holds_delivery(&id).map(|_| true)?,
-        };
-        let delivered = if is_there {
+        let delivered = if self.was_made(&inbox, &id, &attempt)? {
             (Delivery::Repeated, None)
         } else {
-            self.write(&inbox, recipient, site, Some(id), || attempt.visible())?
+            let message = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
+            let appending = inbox.append_in_sight(&attempt.file_name(), message)?;
+            self.write(&inbox, recipient, site, appending, &attempt)?
         };
         journal.delivered(vec![attempt]);
         Ok(delivered)
+    }
+
+    /// Whether an earlier attempt got the message into the mailbox; if so, it stays there.
+    fn was_made(
+        &self,
+        inbox: &Inbox,
+        id: &DeliveryId,
+        attempt: &Attempt<'_>,
+    ) -> Result<bool, DeliveryError> {
+        let doubt = match attempt.standing() {
+            Standing::First => return Ok(false),
+            Standing::MaybeRepeat(doubt) => doubt,
+            Standing::Noted(note, doubt) => {
+                let left = inbox.left(&attempt.file_name(), note.tmp())?;
+                if left == Left::Gone && note.counts() {
+                    // Its reader may have taken it away; if not, it is made to last.
+                    inbox.make_last()?;
+                    return Ok(true);
+                }
+                // Its file is removed next, or it is elsewhere: that must not look as if it had
+                // gone into the mailbox.
+                if !attempt.take_back() {
+                    return Err(DeliveryError::Noted);
+                }
+                doubt
+            }
+        };
+        Ok(self.shared.inboxes.hold_delivery(inbox, id, doubt)?)
     }
 
     fn write(
@@ -185,8 +212,8 @@ impl Incoming {
         inbox: &Inbox,
         recipient: &Address,
         site: &Site,
-        delivery_id: Option<DeliveryId>,
-        visible: impl FnOnce(),
+        mut appending: Appending,
+        note: &impl Note,
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         let trace = Trace {
             client: &self.client,
@@ -196,10 +223,9 @@ impl Incoming {
             id: &self.id,
             date: &time::rfc5322(time::now_seconds()),
         };
-        let mut appending = inbox.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
-        Ok(inbox.deliver(appending, visible)?)
+        Ok(inbox.deliver(appending, note)?)
     }
 }
 
@@ -240,7 +266,7 @@ impl DeliveryError {
         match self {
             Self::Loop => Failure::Loop,
             Self::Store(StoreError::Full { .. }) => Failure::DiskFull,
-            Self::Store(_) | Self::Spool(_) => Failure::Unavailable,
+            Self::Store(_) | Self::Spool(_) | Self::Noted => Failure::Unavailable,
         }
     }
 }

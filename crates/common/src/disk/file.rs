@@ -84,14 +84,19 @@ impl NewFile {
     /// Gives it its final name, which must be free. To last, it needs a sync of that directory.
     /// On an error the file is removed.
     pub fn move_to(mut self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        self.try_move_to(dir, name.as_ref())
+    }
+
+    /// As [`move_to`](Self::move_to), but on an error the file is not removed yet.
+    pub(super) fn try_move_to(&mut self, dir: &Dir, name: &OsStr) -> Result<()> {
         self.dir.rename_new(&self.name, dir, name)?;
         self.state = State::Named;
         Ok(())
     }
 
-    /// As [`move_to`](Self::move_to), for one that has no name.
+    /// As [`try_move_to`](Self::try_move_to), for one that has no name.
     pub(super) fn link_to(
-        self,
+        &self,
         dir: &Dir,
         name: &OsStr,
         link: impl FnOnce(&File, &Dir, &OsStr) -> rustix::io::Result<()>,

@@ -14,6 +14,9 @@
 //! with the next power cut although it was synced; ZFS makes up for it by waiting for all that is
 //! under way when the file gets its name; NFS has no such files. There, and where we do not know,
 //! the file has a name in the first directory and is renamed.
+//!
+//! A name has one use, for who asks for it: it tells a later process whether the file got its final
+//! name before its own process died. That is [`Dir::create_in_sight`].
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -24,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Dir, DiskError, NewFile, Result};
+use super::{Dir, DiskError, NewFile, Result, found};
 
 /// A file that was just created and has no name that counts. Dropped before
 /// [`move_to`](Self::move_to), it is gone.
@@ -65,6 +68,17 @@ impl Dir {
         Ok(NamelessFile(Form::Named(self.create_new(name)?)))
     }
 
+    /// Creates a file that has this name until it gets its final one. Whatever has it already was
+    /// left by a dead process, and is removed: the caller sees to it that no other has the same.
+    pub fn create_in_sight(&self, name: impl AsRef<OsStr>) -> Result<NamelessFile> {
+        let name = name.as_ref();
+        match self.create_new(name) {
+            Err(error) if error.is_taken() => found(self.unlink(name))?,
+            file => return Ok(NamelessFile(Form::Named(file?))),
+        };
+        Ok(NamelessFile(Form::Named(self.create_new(name)?)))
+    }
+
     /// Whether what is synced here lasts without a name.
     fn is_sure(&self) -> bool {
         rustix::fs::fstatfs(self).is_ok_and(|found| SURE.contains(&found.f_type))
@@ -93,10 +107,22 @@ impl NamelessFile {
     }
 
     /// As [`NewFile::move_to`].
-    pub fn move_to(self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
-        match self.0 {
+    pub fn move_to(mut self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        self.try_move_to(dir, name)
+    }
+
+    /// As [`move_to`](Self::move_to), but on an error it is what it was.
+    pub fn try_move_to(&mut self, dir: &Dir, name: impl AsRef<OsStr>) -> Result<()> {
+        match &mut self.0 {
             Form::Nameless(file) => file.link_to(dir, name.as_ref(), link),
-            Form::Named(file) => file.move_to(dir, name),
+            Form::Named(file) => file.try_move_to(dir, name.as_ref()),
+        }
+    }
+
+    /// Leaves it to others to remove it, if it has a name.
+    pub fn leave(self) {
+        match self.0 {
+            Form::Nameless(file) | Form::Named(file) => file.keep(),
         }
     }
 
@@ -140,8 +166,7 @@ mod tests {
 
     /// Either form, for what both must do.
     fn forms(tmp: &Dir) -> [NamelessFile; 2] {
-        let named = NamelessFile(Form::Named(tmp.create_new("named").unwrap()));
-        [tmp.create_nameless("nameless").unwrap(), named]
+        [tmp.create_nameless("nameless").unwrap(), tmp.create_in_sight("named").unwrap()]
     }
 
     fn names(dir: &Dir) -> usize {
@@ -176,6 +201,25 @@ mod tests {
             file.write(b"text").unwrap();
         }
         assert_eq!(names(&tmp), 0);
+    }
+
+    #[test]
+    fn one_in_sight_is_there_until_it_has_its_final_name() {
+        let (_directory, tmp, new) = temporary();
+        let mut file = tmp.create_in_sight("x").unwrap();
+        file.write(b"half").unwrap();
+        file.leave();
+        assert_eq!(tmp.read("x", 10).unwrap(), b"half");
+        let mut file = tmp.create_in_sight("x").unwrap();
+        file.write(b"all").unwrap();
+        new.create_new("taken").unwrap().keep();
+        assert!(file.try_move_to(&new, "taken").unwrap_err().is_taken());
+        assert_eq!(tmp.read("x", 10).unwrap(), b"all");
+        file.try_move_to(&new, "free").unwrap();
+        drop(file);
+        assert_eq!((names(&tmp), new.read("free", 10).unwrap().as_slice()), (0, &b"all"[..]));
+        tmp.create_dir("directory").unwrap();
+        assert!(tmp.create_in_sight("directory").is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How a message comes in: written into a file that has no name, synced, given its name, the
 //! directory synced. Killed before it has its name, there is nothing; after it, the message is
 //! there. (Where files must have names, it is in `tmp` meanwhile. Nobody shows it there, and the
-//! next session after 36 hours removes what a dead process left.)
+//! next session after 36 hours removes what a dead process left. So is a delivery that is noted,
+//! because from that the next process sees how far it came: [`Note`].)
 //!
 //! What was delivered is never taken back, also when the sync of its directory fails. Another
 //! attempt at the same delivery, of this process or of another, may have found the file meanwhile,
@@ -58,13 +59,37 @@ pub enum Delivery {
     Repeated,
 }
 
+/// What is noted of a delivery for the process after one that is killed. Killed between these two,
+/// or after the first, readers have seen the message if its file is not in `tmp` any more.
+pub trait Note {
+    /// The file lasts, and goes from this `tmp` into the mailbox next.
+    fn about_to_be_seen(&self, tmp: &Dir);
+
+    /// It did not. Whether that is noted; if not, the file has to stay in `tmp`.
+    fn was_not_seen(&self) -> bool;
+}
+
+/// Nothing is.
+impl Note for () {
+    fn about_to_be_seen(&self, _tmp: &Dir) {}
+
+    fn was_not_seen(&self) -> bool {
+        true
+    }
+}
+
 /// Octets are written in pieces of about this size.
 const PIECE: usize = 64 * 1024;
 
 impl Appending {
-    pub(super) fn begin(mailbox: &Arc<Mailbox>, message: NewMessage) -> Result<Self, StoreError> {
+    /// `create` creates the file, in `tmp`.
+    pub(super) fn begin(
+        mailbox: &Arc<Mailbox>,
+        message: NewMessage,
+        create: impl FnOnce(&Dir) -> disk::Result<NamelessFile>,
+    ) -> Result<Self, StoreError> {
         let folders = mailbox.folders()?;
-        let file = folders.tmp.create_nameless(name::unique())?;
+        let file = create(&folders.tmp)?;
         let cache = Arc::new(Writer::of(&folders.index));
         Ok(Self::new(mailbox, folders, file, message, cache))
     }
@@ -106,7 +131,7 @@ impl Appending {
     /// replaced: what has it is the message, whole, for it was synced before it got it. After an
     /// error it may be there all the same.
     pub fn deliver(self) -> Result<Delivery, StoreError> {
-        let (delivery, tidings) = self.put(Dir::sync)?;
+        let (delivery, tidings) = self.put(&(), Dir::sync)?;
         tidings.into_iter().for_each(Tidings::tell);
         Ok(delivery)
     }
@@ -114,6 +139,7 @@ impl Appending {
     /// As [`deliver`](Self::deliver), with what is left to be told of a message that came.
     pub(super) fn put(
         mut self,
+        note: &impl Note,
         sync: impl FnOnce(&Dir) -> disk::Result<()>,
     ) -> Result<(Delivery, Option<Tidings>), StoreError> {
         self.finish()?;
@@ -125,14 +151,21 @@ impl Appending {
         let unique = id.as_ref().map_or_else(name::unique, name::of_delivery);
         let file = self.newcomer(&unique, flags).file;
         let dir = self.folders.at(file.place).clone();
-        match self.file.move_to(&dir, &file.name) {
+        note.about_to_be_seen(&self.folders.tmp);
+        match self.file.try_move_to(&dir, &file.name) {
             Ok(()) => {}
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
                 sync(&dir)?;
                 return Ok((Delivery::Repeated, None));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // Without its file, the note would say that the message was seen.
+                if !note.was_not_seen() {
+                    self.file.leave();
+                }
+                return Err(error.into());
+            }
         }
         sync(&dir)?;
         let summary = self.summary.map(|summary| (cache_key(&file), summary));

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::auth::User;
 use crate::config::Mail;
+use crate::disk::{self, Dir, NamelessFile};
 
-use super::append::{Appending, Delivery};
+use super::append::{Appending, Delivery, Note};
 use super::cache::Writer;
 use super::deliveries::{Deliveries, Doubt};
 use super::directory::Directory;
@@ -40,6 +41,17 @@ pub struct Inbox {
     open: Arc<Open>,
     cache: Arc<Writer>,
     opened: Instant,
+}
+
+/// What became of a file that an earlier process wrote in `tmp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It is there still.
+    There,
+    /// It went into the mailbox, or was removed by who cleans `tmp`.
+    Gone,
+    /// That was another directory: the mailbox was moved away.
+    Elsewhere,
 }
 
 /// For so long.
@@ -106,36 +118,45 @@ impl Inbox {
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        let folders = self.open.folders.clone();
-        match folders.tmp.create_nameless(name::unique()) {
-            // Somebody removed the directory.
-            Err(error) if error.is_missing() => self.store.append(message),
-            file => {
-                let cache = Arc::clone(&self.cache);
-                Ok(Appending::new(&self.store.mailbox, folders, file?, message, cache))
-            }
+        self.begin(message, |tmp| tmp.create_nameless(name::unique()))
+    }
+
+    /// Begins to add a message whose file has this name in `tmp` until readers see it. No two at a
+    /// time may have the same; what has it was left by a dead process.
+    pub fn append_in_sight(
+        &self,
+        name: &str,
+        message: NewMessage,
+    ) -> Result<Appending, StoreError> {
+        self.begin(message, |tmp| tmp.create_in_sight(name))
+    }
+
+    /// What became of the file that an earlier process wrote under this name in `tmp`, which was
+    /// then the directory with this checksum.
+    pub fn left(&self, name: &str, tmp: u32) -> Result<Left, StoreError> {
+        let dir = &self.open.folders.tmp;
+        if dir.identity()?.checksum() != tmp {
+            return Ok(Left::Elsewhere);
         }
+        Ok(disk::found(dir.stat(name))?.map_or(Left::Gone, |_| Left::There))
+    }
+
+    /// Makes last whatever mail is here.
+    pub fn make_last(&self) -> Result<(), StoreError> {
+        self.open.folders.new.sync()?;
+        Ok(self.open.folders.cur.sync()?)
     }
 
     /// As [`Appending::deliver`], but what is to be told of a message that came is left to the
     /// caller. An error if the directory was moved away meanwhile: who restores a backup removes
-    /// what it replaced, and the message with it. `visible` is called when readers see the message,
-    /// which does not last yet.
+    /// what it replaced, and the message with it.
     pub fn deliver(
         &self,
         message: Appending,
-        visible: impl FnOnce(),
+        note: &impl Note,
     ) -> Result<(Delivery, Option<Tidings>), StoreError> {
-        let delivered = message.put(|dir| {
-            visible();
-            dir.sync()
-        })?;
+        let delivered = message.put(note, Dir::sync)?;
         if self.is_in_place() { Ok(delivered) } else { Err(StoreError::Replaced) }
-    }
-
-    /// As [`Store::holds_delivery`].
-    pub fn holds_delivery(&self, id: &DeliveryId) -> Result<bool, StoreError> {
-        self.store.holds_delivery(id)
     }
 
     /// Whether mail may still come in here: else the mailbox is to be opened anew.
@@ -148,6 +169,24 @@ impl Inbox {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.opened.elapsed() < LASTS
+    }
+
+    fn begin(
+        &self,
+        message: NewMessage,
+        create: impl Fn(&Dir) -> disk::Result<NamelessFile>,
+    ) -> Result<Appending, StoreError> {
+        let folders = self.open.folders.clone();
+        match create(&folders.tmp) {
+            // Somebody removed the directory.
+            Err(error) if error.is_missing() => {
+                Appending::begin(&self.store.mailbox, message, create)
+            }
+            file => {
+                let cache = Arc::clone(&self.cache);
+                Ok(Appending::new(&self.store.mailbox, folders, file?, message, cache))
+            }
+        }
     }
 
     /// Whether the directory that mail is put into has its path still.

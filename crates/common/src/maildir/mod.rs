@@ -55,12 +55,12 @@ mod uid_validity;
 mod uidlist;
 mod watch;
 
-pub use append::{Appending, Delivery};
+pub use append::{Appending, Delivery, Note};
 pub use cache::Summaries;
 pub use deliveries::Doubt;
 pub use delivery_id::DeliveryId;
 pub use directory::{Directory, Owner};
-pub use inboxes::{Inbox, Inboxes};
+pub use inboxes::{Inbox, Inboxes, Left};
 pub use index::boot;
 pub use inspect::{IndexState, Inspection};
 pub use maintenance::{Finding, Settled};

@@ -92,7 +92,7 @@ impl Store {
 
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        Appending::begin(&self.mailbox, message)
+        Appending::begin(&self.mailbox, message, |tmp| tmp.create_nameless(name::unique()))
     }
 
     /// Whether a delivery was made and its message is still here; if so, it survives a power cut.

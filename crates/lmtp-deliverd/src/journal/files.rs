@@ -306,7 +306,7 @@ fn content(octets: &[u8]) -> Content {
     let (records, _) = octets.as_chunks::<LENGTH>();
     let decoded = |(at, octets): (usize, &[u8; LENGTH])| match record::decode(octets)? {
         (Word::Done { generation }, key) => Some((at, generation, key)),
-        (Word::Visible { .. }, _) => None,
+        (Word::Noted { .. }, _) => None,
     };
     let valid: Vec<_> = records.iter().enumerate().filter_map(decoded).collect();
     let generation = valid.iter().map(|(_, generation, _)| *generation).max().unwrap_or(0);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use mail_common::log::Id;
 use mail_common::maildir::Doubt;
 
-use super::record::Key;
+use super::notes::Placed;
+use super::record::{Key, Noted};
 
 /// What is known of deliveries. Those that are recorded stand in chapters, one for each file.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub(super) struct Known {
     states: BTreeMap<Key, State>,
     /// The oldest first; the last one is being written.
     chapters: VecDeque<Chapter>,
-    /// Places among the notes of deliveries that readers saw and that are not recorded.
-    visible: HashMap<Key, u32>,
+    /// Notes of deliveries that are not recorded.
+    noted: HashMap<Key, Placed>,
     /// So many states are kept.
     limit: usize,
     /// Ids queued up to here may have been attempted even if they are not known.
@@ -45,8 +46,9 @@ pub(crate) enum Standing {
     /// There may have been one, and it may have put the message into its mailbox: who looks there
     /// as late as this knows.
     MaybeRepeat(Doubt),
-    /// There was one, and readers saw the message in its mailbox. It may not last yet.
-    Visible,
+    /// There was one, and readers were about to see the message. If they did, it may not last yet;
+    /// if not, it stands as above.
+    Noted(Noted, Doubt),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +82,13 @@ impl Known {
     /// What is known at a start: what files say, the oldest first, and notes say.
     pub(super) fn new(
         chapters: VecDeque<Chapter>,
-        visible: HashMap<Key, u32>,
+        noted: HashMap<Key, Placed>,
         limit: usize,
         unsure_until: u64,
     ) -> Self {
         let states = BTreeMap::new();
         let (moment, forgot, oldest) = (0, 0, 0);
-        Self { states, chapters, visible, limit, unsure_until, moment, forgot, oldest }
+        Self { states, chapters, noted, limit, unsure_until, moment, forgot, oldest }
     }
 
     /// So many states are kept from now on.
@@ -106,22 +108,25 @@ impl Known {
 
     /// What an attempt would be that begins now.
     pub(super) fn stands(&self, key: &Key, micros: u64) -> Begun {
-        let standing = match self.states.get(key) {
+        let since = match self.states.get(key) {
             Some(State::UnderWay) => return Begun::Wait,
             Some(State::Done) => return Begun::Done,
             _ if self.is_recorded(key) => return Begun::Done,
-            _ if self.visible.contains_key(key) => Standing::Visible,
-            None if micros > self.unsure_until => Standing::First,
-            None => Standing::MaybeRepeat(self.doubt(self.forgot)),
             // It may have got the message into the mailbox, after whoever looked last.
-            Some(State::Failed(moment)) => Standing::MaybeRepeat(self.doubt(*moment)),
+            Some(State::Failed(moment)) => *moment,
+            None => self.forgot,
+        };
+        let doubt = Doubt { since, now: self.moment, oldest: self.oldest };
+        let standing = match self.noted.get(key) {
+            Some(noted) => Standing::Noted(noted.note, doubt),
+            None if micros > self.unsure_until && !self.states.contains_key(key) => Standing::First,
+            None => Standing::MaybeRepeat(doubt),
         };
         Begun::Attempt(standing)
     }
 
-    /// An attempt that stood so ended. Returns its place among the notes if its note is to be taken
-    /// back.
-    pub(super) fn end(&mut self, key: Key, standing: Standing, outcome: Outcome) -> Option<u32> {
+    /// An attempt ended.
+    pub(super) fn end(&mut self, key: Key, outcome: Outcome) {
         match outcome {
             Outcome::Done if self.is_recorded(&key) => self.states.remove(&key),
             Outcome::Done => self.states.insert(key, State::Done),
@@ -131,15 +136,21 @@ impl Known {
             }
         };
         self.forget_states();
-        // Why it failed may be that the mailbox was moved away, with the message. But what an
-        // earlier process noted is as true as before.
-        let taken_back = outcome == Outcome::Failed && standing != Standing::Visible;
-        if taken_back { self.visible.remove(&key) } else { None }
     }
 
-    /// Readers see it, and a note says so.
-    pub(super) fn seen(&mut self, key: Key, place: u32) {
-        self.visible.insert(key, place);
+    /// A note was taken.
+    pub(super) fn note(&mut self, key: Key, noted: Placed) {
+        self.noted.insert(key, noted);
+    }
+
+    /// The note of a delivery.
+    pub(super) fn noted(&self, key: &Key) -> Option<Placed> {
+        self.noted.get(key).copied()
+    }
+
+    /// A note was taken back.
+    pub(super) fn unnote(&mut self, key: &Key) {
+        self.noted.remove(key);
     }
 
     /// They were recorded in the file of this generation, the newest that there is. Returns places
@@ -155,7 +166,7 @@ impl Known {
                 self.states.remove(key);
             }
         }
-        keys.iter().filter_map(|key| self.visible.remove(key)).collect()
+        keys.iter().filter_map(|key| self.noted.remove(key)).map(|noted| noted.place).collect()
     }
 
     /// What stands in the file of this generation.
@@ -193,8 +204,8 @@ impl Known {
         }
         let states = &self.states;
         let under_way = |key: &Key| states.get(key) == Some(&State::UnderWay);
-        let is_over = |key: &Key, _: &mut u32| key.queue_id() < oldest && !under_way(key);
-        self.visible.extract_if(is_over).map(|(_, place)| place).collect()
+        let is_over = |key: &Key, _: &mut Placed| key.queue_id() < oldest && !under_way(key);
+        self.noted.extract_if(is_over).map(|(_, noted)| noted.place).collect()
     }
 
     /// Files of generations before this one hold nothing that is needed.
@@ -216,10 +227,6 @@ impl Known {
             self.states.remove(&oldest);
             self.unsure_of(Some(oldest.queue_id()));
         }
-    }
-
-    fn doubt(&self, since: u64) -> Doubt {
-        Doubt { since, now: self.moment, oldest: self.oldest }
     }
 
     /// What became of attempts up to this message is forgotten, so no earlier look tells of them.

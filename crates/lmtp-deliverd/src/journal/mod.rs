@@ -8,16 +8,17 @@
 //! # What becomes of an attempt
 //!
 //! - Its delivery is recorded: 250 at once, and nobody looks at the mailbox.
-//! - A note says that readers saw the message, and its process died before it could record that:
-//!   what is in the mailbox still is made to last, and no second copy is made.
+//! - A note says that readers were about to see the message, and its process died before it could
+//!   record more. If they saw it, what is in the mailbox still is made to last, and no second copy is
+//!   made. If not, it is as if there was no note.
 //! - Its id is so old that a process before us may have had it, or that we have forgotten it, or an
 //!   attempt of ours failed: the mailbox is looked through for a file whose name has the id. What
 //!   was found in it before serves too, unless it was found before the attempt that failed, or
 //!   before we forgot anything: else a queue that piled up while no process ran would cost a look
-//!   for each of its deliveries. Ids begin with the time at which their message was queued, so one moment tells these from the
-//!   others: the start of this process, a little later for a clock that was set back meanwhile,
-//!   and from then on the newest id that was forgotten. (Where a clock was set back further, a name
-//!   that is taken in `new` is what still tells.)
+//!   for each of its deliveries. Ids begin with the time at which their message was queued, so one
+//!   moment tells these from the others: the start of this process, a little later for a clock that
+//!   was set back meanwhile, and from then on the newest id that was forgotten. (Where a clock was
+//!   set back further, a name that is taken in `new` is what still tells.)
 //! - Any other id is new. So it is for all mail in quiet times, whose delivery must not take
 //!   longer in a large mailbox; only those before pay for a look through one.
 //!
@@ -37,28 +38,58 @@
 //!
 //! | killed or cut off | the repeat finds |
 //! |---|---|
-//! | before the message is linked into `new` | nothing: delivers |
-//! | behind that, before the note: some microseconds | the file in the mailbox |
-//! | behind the note, before the record | killed: the note. Power cut: the file in the mailbox |
+//! | before the note | a file in `tmp`, or none: looks into the mailbox, and delivers |
+//! | behind the note, before the message gets its name in `new` | killed: the note, and the file in `tmp`: as above. Power cut: as above |
+//! | behind that, before the record | killed: the note, and no file in `tmp`. Power cut: the file in the mailbox |
 //! | behind the record is written, before its sync | killed: the record. Power cut: as above |
 //! | behind the sync | the record |
 //!
 //! "The file in the mailbox" is what was true before there was a journal: it finds the message in
 //! `new`, or in `cur` with whatever flags, and does not find it once its reader has moved or deleted
-//! it. So a second copy is made only where a reader took the message away in the microseconds before
-//! its note, and we were killed in just these; or in the milliseconds before its record lasted, and
-//! the power was cut in just these, after the disk had the reader's change and before it had the
-//! record.
+//! it. So a second copy is made only where a reader took the message away in the milliseconds before
+//! its record lasted, and the power was cut in just these, after the disk had the reader's change and
+//! before it had the record.
 //!
-//! Could that be closed too? A record before the link ("about to deliver") rides in the same syncs
-//! as the records of others, but it does not tell whether the link was made after it. What tells is
-//! something that one step changes together with the link and that the reader's change leaves alone:
-//! a name in `tmp` that is renamed into `new`, and that lasts before the record says so. That is one
-//! more sync of a directory for every delivery. The note costs none: after a kill the system still
-//! has all that was written. That holds for the boot of the machine in which it was written, which
-//! therefore stands in it; of a power cut it must not say anything, for it may have reached the disk
-//! when the link did not. An attempt that fails takes its note back, for why it failed may be that
-//! the whole mailbox was moved away.
+//! # What tells whether readers saw the message
+//!
+//! Only something that one step changes together with the mailbox, and that the reader's change
+//! leaves alone. So while a message that may be repeated is written, its file has a name in `tmp`,
+//! which all attempts at this delivery share, and one rename takes it from there into `new`. *Noted,
+//! and gone from `tmp`*: it was in the mailbox. *Noted, and still there*: it was not. What follows:
+//!
+//! - The note is written when the file lasts, just before the rename.
+//! - Nobody but the rename may take that file away as long as the note counts. An attempt that fails
+//!   takes its note back first, and then removes the file; if the note cannot be taken back, the file
+//!   stays. A repeat that finds both takes the note back before it writes the file anew. It is killed
+//!   between any two of these: there is no note, so the mailbox is asked, and the file in `tmp` is
+//!   removed by the next attempt, or after 36 hours.
+//! - Nobody else has the name: no two attempts at one delivery are under way at a time, and no other
+//!   process has the journal. Other users' deliveries have other names, even where they share a
+//!   mailbox and somebody gave them one id.
+//! - Programs that look after a mailbox remove from `tmp` what is older than 36 hours. So a note
+//!   counts for 24, by the clock that these go by. An older one, or one from the future, says
+//!   nothing.
+//! - A note tells which directory `tmp` was. A mailbox that was moved away took the file with it, and
+//!   what is found under its path says nothing. Then the other mailbox is asked.
+//! - If `tmp` cannot be looked at, nothing is guessed: the delivery is put off.
+//! - Where the name in `new` is taken, there was an attempt before that nobody knew of (a clock was
+//!   set back): it is in the mailbox already. The file in `tmp` is removed, and killed before that,
+//!   the repeat asks the mailbox.
+//!
+//! Two people can still defeat it: one who empties `tmp` by hand between the death and the repeat
+//! makes a letter look delivered that is not, where the death fell into the microsecond between note
+//! and rename; and on a file system that cannot rename without replacing (NFS) the file has both
+//! names for a moment, and a death in it is one before the rename.
+//!
+//! The note costs no sync: after a kill the system still has all that was written. That holds for the
+//! boot of the machine in which it was written, which therefore stands in it. Of a power cut it must
+//! not say anything, for it may have reached the disk when the rename did not. To close that gap, too,
+//! the name in `tmp` would have to last before the record says so: one more sync of a directory for
+//! every delivery. An attempt that fails later takes its note back as well, for why it failed may be
+//! that the whole mailbox was moved away.
+//!
+//! The file's name makes no delivery less safe than the others, which have none until they are whole:
+//! its content is synced before the rename, and the directory after it.
 //!
 //! # How it is written
 //!
@@ -92,17 +123,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mail_common::auth::User;
-use mail_common::disk::DiskError;
+use mail_common::disk::{Dir, DiskError};
 use mail_common::log::Id;
-use mail_common::maildir::DeliveryId;
+use mail_common::maildir::{DeliveryId, Note};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
 use files::{Files, Size};
 pub(crate) use known::Standing;
 use known::{Begun, Known, Outcome};
-use notes::Notes;
-use record::Key;
+use notes::{Notes, Placed, Whose};
+use record::{Key, Noted};
 
 /// Deliveries that failed, or could not be recorded, and are remembered.
 const REMEMBERED: usize = 16_384;
@@ -262,11 +293,21 @@ impl Attempt<'_> {
         self.standing
     }
 
-    /// Readers see the message, which may not last yet.
-    pub(crate) fn visible(&self) {
-        if let Some(place) = self.journal.notes.take(&self.key) {
-            self.journal.known().seen(self.key, place);
+    /// The name of its file in `tmp`: no other attempt that is under way has the same, and every
+    /// attempt at this delivery has this one.
+    pub(crate) fn file_name(&self) -> String {
+        self.key.file_name()
+    }
+
+    /// Takes back what is noted of it, if anything is. Whether nothing is any more.
+    pub(crate) fn take_back(&self) -> bool {
+        let Some(noted) = self.journal.known().noted(&self.key) else { return true };
+        if let Err(error) = self.journal.notes.erase(noted.place) {
+            warn!(%error, "cannot take back the note of a delivery");
+            return false;
         }
+        self.journal.known().unnote(&self.key);
+        true
     }
 
     fn succeed(mut self) {
@@ -274,10 +315,33 @@ impl Attempt<'_> {
     }
 }
 
+impl Note for Attempt<'_> {
+    fn about_to_be_seen(&self, tmp: &Dir) {
+        let tmp = match tmp.identity() {
+            Ok(identity) => identity.checksum(),
+            Err(error) => return warn!(%error, "cannot note a delivery"),
+        };
+        if let Some(noted) = self.journal.notes.take(&self.key, Noted::now(tmp)) {
+            self.journal.known().note(self.key, noted);
+        }
+    }
+
+    fn was_not_seen(&self) -> bool {
+        self.take_back()
+    }
+}
+
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let place = self.journal.known().end(self.key, self.standing, self.outcome);
-        place.into_iter().for_each(|place| self.journal.notes.erase(place));
+        let is_ours = |noted: Placed| noted.whose == Whose::Ours;
+        let noted = self.journal.known().noted(&self.key);
+        if self.outcome == Outcome::Failed && noted.is_some_and(is_ours) {
+            // Why it failed may be that the mailbox was moved away, with the message. But what an
+            // earlier process noted is as true as before. Where it cannot be taken back, the next
+            // attempt tries.
+            self.take_back();
+        }
+        self.journal.known().end(self.key, self.outcome);
         self.journal.ended.notify_all();
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! | offset | octets | what |
 //! |---|---|---|
-//! | 0 | 4 | `PHD1`: made and lasting; `PHV1`: visible |
+//! | 0 | 4 | `PHD1`: made and lasting; `PHV2`: a note, readers are about to see it |
 //! | 4 | 4 | CRC32C of octets 0 to 3 and 8 to 63 |
-//! | 8 | 16 | `PHD1`: generation of the file (8 octets), zeros; `PHV1`: boot of the machine |
+//! | 8 | 16 | `PHD1`: generation of the file (8 octets), zeros; `PHV2`: boot of the machine |
 //! | 24 | 16 | id of the message in the queue, padded with zeros |
 //! | 40 | 4 | the recipient's number in the message |
 //! | 44 | 12 | the beginning of the SHA-256 of the mailbox's owner, an octet 0 and the action's word |
-//! | 56 | 8 | zeros |
+//! | 56 | 4 | `PHD1`: zeros; `PHV2`: when it was noted, in seconds since 1970 |
+//! | 60 | 4 | `PHD1`: zeros; `PHV2`: checksum of what tells the mailbox's `tmp` from others |
 
 use aws_lc_rs::digest::{SHA256, digest};
 use mail_common::auth::User;
 use mail_common::log::Id;
 use mail_common::maildir::DeliveryId;
+use mail_common::time;
 
 /// Octets of a record.
 pub(super) const LENGTH: usize = 64;
@@ -35,11 +37,21 @@ pub(super) enum Word {
         /// Of the file.
         generation: u64,
     },
-    /// Readers saw it in this boot of the machine.
-    Visible {
-        /// As [`mail_common::maildir::boot`] has it.
+    /// Readers were about to see it.
+    Noted {
+        /// In this boot of the machine, as [`mail_common::maildir::boot`] has it.
         boot: [u8; 16],
+        note: Noted,
     },
+}
+
+/// What a note says of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// When that was, in seconds since 1970.
+    pub(super) seconds: u32,
+    /// The checksum of the identity of `tmp`, where its file was.
+    pub(super) tmp: u32,
 }
 
 impl Key {
@@ -58,16 +70,51 @@ impl Key {
     pub(super) fn queue_id(&self) -> Id {
         self.queue_id
     }
+
+    /// The name of the file of an attempt at it in `tmp`: no other delivery has it.
+    pub(super) fn file_name(&self) -> String {
+        let Self { queue_id, number, what } = self;
+        let (head, tail) = what.split_at(4);
+        let digest = [&[0; 4], head, tail].concat();
+        let digest = digest.first_chunk().map_or(0, |octets| u128::from_be_bytes(*octets));
+        format!("{queue_id}.{number}.{digest:024x}")
+    }
+}
+
+/// For so long a note counts, in seconds.
+const LASTS: u32 = 24 * 60 * 60;
+
+impl Noted {
+    pub(super) fn now(tmp: u32) -> Self {
+        Self { seconds: now(), tmp }
+    }
+
+    /// Whether the file that it tells of was in `tmp` just before it was taken, and cannot be gone
+    /// from there but into the mailbox.
+    pub(crate) fn counts(&self) -> bool {
+        now().abs_diff(self.seconds) < LASTS
+    }
+
+    /// The checksum of the identity of `tmp`, where the file was.
+    pub(crate) fn tmp(&self) -> u32 {
+        self.tmp
+    }
+}
+
+fn now() -> u32 {
+    u32::try_from(time::now_seconds()).unwrap_or(u32::MAX)
 }
 
 /// The record that says this of a key.
 pub(super) fn encode(word: Word, key: &Key) -> [u8; LENGTH] {
-    let (magic, where_from) = match word {
-        Word::Done { generation } => (b"PHD1", u128::from(generation).to_le_bytes()),
-        Word::Visible { boot } => (b"PHV1", boot),
+    let (magic, where_from, end) = match word {
+        Word::Done { generation } => (b"PHD1", u128::from(generation).to_le_bytes(), [0; 2]),
+        Word::Noted { boot, note } => (b"PHV2", boot, [note.seconds, note.tmp]),
     };
     let number = key.number.to_le_bytes();
-    let parts: [&[u8]; 4] = [&where_from, key.queue_id.octets(), &number, &key.what];
+    let end = end.map(u32::to_le_bytes);
+    let parts: [&[u8]; 5] =
+        [&where_from, key.queue_id.octets(), &number, &key.what, end.as_flattened()];
     let mut record = [0; LENGTH];
     let (head, body) = record.split_at_mut(8);
     let places = body.iter_mut().zip(parts.into_iter().flatten());
@@ -89,14 +136,17 @@ pub(super) fn decode(record: &[u8]) -> Option<(Word, Key)> {
     let (where_from, rest) = body.split_first_chunk::<16>()?;
     let (queue_id, rest) = rest.split_first_chunk()?;
     let (number, rest) = rest.split_first_chunk()?;
-    let key = Key {
-        queue_id: Id::from_octets(queue_id)?,
-        number: u32::from_le_bytes(*number),
-        what: *rest.first_chunk()?,
-    };
+    let (what, rest) = rest.split_first_chunk()?;
+    let number = u32::from_le_bytes(*number);
+    let key = Key { queue_id: Id::from_octets(queue_id)?, number, what: *what };
     let word = match magic {
         b"PHD1" => Word::Done { generation: u128::from_le_bytes(*where_from).try_into().ok()? },
-        b"PHV1" => Word::Visible { boot: *where_from },
+        b"PHV2" => {
+            let (seconds, rest) = rest.split_first_chunk()?;
+            let (seconds, tmp) = (u32::from_le_bytes(*seconds), *rest.first_chunk()?);
+            let note = Noted { seconds, tmp: u32::from_le_bytes(tmp) };
+            Word::Noted { boot: *where_from, note }
+        }
         _ => return None,
     };
     Some((word, key))
@@ -119,7 +169,7 @@ mod tests {
     const WORDS: [Word; 3] = [
         Word::Done { generation: 1 },
         Word::Done { generation: u64::MAX },
-        Word::Visible { boot: *b"0123456789abcdef" },
+        Word::Noted { boot: *b"0123456789abcdef", note: Noted { seconds: u32::MAX - 1, tmp: 7 } },
     ];
 
     #[test]
@@ -158,6 +208,9 @@ mod tests {
         ];
         for (at, key) in keys.iter().enumerate() {
             assert_eq!(keys.iter().position(|other| other == key), Some(at));
+            let name = key.file_name();
+            assert_eq!(keys.iter().position(|other| other.file_name() == name), Some(at));
+            assert!(name.len() <= 16 + 1 + 10 + 1 + 24 && !name.contains('/'), "{name}");
         }
     }
 }

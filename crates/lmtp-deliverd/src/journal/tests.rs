@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use mail_common::maildir;
 use mail_common::time::now_micros;
 use tempfile::TempDir;
 
@@ -77,7 +78,7 @@ fn what_was_delivered_is_not_delivered_again() {
         assert!(begin(&journal, 1).is_none());
         let (other, micros) = key(1, "bob@example.org");
         let attempt = journal.begin_at(other, micros).unwrap();
-        assert_ne!(attempt.standing(), Standing::Visible);
+        assert!(!matches!(attempt.standing(), Standing::Noted(..)));
     }
 }
 
@@ -315,19 +316,37 @@ fn open_again_without_directories(directory: &TempDir) -> Journal {
     open(&copy, MANY)
 }
 
+/// As just before readers see it, where the mailbox is this directory.
+fn note(attempt: &Attempt<'_>, mailbox: &TempDir) {
+    attempt.about_to_be_seen(&Dir::open(mailbox.path()).unwrap());
+}
+
+/// Whose `tmp` the note of this delivery names, if there is one that counts.
+fn noted(journal: &Journal, number: usize) -> Option<u32> {
+    match standing_of(journal, number) {
+        Some(Standing::Noted(note, _)) if note.counts() => Some(note.tmp()),
+        _ => None,
+    }
+}
+
+fn checksum(mailbox: &TempDir) -> u32 {
+    Dir::open(mailbox.path()).unwrap().identity().unwrap().checksum()
+}
+
 #[test]
-fn what_readers_saw_is_known_to_the_next_process_of_this_boot() {
+fn what_readers_may_have_seen_is_known_to_the_next_process_of_this_boot() {
     let (directory, journal) = journal();
     let attempt = begin(&journal, 1).unwrap();
-    attempt.visible();
+    note(&attempt, &directory);
     let next = open_again(&directory);
     assert_eq!(standing(&next, 2), Some(Standing::First));
-    let seen = begin(&next, 1).unwrap();
-    assert_eq!(seen.standing(), Standing::Visible);
     // That the mailbox cannot be looked at now changes nothing.
-    drop(seen);
+    for _ in 0..2 {
+        assert_eq!(noted(&next, 1), Some(checksum(&directory)));
+        drop(begin(&next, 1));
+    }
     let seen = begin(&next, 1).unwrap();
-    assert_eq!(seen.standing(), Standing::Visible);
+    assert_eq!(seen.file_name(), attempt.file_name());
     next.delivered(vec![seen]);
     assert!(begin(&next, 1).is_none());
     // What failed is not known to have come so far.
@@ -337,35 +356,91 @@ fn what_readers_saw_is_known_to_the_next_process_of_this_boot() {
 }
 
 #[test]
-fn a_note_of_another_boot_says_nothing() {
+fn what_was_not_seen_is_not_noted_any_more() {
     let (directory, journal) = journal();
-    begin(&journal, 1).unwrap().visible();
-    let (key, _) = key(1, "ann@example.org");
-    let note = record::encode(record::Word::Visible { boot: [1; 16] }, &key);
+    let attempt = begin(&journal, 1).unwrap();
+    note(&attempt, &directory);
+    // The process dies, which ends no attempt.
+    std::mem::forget(attempt);
     drop(journal);
-    fs::write(directory.path().join("visible"), note.repeat(1024)).unwrap();
-    assert_eq!(standing(&open(&directory, MANY), 1), Some(Standing::First));
+    let journal = open(&directory, MANY);
+    let again = begin(&journal, 1).unwrap();
+    assert!(again.take_back() && again.take_back());
+    assert_eq!(standing(&open_again(&directory), 1), Some(Standing::First));
+    // Its own note is another one.
+    let other = tempfile::tempdir().unwrap();
+    note(&again, &other);
+    assert_eq!(noted(&open_again(&directory), 1), Some(checksum(&other)));
+    assert!(again.was_not_seen());
+    assert_eq!(standing(&open_again(&directory), 1), Some(Standing::First));
+    note(&again, &directory);
+    drop(again);
+    assert_eq!(standing(&open_again(&directory), 1), Some(Standing::First));
+}
+
+#[test]
+fn a_note_that_cannot_be_taken_back_is_known_until_it_is() {
+    let (directory, journal) = journal();
+    let attempt = begin(&journal, 1).unwrap();
+    note(&attempt, &directory);
+    journal.notes.lose();
+    assert!(!attempt.was_not_seen());
+    drop(attempt);
+    assert!(noted(&journal, 1).is_some());
+    let again = begin(&journal, 1).unwrap();
+    assert!(!again.take_back());
+    drop(again);
+    assert!(noted(&open_again(&directory), 1).is_some());
+    // And none that cannot be taken is believed to be there.
+    let other = begin(&journal, 2).unwrap();
+    note(&other, &directory);
+    assert!(other.was_not_seen());
+    drop(other);
+    assert!(noted(&journal, 2).is_none());
+}
+
+#[test]
+fn an_old_note_and_one_of_another_boot_say_nothing() {
+    let (key, _) = key(1, "ann@example.org");
+    let now = Noted::now(7).seconds;
+    let table = [
+        (maildir::boot(), now, true),
+        (maildir::boot(), now + 600, true),
+        (maildir::boot(), now - 86_000, true),
+        (maildir::boot(), now - 86_500, false),
+        (maildir::boot(), now + 86_500, false),
+        ([1; 16], now, false),
+    ];
+    for (boot, seconds, expected) in table {
+        let (directory, journal) = journal();
+        drop(journal);
+        let note = Noted { seconds, tmp: 7 };
+        let note = record::encode(record::Word::Noted { boot, note }, &key);
+        fs::write(directory.path().join("visible"), note.repeat(1024)).unwrap();
+        let noted = noted(&open(&directory, MANY), 1);
+        assert_eq!(noted, expected.then_some(7), "{seconds}");
+    }
 }
 
 #[test]
 fn notes_are_as_many_as_there_is_room_for_and_places_are_used_again() {
     let (directory, journal) = journal();
     let attempts: Vec<_> = (0..1100).map(|number| begin(&journal, number).unwrap()).collect();
-    attempts.iter().for_each(Attempt::visible);
+    attempts.iter().for_each(|attempt| note(attempt, &directory));
     assert_eq!(fs::metadata(directory.path().join("visible")).unwrap().len(), 1024 * 64);
     journal.delivered(attempts);
     drop(journal);
     // All places have notes, of deliveries that are recorded.
     let journal = open(&directory, MANY);
     let next = begin(&journal, 2000).unwrap();
-    next.visible();
+    note(&next, &directory);
     let again = open_again(&directory);
-    let standing = |number| standing(&again, number);
-    assert_eq!(standing(2000), Some(Standing::Visible));
+    drop(begin(&again, 2000));
+    assert!(noted(&again, 2000).is_some());
     again.notes.free(again.known().forget_before(message(2000)));
-    assert_eq!(standing(2000), Some(Standing::Visible));
+    assert!(noted(&again, 2000).is_some());
     again.notes.free(again.known().forget_before(message(2001)));
-    assert!(doubt(standing(2000)).is_some());
+    assert!(may_be_a_repeat(&again, 2000));
     assert!((0..1100).all(|number| begin(&again, number).is_none()));
 }
 

@@ -1,18 +1,22 @@
 //! INBOXes that stay open between deliveries.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::inboxes::Inboxes;
-use super::super::{DeliveryId, Doubt, StoreError, Tidings};
+use super::super::{
+    Appending, Delivery, DeliveryId, Doubt, Inbox, Left, Note, StoreError, Tidings,
+};
 use super::*;
+use crate::disk::Dir;
 
 /// Delivers, and returns how many messages wait in `new` at the path of the user's INBOX.
 fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    let (_, tidings) = inbox.deliver(message, || ()).unwrap();
+    let (_, tidings) = inbox.deliver(message, &()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
     ann.names("new").len()
 }
@@ -25,7 +29,7 @@ fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
     ann.open();
-    let error = inbox.deliver(message, || ()).unwrap_err();
+    let error = inbox.deliver(message, &()).unwrap_err();
     assert!(matches!(error, StoreError::Replaced), "{error}");
     assert_eq!(delivered(&inboxes, &ann), 1);
 }
@@ -133,7 +137,7 @@ fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
     let delivery_id = Some(id(number));
     let mut message = inbox.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
     message.write(b"text\r\n").unwrap();
-    inbox.deliver(message, || ()).unwrap();
+    inbox.deliver(message, &()).unwrap();
 }
 
 fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
@@ -251,4 +255,76 @@ fn a_mailbox_with_too_many_is_looked_through_each_time() {
     assert!(holds(&inboxes, &ann, 199, DOUBT) && !holds(&inboxes, &ann, 200, DOUBT));
     ann.put(&format!("cur/{}", ann.names("new")[0].replace("-0.", "-200.")), "text");
     assert!(holds(&inboxes, &ann, 200, DOUBT), "it is not remembered that it was not there");
+}
+
+/// What is said of a delivery that is about to be seen; and whether it can be taken back.
+#[derive(Default)]
+struct Noting {
+    tmp: Cell<Option<u32>>,
+    seen_in_tmp: Cell<bool>,
+    is_stuck: bool,
+}
+
+impl Note for Noting {
+    fn about_to_be_seen(&self, tmp: &Dir) {
+        self.tmp.set(Some(tmp.identity().unwrap().checksum()));
+        self.seen_in_tmp.set(tmp.stat("noted").is_ok());
+    }
+
+    fn was_not_seen(&self) -> bool {
+        !self.is_stuck
+    }
+}
+
+fn noted(inbox: &Inbox, text: &[u8]) -> Appending {
+    let delivery_id = Some(id(0));
+    let message = NewMessage { delivery_id, ..NewMessage::default() };
+    let mut message = inbox.append_in_sight("noted", message).unwrap();
+    message.write(text).unwrap();
+    message
+}
+
+#[test]
+fn a_delivery_that_is_noted_is_in_tmp_until_it_is_in_the_mailbox() {
+    let (ann, inboxes) = (Ann::new(), Inboxes::default());
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let note = Noting::default();
+    // What a dead process left is not in the way.
+    std::mem::forget(noted(&inbox, b"half of"));
+    let (delivery, _) = inbox.deliver(noted(&inbox, b"text\r\n"), &note).unwrap();
+    assert_eq!(delivery, Delivery::Made);
+    let tmp = note.tmp.get().unwrap();
+    assert!(note.seen_in_tmp.get());
+    assert_eq!(inbox.left("noted", tmp).unwrap(), Left::Gone);
+    assert_eq!(ann.read(&format!("new/{}", ann.names("new")[0])), "text\n");
+    // The name is taken.
+    let (delivery, _) = inbox.deliver(noted(&inbox, b"same\r\n"), &note).unwrap();
+    assert_eq!((delivery, ann.names("tmp").len()), (Delivery::Repeated, 0));
+    // It is given up.
+    drop(noted(&inbox, b"text\r\n"));
+    assert_eq!(ann.names("tmp"), [""; 0]);
+    std::mem::forget(noted(&inbox, b"text\r\n"));
+    assert_eq!(inbox.left("noted", tmp).unwrap(), Left::There);
+    assert_eq!(inbox.left("noted", tmp ^ 1).unwrap(), Left::Elsewhere);
+    // Somebody removed the directory: `tmp` is another one.
+    fs::remove_dir_all(ann.home().join("tmp")).unwrap();
+    drop(noted(&inbox, b"text\r\n"));
+    let again = Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    assert_eq!(again.left("noted", tmp).unwrap(), Left::Elsewhere);
+    again.make_last().unwrap();
+}
+
+#[test]
+fn what_readers_did_not_see_stays_in_tmp_if_its_note_stays() {
+    for is_stuck in [false, true] {
+        let (ann, inboxes) = (Ann::new(), Inboxes::default());
+        let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+        let message = noted(&inbox, b"text\r\n");
+        fs::remove_dir(ann.home().join("new")).unwrap();
+        let note = Noting { is_stuck, ..Noting::default() };
+        inbox.deliver(message, &note).unwrap_err();
+        assert_eq!(ann.names("tmp").len(), usize::from(is_stuck));
+        let left = if is_stuck { Left::There } else { Left::Gone };
+        assert_eq!(inbox.left("noted", note.tmp.get().unwrap()).unwrap(), left);
+    }
 }
