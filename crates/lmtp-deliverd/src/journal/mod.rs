@@ -113,6 +113,7 @@
 //! memory a delivery takes some 40 octets.
 
 mod files;
+mod keeper;
 mod known;
 mod notes;
 mod record;
@@ -120,16 +121,16 @@ mod record;
 use std::mem::take;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use mail_common::auth::User;
 use mail_common::disk::{Dir, DiskError};
 use mail_common::log::Id;
 use mail_common::maildir::{DeliveryId, Note};
 use thiserror::Error;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use files::{Files, Size};
+use keeper::Keeper;
 pub(crate) use known::Standing;
 use known::{Begun, Known, Outcome};
 use notes::{Notes, Placed, Whose};
@@ -140,9 +141,6 @@ const REMEMBERED: usize = 16_384;
 
 /// How far a clock may have been set back while we started, in microseconds.
 const CLOCK_STEP: u64 = 5_000_000;
-
-/// After nothing could be written for this long it is tried again.
-const REST: Duration = Duration::from_secs(10);
 
 /// Which deliveries were made, as far as is known.
 #[derive(Debug)]
@@ -183,16 +181,6 @@ struct Line {
     done: u64,
 }
 
-/// Who writes.
-#[derive(Debug)]
-struct Keeper {
-    files: Files,
-    /// What could not be written.
-    owed: Vec<Key>,
-    /// Until when nothing is tried.
-    resting: Option<Instant>,
-}
-
 impl Journal {
     /// Opens it for a process that starts now, in microseconds since 1970.
     pub(crate) fn open(path: &Path, deliveries: usize, now: u64) -> Result<Self, JournalError> {
@@ -208,7 +196,7 @@ impl Journal {
             ended: Condvar::new(),
             notes,
             line: Mutex::default(),
-            keeper: Mutex::new(Keeper { files, owed: Vec::new(), resting: None }),
+            keeper: Mutex::new(Keeper::new(files)),
         })
     }
 
@@ -343,61 +331,6 @@ impl Drop for Attempt<'_> {
         }
         self.journal.known().end(self.key, self.outcome);
         self.journal.ended.notify_all();
-    }
-}
-
-impl Keeper {
-    /// Records these, and what is owed. What cannot be recorded is owed.
-    fn record(&mut self, keys: Vec<Key>, journal: &Journal) {
-        let keys = [take(&mut self.owed), keys].concat();
-        if self.resting.is_some_and(|until| Instant::now() < until) {
-            return self.owe(&keys);
-        }
-        let mut rest = keys.as_slice();
-        while !rest.is_empty() {
-            match self.record_some(rest, journal) {
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(error) => {
-                    error!(%error, "deliveries go on unrecorded: a repeat may come twice");
-                    self.resting = Some(Instant::now() + REST);
-                    return self.owe(rest);
-                }
-            }
-        }
-        if self.resting.take().is_some() {
-            warn!("deliveries are recorded again");
-        }
-    }
-
-    /// Records as many as one file takes. Returns how many these are.
-    fn record_some(&mut self, keys: &[Key], journal: &Journal) -> Result<usize, DiskError> {
-        if self.files.room() == 0 {
-            let first_needed = journal.known().first_generation();
-            let gone = self.files.turn(first_needed)?;
-            gone.into_iter().for_each(|generation| journal.known().forget(generation));
-        }
-        let some = keys.get(..self.files.room()).unwrap_or(keys);
-        if let Err(error) = self.files.append(some) {
-            warn!(%error, "a file of the journal is not written any more");
-            self.replace(some, journal)?;
-        }
-        let places = journal.known().recorded(self.files.generation(), some);
-        journal.notes.free(places);
-        Ok(some.len())
-    }
-
-    /// Writes these, and what stood in the current file, into a new one.
-    fn replace(&mut self, keys: &[Key], journal: &Journal) -> Result<(), DiskError> {
-        let lost = self.files.generation();
-        let all = [&journal.known().keys_of(lost), keys].concat();
-        self.files.replace(&all)?;
-        journal.known().moved(lost, self.files.generation());
-        Ok(())
-    }
-
-    fn owe(&mut self, keys: &[Key]) {
-        let over = (self.owed.len() + keys.len()).saturating_sub(REMEMBERED);
-        self.owed.extend(keys.iter().skip(over));
     }
 }
 
