@@ -411,6 +411,7 @@ fn add(spool: &Spool, sender: &str, recipients: &[&str]) -> Id {
         eight_bit: false,
         ret: None,
         envid: None,
+        hold: None,
     };
     let id = letter.id;
     let mut incoming = spool.begin(letter);

@@ -14,6 +14,7 @@ use mail_spool::Incoming;
 use tracing::{error, info, warn};
 
 use crate::Mtad;
+use crate::hold;
 use crate::queue::{Letter, QueueError};
 use crate::received::{Hops, Trace, word};
 use crate::route::{Routes, Standing};
@@ -103,6 +104,10 @@ impl Connection {
         let trace = Trace { client, peer, uid, hostname, id: &id, recipients, date };
         let field = trace.field();
         info!("{id}: client={}{}", self.client_name(), sasl(self.user.as_ref()));
+        // The rules as they are now, however old the connection is.
+        let rules = &self.mtad.routes().site.mtad.hold;
+        let rule = hold::rule(rules, &envelope.sender, &envelope.recipients);
+        let hold = rule.map(|number| format!("mtad.hold.{number}"));
 
         let letter = Letter {
             id,
@@ -112,6 +117,7 @@ impl Connection {
             eight_bit: envelope.eight_bit,
             ret: envelope.ret,
             envid: envelope.envid,
+            hold,
         };
         let incoming = self.mtad.queue.begin(letter);
         self.receiving = Receiving::Message(Box::new(incoming), Hops::default());
@@ -160,7 +166,7 @@ impl Connection {
         let committed = self.mtad.queue.commit(message).await;
         let entry = committed.map_err(|error| refusal(&error))?;
         let id = entry.id.to_string();
-        self.mtad.taken(entry).await.map_err(|error| refusal(&error))?;
+        self.mtad.enqueue(entry);
         Ok(Accepted::Queued(id))
     }
 

@@ -90,32 +90,13 @@ impl Mtad {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A message came into the queue. If a rule is about it, it is held before its sender hears of
-    /// it.
-    ///
-    /// # Errors
-    /// That it is held cannot be recorded.
-    async fn taken(self: &Arc<Self>, mut entry: Entry) -> Result<(), QueueError> {
-        let routes = self.routes();
-        let (rules, letter) = (&routes.site.mtad.hold, &entry.letter);
-        if let Some(number) = hold::rule(rules, &letter.sender, &letter.recipients) {
-            let rule = format!("mtad.hold.{number}");
-            info!("{}: held by {rule}", entry.id);
-            entry.progress.hold = Some(rule);
-            if let Err(failure) = self.queue.record(entry.id, &entry.progress).await {
-                // Its sender hears that it was not taken.
-                self.finish(entry.id);
-                return Err(failure);
-            }
-        }
-        self.enqueue(entry);
-        Ok(())
-    }
-
-    /// A message that is in the queue is due, if it is not held.
+    /// A message came into the queue. It is due, unless it is held.
     fn enqueue(&self, entry: Entry) {
-        let Entry { id, letter, size, .. } = &entry;
+        let Entry { id, letter, size, progress, .. } = &entry;
         let (sender, count) = (&letter.sender, letter.recipients.len());
+        if let Some(rule) = &progress.hold {
+            return info!("{id}: from={sender}, size={size}, nrcpt={count} (held by {rule})");
+        }
         info!("{id}: from={sender}, size={size}, nrcpt={count} (queue active)");
         // There is no courier any more only when we stop; the next start finds the message.
         let _ = self.arrivals.send(Arrival::New(entry));

@@ -50,6 +50,7 @@ fn add(spool: &Spool, octets: usize, sender: mpsc::Sender<bool>) {
         eight_bit: true,
         ret: None,
         envid: None,
+        hold: None,
     });
     let mut left = octets;
     let mut block = Vec::new();

@@ -24,6 +24,8 @@ pub struct Letter {
     pub ret: Option<Return>,
     /// ENVID (RFC 3461, 4.4), decoded.
     pub envid: Option<String>,
+    /// Why it is held from the beginning.
+    pub hold: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,6 +41,8 @@ struct Stored {
     full: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     envid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +66,7 @@ impl Letter {
             eight_bit: self.eight_bit,
             full: self.ret.map(|ret| ret == Return::Full),
             envid: self.envid.clone(),
+            hold: self.hold.clone(),
         };
         text::encode(&stored)
     }
@@ -84,6 +89,7 @@ impl Letter {
             eight_bit: stored.eight_bit,
             ret: stored.full.map(|full| if full { Return::Full } else { Return::Headers }),
             envid: stored.envid,
+            hold: stored.hold,
         })
     }
 }
@@ -130,6 +136,7 @@ mod tests {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         };
         let full = Letter {
             sender: ReversePath(Some("\"b b\"@example.net".parse().expect("is an address"))),
@@ -141,6 +148,7 @@ mod tests {
             eight_bit: true,
             ret: Some(Return::Headers),
             envid: Some("<x> y".into()),
+            hold: Some("mtad.hold.0".into()),
             ..plain.clone()
         };
         for letter in [plain, full] {

@@ -48,7 +48,7 @@ impl Progress {
             attempts: 0,
             outages: 0,
             due: letter.arrived,
-            hold: None,
+            hold: letter.hold.clone(),
             given_up: None,
             delay_told: false,
         }

@@ -39,6 +39,7 @@ fn letter() -> Letter {
         eight_bit: true,
         ret: None,
         envid: None,
+        hold: None,
     }
 }
 

@@ -82,6 +82,7 @@ impl Scene {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         };
         let mut incoming = self.lane.queue.begin(letter);
         let line = [b"x".repeat(70).as_slice(), b"\r\n"].concat();

@@ -48,6 +48,7 @@ pub(crate) fn send(
         eight_bit: !text.is_ascii(),
         ret: None,
         envid: None,
+        hold: None,
     });
     incoming.write(text)?;
     queue.commit_now(incoming.finish()?)

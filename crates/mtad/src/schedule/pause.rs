@@ -128,6 +128,7 @@ mod tests {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         };
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress, message: None }

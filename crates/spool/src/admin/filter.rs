@@ -260,6 +260,7 @@ mod tests {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         }
     }
 

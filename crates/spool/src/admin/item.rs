@@ -171,6 +171,7 @@ impl Item {
                 Ret::Headers => Return::Headers,
             }),
             envid: self.envid.clone(),
+            hold: self.hold.clone(),
         };
         let progress = Progress {
             recipients: self.recipients.iter().map(To::state).collect(),

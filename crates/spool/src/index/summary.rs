@@ -19,26 +19,19 @@ pub(crate) struct Summary {
 
 /// What a row says of a message; `None`: nobody has tried it.
 pub(crate) fn summarise(letter: &Letter, progress: Option<&Progress>, index: &Index) -> Summary {
-    let sender = letter.sender.0.as_ref().map_or("", |address| address.domain().as_str());
-    let first = match progress {
-        Some(progress) => progress.waiting().next().and_then(|place| letter.recipients.get(place)),
-        None => letter.recipients.first(),
+    let fresh;
+    let progress = match progress {
+        Some(progress) => progress,
+        None => {
+            fresh = Progress::new(letter);
+            &fresh
+        }
     };
+    let first = progress.waiting().next().and_then(|place| letter.recipients.get(place));
     let destination = first.map_or("", |recipient| recipient.address.domain().as_str());
-    let sender = index.intern(sender);
-    let destination = index.intern(destination);
-    match progress {
-        Some(progress) => summary(progress, index, destination, sender),
-        None => Summary {
-            due: seconds(letter.arrived),
-            destination,
-            reason: 0,
-            sender,
-            attempts: 0,
-            waiting: count(letter.recipients.len()),
-            standing: Standing::New,
-        },
-    }
+    let sender = letter.sender.0.as_ref().map_or("", |address| address.domain().as_str());
+    let (destination, sender) = (index.intern(destination), index.intern(sender));
+    summary(progress, index, destination, sender)
 }
 
 /// What a row says once its message has other progress, if the first recipient that waits has the

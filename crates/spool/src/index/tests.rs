@@ -43,6 +43,7 @@ fn letter(number: u64, recipients: &[&str]) -> Letter {
         eight_bit: false,
         ret: None,
         envid: None,
+        hold: None,
     }
 }
 

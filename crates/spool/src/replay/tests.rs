@@ -125,6 +125,7 @@ fn letter(id: Id, recipients: usize) -> Letter {
         eight_bit: false,
         ret: None,
         envid: None,
+        hold: None,
     }
 }
 

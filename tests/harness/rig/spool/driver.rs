@@ -177,6 +177,7 @@ fn envelope(letter: Letter, to: &str) -> Envelope {
         eight_bit: false,
         ret: None,
         envid: None,
+        hold: None,
     }
 }
 

@@ -44,6 +44,7 @@ impl Scene {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         };
         let id = letter.id;
         let mut incoming = self.spool.begin(letter);
@@ -346,6 +347,7 @@ fn a_long_queue_is_shown_while_it_changes() {
                 eight_bit: false,
                 ret: None,
                 envid: None,
+                hold: None,
             };
             let id = letter.id;
             let mut incoming = scene.spool.begin(letter);
