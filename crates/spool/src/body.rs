@@ -26,8 +26,8 @@ pub struct Body {
 
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// The next block of a message.
-    Memory(Arc<Message>, usize),
+    /// A message, and its next octet: in which of its blocks, and where there.
+    Memory(Arc<Message>, (usize, usize)),
     /// A file, and the next offset.
     File(Arc<File>, u64),
 }
@@ -39,7 +39,7 @@ impl Body {
 
     pub(crate) fn of_message(message: &Arc<Message>) -> Result<Self, Damage> {
         let source = match message.content() {
-            Content::Blocks(_) => Source::Memory(Arc::clone(message), 0),
+            Content::Blocks(_) => Source::Memory(Arc::clone(message), (0, 0)),
             Content::Big(file) => Source::File(Arc::new(file.open()?), 0),
         };
         Ok(Self::new(source, message.size(), message.checksum()))
@@ -92,9 +92,8 @@ impl Source {
         match self {
             Self::Memory(message, next) => {
                 let Content::Blocks(memory) = message.content() else { return Ok(Vec::new()) };
-                let block = memory.blocks().get(*next).cloned().unwrap_or_default();
-                *next += 1;
-                Ok(block)
+                let length = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
+                Ok(gather(memory.blocks(), next, length))
             }
             Self::File(file, offset) => {
                 let length = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
@@ -105,6 +104,44 @@ impl Source {
                 *offset += length as u64;
                 Ok(block)
             }
+        }
+    }
+}
+
+/// So many octets from there on, however they came: a small message in one piece can be handed
+/// over together with others.
+fn gather(blocks: &[Vec<u8>], (block, at): &mut (usize, usize), length: usize) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(length);
+    while octets.len() < length
+        && let Some(rest) = blocks.get(*block).and_then(|block| block.get(*at..))
+    {
+        let taken = rest.len().min(length - octets.len());
+        octets.extend_from_slice(rest.get(..taken).unwrap_or_default());
+        (*block, *at) = if taken == rest.len() { (*block + 1, 0) } else { (*block, *at + taken) };
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_gathered_from_blocks_of_any_size() {
+        let blocks = [vec![1; 3], vec![], vec![2; 5], vec![3; 2]];
+        let whole = blocks.concat();
+        for length in 1..=12 {
+            let mut next = (0, 0);
+            let mut pieces = vec![gather(&blocks, &mut next, length)];
+            while let Some(last) = pieces.last()
+                && !last.is_empty()
+            {
+                pieces.push(gather(&blocks, &mut next, length));
+            }
+            pieces.pop();
+            assert_eq!(pieces.concat(), whole);
+            let (_, full) = pieces.split_last().expect("there are some");
+            assert!(full.iter().all(|piece| piece.len() == length), "{length}: {pieces:?}");
         }
     }
 }
