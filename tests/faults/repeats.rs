@@ -19,6 +19,7 @@ use mail_tests::progress::Progress;
 use mail_tests::proxy::{Fault, Proxy};
 use mail_tests::site::Site;
 use mail_tests::suite::Suite;
+use rustix::process::{Pid, Signal, kill_process};
 
 const DAEMON: &str = "lmtp-deliverd";
 
@@ -66,6 +67,31 @@ fn nor_does_one_of_the_repeat_of_what_was_not_seen() {
 #[test]
 fn nor_does_one_of_the_repeat_of_what_was_seen() {
     sweep(Some(SEEN), &[Reader::Moves]);
+}
+
+/// Whatever call fails, the same process delivers when it does not fail any more, and the next one
+/// knows it.
+#[test]
+fn an_error_at_any_call_loses_nothing() {
+    const CALLS: [&str; 6] = ["openat", "fdatasync", "fsync", "pwritev", "renameat2", "statx"];
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    let mut spots = spots(&mut suite, None);
+    spots.retain(|(call, _)| CALLS.contains(call));
+    let mut refused = 0;
+    for (call, number) in &spots {
+        warm_up(&suite);
+        let id = delivery_id();
+        let tracer = Tracer::attach(&suite, &[&format!("inject={call}:error=EIO:when={number}")]);
+        refused += usize::from(deliver(&suite, &id).is_err());
+        tracer.detach();
+        deliver(&suite, &id).expect("nothing is in its way");
+        suite.kill(DAEMON);
+        suite.restart(DAEMON);
+        deliver(&suite, &id).expect("nothing is in its way");
+        assert_eq!(take_away(&suite, Reader::Deletes), 1, "{call} {number}");
+    }
+    println!("figure: EIO at {} calls of a delivery, {refused} refused", spots.len());
+    assert!(refused > 3, "of the file's creation, sync, name and directory");
 }
 
 /// Kills an attempt before each call that it makes, where the one before it was killed before the
@@ -290,6 +316,13 @@ impl Tracer {
         BufReader::new(messages).read_line(&mut line).expect("is text");
         assert!(line.contains("attached"), "strace may not trace here: {line}");
         Self(strace)
+    }
+
+    /// Lets the daemon go on without it.
+    fn detach(mut self) {
+        let strace = Pid::from_child(&self.0);
+        kill_process(strace, Signal::TERM).expect("it is our child");
+        self.0.wait().expect("is our child");
     }
 
     /// Kills the daemon, if it was not killed before it told of this delivery.

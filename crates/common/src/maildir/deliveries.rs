@@ -12,7 +12,8 @@
 //!   be ([`Doubt`]): not older than the end of an attempt that failed, nor than the moment at which
 //!   he forgot what became of any. So whatever was delivered since the look is not asked for here.
 //! - What its reader took away since the look is kept, and does not come again. A new look would
-//!   not have found it.
+//!   not have found it; so what an earlier look found is kept when there is a new one. For what was
+//!   in the mailbox was delivered, whatever happened since.
 //! - It is about two directories and not about a path. A mailbox that was moved away, removed,
 //!   restored or unmounted is other directories than those that are found under its path
 //!   afterwards, and these are looked through for themselves. A directory that was removed may
@@ -114,13 +115,15 @@ impl Deliveries {
         let places = store.mailbox.places();
         let kept = self.kept(places);
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.as_ref().filter(|found| found.tells(of, id, doubt)) {
+        let before = kept.as_ref().filter(|found| found.of == of);
+        if let Some(found) = before.filter(|found| found.tells(id, doubt)) {
             return found.holds(id).map_or_else(|| store.holds_delivery(id), Ok);
         }
         #[cfg(test)]
         self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let oldest = doubt.oldest.min(id.micros());
-        let ids = look(&open.folders, oldest)?;
+        let before = before.and_then(|found| found.ids.as_deref()).unwrap_or_default();
+        let ids = look(&open.folders, oldest, before)?;
         let found = kept.insert(Found { of, moment: doubt.now, oldest, ids });
         self.weigh(places, found.ids.as_ref().map_or(0, |ids| ids.len()));
         found.holds(id).map_or_else(|| store.holds_delivery(id), Ok)
@@ -174,9 +177,10 @@ impl Shelf {
 }
 
 impl Found {
-    /// Whether it tells of a delivery.
-    fn tells(&self, of: [Identity; 2], id: &DeliveryId, doubt: Doubt) -> bool {
-        self.of == of && self.moment >= doubt.since && self.oldest <= id.micros()
+    /// Whether it tells of a delivery. What was there was delivered, whatever happened since.
+    fn tells(&self, id: &DeliveryId, doubt: Doubt) -> bool {
+        let is_new = self.moment >= doubt.since && self.oldest <= id.micros();
+        is_new || self.holds(id) == Some(true)
     }
 
     /// `None`: only a look tells.
@@ -186,12 +190,16 @@ impl Found {
 }
 
 /// Looks through a mailbox: which deliveries of messages that were queued at `oldest` or later it
-/// holds. They survive a power cut. `None`: too many.
-fn look(folders: &Folders, oldest: u64) -> Result<Option<Box<[DeliveryId]>>, StoreError> {
-    let before = Looks::at(folders)?;
-    let mut ids = BTreeSet::new();
+/// holds, or held `before`. They survive a power cut. `None`: too many.
+fn look(
+    folders: &Folders,
+    oldest: u64,
+    before: &[DeliveryId],
+) -> Result<Option<Box<[DeliveryId]>>, StoreError> {
+    let looks = Looks::at(folders)?;
+    let mut ids: BTreeSet<_> = before.iter().filter(|id| id.micros() >= oldest).copied().collect();
     list(folders, oldest, &mut ids)?;
-    if before.were_recent() || !before.hold(Looks::at(folders)?) {
+    if looks.were_recent() || !looks.hold(Looks::at(folders)?) {
         // Files were renamed while we looked, and some may have been missed.
         list(folders, oldest, &mut ids)?;
     }

@@ -192,6 +192,20 @@ fn what_happened_since_is_looked_for_anew() {
     assert_eq!(looks(&inboxes), 2);
     assert!(!holds(&inboxes, &ann, 2, Doubt { since: 3, now: 9, oldest: 0 }));
     assert_eq!(looks(&inboxes), 3);
+    // What was there is not forgotten with a new look.
+    let inbox = ann.inbox();
+    inbox.expunge(&uids(&inbox)).unwrap();
+    let since = |since| Doubt { since, now: 20, oldest: 0 };
+    assert!(!holds(&inboxes, &ann, 2, since(10)));
+    assert_eq!(looks(&inboxes), 4);
+    assert!(holds(&inboxes, &ann, 0, since(10)) && holds(&inboxes, &ann, 1, since(20)));
+    assert_eq!(looks(&inboxes), 4);
+    // But of what is not asked for any more.
+    let later = Doubt { oldest: id(0).micros() + 1, ..since(30) };
+    let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    assert!(!inboxes.hold_delivery(&inbox, &other, later).unwrap());
+    assert!(!holds(&inboxes, &ann, 0, later));
 }
 
 #[test]
