@@ -60,15 +60,15 @@
 //! - The note is written when the file lasts, just before the rename.
 //! - Nobody but the rename may take that file away as long as the note counts. An attempt that fails
 //!   takes its note back first, and then removes the file; if the note cannot be taken back, the file
-//!   stays. A repeat that finds both takes the note back before it writes the file anew. It is killed
-//!   between any two of these: there is no note, so the mailbox is asked, and the file in `tmp` is
-//!   removed by the next attempt, or after 36 hours.
+//!   stays. A repeat that finds both takes the note back before it writes the file anew. Where either
+//!   is killed between its two steps there is no note, so the mailbox is asked, and the file in `tmp`
+//!   is removed by the next attempt, or after 36 hours.
 //! - Nobody else has the name: no two attempts at one delivery are under way at a time, and no other
 //!   process has the journal. Other users' deliveries have other names, even where they share a
 //!   mailbox and somebody gave them one id.
 //! - Programs that look after a mailbox remove from `tmp` what is older than 36 hours. So a note
-//!   counts for 24, by the clock that these go by. An older one, or one from the future, says
-//!   nothing.
+//!   counts for 24, by the clock that these go by. An older one, or one that is further ahead, for
+//!   the clock was set meanwhile, says nothing.
 //! - A note tells which directory `tmp` was. A mailbox that was moved away took the file with it, and
 //!   what is found under its path says nothing. Then the other mailbox is asked.
 //! - If `tmp` cannot be looked at, nothing is guessed: the delivery is put off.
@@ -76,10 +76,10 @@
 //!   set back): it is in the mailbox already. The file in `tmp` is removed, and killed before that,
 //!   the repeat asks the mailbox.
 //!
-//! Two people can still defeat it: one who empties `tmp` by hand between the death and the repeat
-//! makes a letter look delivered that is not, where the death fell into the microsecond between note
-//! and rename; and on a file system that cannot rename without replacing (NFS) the file has both
-//! names for a moment, and a death in it is one before the rename.
+//! Two things still defeat it. Who empties `tmp` by hand between the death and the repeat makes a
+//! letter look delivered that is not, where the death fell into the microsecond between note and
+//! rename. And on a file system that cannot rename without replacing (NFS) the file has both names
+//! for a moment; killed in it, the repeat asks the mailbox.
 //!
 //! The note costs no sync: after a kill the system still has all that was written. That holds for the
 //! boot of the machine in which it was written, which therefore stands in it. Of a power cut it must
