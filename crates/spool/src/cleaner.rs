@@ -16,8 +16,6 @@ use crate::row::Place;
 use crate::scan::{self, Record};
 use crate::{SpoolError, corrupt};
 
-/// Seconds after its last record before a segment is emptied: much of what is new ends soon.
-pub(crate) const REST: i64 = 600;
 /// A segment is emptied when less than one part of so many is alive.
 const PARTS: u64 = 4;
 
@@ -52,9 +50,9 @@ pub(crate) enum Part {
     Progress,
 }
 
-/// The segment that is to be emptied next, at so many seconds since 1970: one that a sync failed
-/// of, else the one of which least is alive.
-pub(crate) fn choose(index: &Index, now: i64) -> Option<u32> {
+/// The segment that is to be emptied next: one that a sync failed of, else the one of which least
+/// is alive, if its last record was written at so many seconds since 1970 or before.
+pub(crate) fn choose(index: &Index, before: i64) -> Option<u32> {
     if index.phase() != Phase::Complete {
         return None;
     }
@@ -64,7 +62,7 @@ pub(crate) fn choose(index: &Index, now: i64) -> Option<u32> {
         let rank = match slot.stage {
             _ if live.records == 0 => return,
             Stage::Sealed => 0,
-            Stage::Closed if is_ripe(slot, octets, now) => octets,
+            Stage::Closed if is_ripe(slot, octets, before) => octets,
             Stage::Blank | Stage::Taken | Stage::Open | Stage::Closed => return,
         };
         best = Some(best.map_or((rank, number), |known| known.min((rank, number))));
@@ -115,8 +113,8 @@ pub(crate) fn empty(
     Ok(())
 }
 
-fn is_ripe(slot: &Slot, octets: u64, now: i64) -> bool {
-    octets < slot.length / PARTS && now.saturating_sub(slot.written) >= REST
+fn is_ripe(slot: &Slot, octets: u64, before: i64) -> bool {
+    octets < slot.length / PARTS && slot.written <= before
 }
 
 /// The live records of a segment, in the order of the disk.

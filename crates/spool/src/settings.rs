@@ -13,6 +13,8 @@ pub struct Settings {
     pub commit_octets: u64,
     /// Octets by which the log has grown, at least, when a checkpoint is taken.
     pub checkpoint: u64,
+    /// Seconds after its last record before a segment is emptied: much of what is new ends soon.
+    pub rest: i64,
     /// Messages of the longest queue.
     pub messages: usize,
     /// Octets of memory for bodies.
@@ -27,6 +29,7 @@ impl Default for Settings {
             commit_records: 256,
             commit_octets: 4 << 20,
             checkpoint: 128 << 20,
+            rest: 600,
             messages: 4_000_000,
             receive_memory: 256 << 20,
         }

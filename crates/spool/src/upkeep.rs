@@ -113,7 +113,8 @@ fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
     trim(shared)?;
     let mut last = None;
     loop {
-        let chosen = cleaner::choose(&shared.index, now_seconds());
+        let before = now_seconds().saturating_sub(shared.settings.rest);
+        let chosen = cleaner::choose(&shared.index, before);
         // What could not be emptied just now cannot be a moment later.
         let Some(slot) = chosen.filter(|_| chosen != last) else { return Ok(()) };
         let mut copies = Copies::new(shared);

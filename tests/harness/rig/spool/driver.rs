@@ -50,6 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Spool, SpoolError> {
         segment: 64 << 10,
         small_body: 12 << 10,
         checkpoint: 48 << 10,
+        rest: 0,
         ..Settings::default()
     };
     let (spool, recovered) = Spool::open(path, settings)?;
@@ -91,16 +92,24 @@ fn run(directory: &Path, log: Option<&Path>, patience: Patience) {
     let path = spool_below(directory);
     let mut spool = None;
     promises::play::<Ledger>(log, patience, |operation, attempt| {
-        if *operation == Operation::Reopen {
-            spool.take().into_iter().for_each(Spool::close);
-        }
-        if spool.is_none() {
-            spool = Some(open(&path).map_err(|error| error.to_string())?);
-        }
-        let spool = spool.as_ref().expect("was just opened");
-        act(spool, operation, attempt).map_err(|error| error.to_string())
+        go_on(&mut spool, &path, operation, attempt).map_err(|error| error.to_string())
     });
     spool.into_iter().for_each(Spool::close);
+}
+
+fn go_on(
+    spool: &mut Option<Spool>,
+    path: &Path,
+    operation: &Operation,
+    attempt: Attempt,
+) -> Result<(), SpoolError> {
+    if *operation == Operation::Reopen {
+        spool.take().into_iter().for_each(Spool::close);
+    }
+    if spool.is_none() {
+        *spool = Some(open(path)?);
+    }
+    act(spool.as_ref().expect("was just opened"), operation, attempt)
 }
 
 fn act(spool: &Spool, operation: &Operation, attempt: Attempt) -> Result<(), SpoolError> {
@@ -197,4 +206,51 @@ fn tell(to: &Sender<Result<(), SpoolError>>) -> Then {
 
 fn spool_below(directory: &Path) -> std::path::PathBuf {
     directory.join("spool")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use mail_spool::record::{HEADER, Header, SegmentHeader, UNIT};
+
+    use super::super::random;
+    use super::*;
+
+    #[test]
+    fn a_history_comes_by_all_that_a_spool_does() {
+        let directory = tempfile::tempdir().expect("is writable");
+        let path = spool_below(directory.path());
+        let mut spool = None;
+        for operation in random(4, 300) {
+            go_on(&mut spool, &path, &operation, Attempt::First).expect("the disk is sound");
+        }
+        spool.into_iter().for_each(Spool::close);
+        let (kinds, reused) = found(&path.join("segments"));
+        for kind in ["Letter", "Progress", "Done", "MovedLetter", "MovedProgress"] {
+            assert!(kinds.contains(kind), "there is no {kind}");
+        }
+        assert!(reused, "no segment was used again");
+        assert!(path.join("checkpoint.old").exists(), "there were no two checkpoints");
+        let big = fs::read_dir(path.join("big")).expect("is there");
+        assert!(big.count() > 0, "no body is large");
+    }
+
+    /// The kinds of records, and whether any is left of an earlier use of its segment.
+    fn found(segments: &Path) -> (BTreeSet<String>, bool) {
+        let (mut kinds, mut reused) = (BTreeSet::new(), false);
+        for entry in fs::read_dir(segments).expect("is there").flatten() {
+            let octets = fs::read(entry.path()).expect("can be read");
+            let Ok(segment) = SegmentHeader::decode(&octets) else { continue };
+            for at in (0..octets.len() - HEADER).step_by(UNIT as usize) {
+                let generation = Header::generation_of(&octets[at..]);
+                reused |= generation.is_some_and(|generation| generation < segment.generation);
+                if let Ok((header, _)) = Header::decode(&octets[at..], segment.generation) {
+                    kinds.insert(format!("{:?}", header.kind));
+                }
+            }
+        }
+        (kinds, reused)
+    }
 }

@@ -47,7 +47,8 @@ pub fn text(letter: Letter) -> Vec<u8> {
     text
 }
 
-/// A history in which so many messages come in. The same seed makes the same.
+/// A history in which so many messages come in, and about as many are done with. The same seed makes
+/// the same.
 #[must_use]
 pub fn random(seed: u64, letters: Letter) -> Vec<Operation> {
     let (mut dice, mut operations, mut queued) = (Dice::new(seed), Vec::new(), Vec::new());
@@ -57,20 +58,20 @@ pub fn random(seed: u64, letters: Letter) -> Vec<Operation> {
             [] => None,
             queued => Some(dice.throw(queued.len())),
         };
-        match (dice.throw(12), some(&mut dice, &queued)) {
-            (0..=3, _) | (_, None) => {
+        match (dice.throw(24), some(&mut dice, &queued)) {
+            (0..=7, _) | (_, None) => {
                 let end = next + 1 + dice.throw(6) as Letter;
                 queued.extend(next..end);
                 operations.push(Operation::Take((next..end).collect()));
                 next = end;
             }
-            (4..=6, Some(at)) => {
+            (8..=13, Some(at)) => {
                 attempts += 1;
                 operations.push(Operation::Defer(queued[at], attempts));
             }
-            (7, Some(at)) => operations.push(Operation::Change(queued[at])),
-            (8..=10, Some(at)) => {
-                let end = queued.len().min(at + 1 + dice.throw(5));
+            (14..=15, Some(at)) => operations.push(Operation::Change(queued[at])),
+            (16..=22, Some(at)) => {
+                let end = queued.len().min(at + 1 + dice.throw(7));
                 operations.push(Operation::Finish(queued.drain(at..end).collect()));
             }
             _ => operations.push(Operation::Reopen),
