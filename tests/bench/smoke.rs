@@ -1,4 +1,5 @@
-//! The load generator against our own daemons: fifty messages each way, and all arrive.
+//! The load generator against our own daemons: fifty messages each way, and all arrive. And what
+//! it fills, which is as it should be.
 
 use std::path::Path;
 use std::process::Command;
@@ -76,6 +77,17 @@ fn a_maildir_that_was_filled_can_be_opened_and_emptied() {
     let taken = loaded.load("pop3", &to, &["--user", &user, "--sessions", "1", "--empty"]);
     assert!(taken.contains("\"messages\":50.0"), "{taken}");
     loaded.hold(0);
+}
+
+#[test]
+fn a_queue_that_was_filled_holds_messages_that_wait() {
+    let directory = tempfile::tempdir().expect("is writable");
+    let spool = directory.path().join("spool");
+    let mut load = Command::new(env!("CARGO_BIN_EXE_load"));
+    let status = load.arg("queue").arg(&spool).args(["--messages", MESSAGES]).status();
+    assert!(status.expect("was built with this test").success());
+    let found = mail_spool::fsck(&spool, &mut |found| panic!("{found}")).expect("is a spool");
+    assert_eq!((found.messages, found.records), (50, 100), "letters, and what became of each");
 }
 
 impl Loaded {

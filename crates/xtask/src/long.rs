@@ -14,7 +14,7 @@ use crate::{bench, packages, peers};
 pub(crate) enum Name {
     /// kill -9 of each daemon in turn while 5,000 letters are under way
     Faults,
-    /// The power goes a thousand times in a history of 10,000 letters: half an hour
+    /// The power goes a thousand times in a history of 10,000 letters, of mailboxes and of a queue
     Power,
     /// Ten processes and other programs on the same mailboxes: ten minutes
     Crowd,
@@ -24,7 +24,7 @@ pub(crate) enum Name {
     Sweep,
     /// Letters go by, and one daemon or another dies: half an hour
     Soak,
-    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, mail
+    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, queue, mail
     Bench,
 }
 

@@ -1,17 +1,17 @@
 //! A mail exchanger and what it delivers to, over a fresh file system: ours, or Debian's Postfix
 //! with Debian's Dovecot.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command};
 
 use mail_tests::dovecot::{Dovecot, MAIL};
 use mail_tests::patience;
-use mail_tests::reference::Unpacked;
+use mail_tests::reference::{Unpacked, postfix};
 use mail_tests::suite::binary;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -20,9 +20,6 @@ use crate::figures::Figures;
 use crate::image::Image;
 use crate::ours;
 use crate::side::{self, DOMAIN};
-
-/// Debian's user `daemon`: whose Postfix's queue is.
-const OWNER: u32 = 1;
 
 /// Users, and so mailboxes.
 const USERS: usize = 100;
@@ -49,27 +46,57 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Ours.
     pub(crate) fn ours(fate: Fate) -> io::Result<Self> {
-        let mut exchange = Self::nothing("ours-smtp")?;
-        let daemons = match fate {
-            Fate::Taken => &["mtad"][..],
-            Fate::Delivered => &["mtad", "lmtp-deliverd"],
-        };
-        let (root, smtp) = (exchange.image.path(), exchange.smtp);
-        let hold = if fate == Fate::Taken { "[[mtad.hold]]\nsender = \"*\"\n" } else { "" };
-        let settings = format!("[[mtad.listen]]\naddress = \"{smtp}\"\nrole = \"mx\"\n{hold}");
-        exchange.daemons = ours::start(root, daemons, &settings)?;
+        let mut exchange = Self::down("ours-smtp")?;
+        exchange.begin(fate)?;
         exchange.wait(fate)
     }
 
     /// Theirs.
     pub(crate) fn theirs(unpacked: &Unpacked, fate: Fate) -> io::Result<Self> {
-        let mut exchange = Self::nothing("postfix")?;
+        let mut exchange = Self::down("postfix")?;
         let root = exchange.image.path();
         if fate == Fate::Delivered {
             exchange.dovecot = Some(Dovecot::below(unpacked, root, TUNED)?);
         }
-        exchange.daemons = vec![postfix(unpacked, root, exchange.smtp, fate)?];
+        exchange.daemons = vec![start(unpacked, root, exchange.smtp, fate)?];
         exchange.wait(fate)
+    }
+
+    /// Starts ours where nothing runs; does not wait until it is up.
+    pub(crate) fn begin(&mut self, fate: Fate) -> io::Result<()> {
+        let daemons = match fate {
+            Fate::Taken => &["mtad"][..],
+            Fate::Delivered => &["mtad", "lmtp-deliverd"],
+        };
+        let (root, smtp) = (self.image.path(), self.smtp);
+        let hold = if fate == Fate::Taken { "[[mtad.hold]]\nsender = \"*\"\n" } else { "" };
+        let settings = format!("[[mtad.listen]]\naddress = \"{smtp}\"\nrole = \"mx\"\n{hold}");
+        self.daemons = ours::start(root, daemons, &settings)?;
+        Ok(())
+    }
+
+    /// Ends ours and waits until it has.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        for mut child in self.daemons.drain(..) {
+            kill_process(Pid::from_child(&child), Signal::TERM)?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Where it takes mail.
+    pub(crate) fn smtp(&self) -> SocketAddr {
+        self.smtp
+    }
+
+    /// Where its files are.
+    pub(crate) fn root(&self) -> &Path {
+        self.image.path()
+    }
+
+    /// The first of its processes.
+    pub(crate) fn process(&self) -> io::Result<u32> {
+        self.daemons.first().map(Child::id).ok_or_else(|| io::Error::other("nothing runs"))
     }
 
     /// Sends messages; the clock runs until all of them have met their fate.
@@ -93,7 +120,8 @@ impl Exchange {
         side::parse(&side::output(load.arg("disk").arg(self.image.path()).args(words))?)
     }
 
-    fn nothing(name: &str) -> io::Result<Self> {
+    /// One of which nothing runs yet.
+    pub(crate) fn down(name: &str) -> io::Result<Self> {
         let image = Image::mount(name)?;
         let smtp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let root = image.path();
@@ -122,103 +150,40 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        for child in &mut self.daemons {
-            let _ = kill_process(Pid::from_child(child), Signal::TERM);
-            let _ = child.wait();
+        if let Err(error) = self.stop() {
+            eprintln!("the exchange does not stop: {error}");
         }
     }
 }
 
-fn postfix(unpacked: &Unpacked, root: &Path, smtp: SocketAddr, fate: Fate) -> io::Result<Child> {
-    let (base, etc) = (root.join("postfix"), root.join("postfix/etc"));
-    for folder in ["", "etc", "queue", "queue/pid", "data"] {
-        fs::create_dir(base.join(folder))?;
-    }
-    chown(base.join("data"), Some(OWNER), None)?;
-    for folder in QUEUE {
-        let folder = base.join("queue").join(folder);
-        fs::create_dir(&folder)?;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        chown(folder, Some(OWNER), None)?;
-    }
+fn start(unpacked: &Unpacked, root: &Path, smtp: SocketAddr, fate: Fate) -> io::Result<Child> {
     let transport = match fate {
-        Fate::Taken => "discard:".to_owned(),
-        Fate::Delivered => format!("lmtp:unix:{}/run/lmtp", root.display()),
+        Fate::Taken => "discard:",
+        Fate::Delivered => "lmtp:unix:{site}/run/lmtp",
     };
-    let fill = |text: &str| {
-        let text = text.replace("{root}", &root.to_string_lossy());
-        text.replace("{transport}", &transport).replace("{smtp}", &smtp.to_string())
-    };
-    fs::write(etc.join("main.cf"), fill(MAIN))?;
-    fs::write(etc.join("master.cf"), fill(MASTER))?;
-    let mut master = unpacked.command("/usr/lib/postfix/sbin/master");
-    master.args(["-d", "-c"]).arg(&etc);
-    master.stdout(File::create(root.join("log/postfix.out"))?);
-    master.stderr(File::create(root.join("log/postfix.err"))?).spawn()
+    let settings = BUSY.replace("{transport}", transport);
+    postfix::below(unpacked, root, &settings, &format!("{smtp} inet n - n - - smtpd\n"))
 }
 
-/// Folders of the queue that only Postfix enters.
-const QUEUE: [&str; 13] = [
-    "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private",
-    "saved", "trace", "maildrop", "public",
-];
-
 /// A busy exchanger for one domain, with connections to Dovecot that stay open.
-const MAIN: &str = "\
-compatibility_level = 3.6
-queue_directory = {root}/postfix/queue
-data_directory = {root}/postfix/data
-config_directory = {root}/postfix/etc
-meta_directory = {root}/postfix/etc
-mail_owner = daemon
-setgid_group = lp
-maillog_file = {root}/log/postfix.log
-maillog_file_prefixes = {root}
+const BUSY: &str = "\
 myhostname = mx.example.test
-mydestination =
 mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
 virtual_mailbox_domains = example.test
 virtual_transport = {transport}
 virtual_mailbox_maps = static:ok
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_tls_security_level = none
 smtp_tls_security_level = none
-biff = no
 default_process_limit = 200
 smtpd_client_connection_rate_limit = 0
-smtpd_client_connection_count_limit = 0
 smtpd_client_message_rate_limit = 0
 smtpd_client_recipient_rate_limit = 0
-smtpd_client_event_limit_exceptions = 127.0.0.0/8
-in_flow_delay = 0
 qmgr_message_active_limit = 50000
 qmgr_message_recipient_limit = 50000
 lmtp_destination_concurrency_limit = 32
 initial_destination_concurrency = 32
 lmtp_connection_cache_on_demand = yes
-lmtp_connection_cache_destinations = unix:{root}/run/lmtp
+lmtp_connection_cache_destinations = unix:{site}/run/lmtp
 lmtp_connection_reuse_count_limit = 0
-";
-
-const MASTER: &str = "\
-{smtp} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 ";

@@ -31,6 +31,11 @@ impl Figures {
         self.of("server_cpu_ms")
     }
 
+    /// CPU of the load generator for one operation, in milliseconds.
+    pub(crate) fn client_cpu(&self) -> f64 {
+        self.of("client_cpu_ms")
+    }
+
     /// Operations in a second.
     pub(crate) fn rate(&self) -> f64 {
         self.of("rate")

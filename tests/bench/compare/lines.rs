@@ -1,6 +1,17 @@
-//! The table.
+//! The tables.
 
 use std::fmt::Write as _;
+
+/// Whom we are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// About mailboxes.
+    Dovecot,
+    /// About mail that is taken, and waits.
+    Postfix,
+    /// About mail from one end to the other.
+    PostfixAndDovecot,
+}
 
 /// A line of the table.
 #[derive(Debug)]
@@ -28,7 +39,7 @@ pub(crate) enum Speed {
     Time(f64),
     /// Octets: less is better.
     Size(f64),
-    /// A part of another speed: more is better.
+    /// A part of another speed: more is better. CPU beside it is a multiple of the other's, too.
     Part(f64),
 }
 
@@ -37,9 +48,9 @@ pub(crate) enum Speed {
 pub(crate) enum Target {
     /// Our speed is at least this good, and would be if CPU were all that it takes.
     Reach(Speed),
-    /// So many times better than Dovecot.
+    /// So many times better than the peer.
     Times(f64),
-    /// CPU at most this part of Dovecot's.
+    /// CPU at most this part of the peer's.
     CpuPart(f64),
     /// As good as another line of ours, within a fifth.
     As(Cost),
@@ -50,31 +61,41 @@ pub(crate) enum Target {
 /// How much worse still counts as the same: runs differ by more than a tenth.
 const SAME: f64 = 1.2;
 
-/// The whole table, in Markdown.
-pub(crate) fn table(lines: &[Line]) -> String {
-    let mut text = "\
-| | CPU, ours | Dovecot's | less by | speed, ours | Dovecot's | better by | target | met |\n\
-|---|---|---|---|---|---|---|---|---|\n"
-        .to_owned();
+/// A whole table, in Markdown.
+pub(crate) fn table(peer: Peer, lines: &[&Line]) -> String {
+    let theirs = peer.name().to_owned() + "'s";
+    let mut text = format!(
+        "| | CPU, ours | {theirs} | less by | speed, ours | {theirs} | better by | target | met |\n\
+         |---|---|---|---|---|---|---|---|---|\n"
+    );
     for line in lines {
-        writeln!(text, "| {} |", line.cells().join(" | ")).expect("takes everything");
+        writeln!(text, "| {} |", line.cells(peer).join(" | ")).expect("takes everything");
     }
     text
 }
 
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dovecot => "Dovecot",
+            Self::Postfix => "Postfix",
+            Self::PostfixAndDovecot => "Postfix and Dovecot",
+        }
+    }
+}
+
 impl Line {
-    fn cells(&self) -> [String; 9] {
-        let cpu = |cost: Option<&Cost>| cost.and_then(|cost| cost.cpu).map_or_else(none, cpu);
+    fn cells(&self, peer: Peer) -> [String; 9] {
         let (less, better) = (self.cpu_ratio(), self.speed_ratio());
         [
             self.name.clone(),
-            cpu(Some(&self.ours)),
-            cpu(self.theirs.as_ref()),
+            self.ours.cpu_shown(),
+            self.theirs.map_or_else(none, Cost::cpu_shown),
             less.map_or_else(none, times),
             self.ours.speed.shown(),
             self.theirs.map_or_else(none, |cost| cost.speed.shown()),
             better.map_or_else(none, times),
-            self.target.shown(),
+            self.target.shown(peer),
             self.verdict(),
         ]
     }
@@ -109,6 +130,11 @@ impl Line {
 }
 
 impl Cost {
+    fn cpu_shown(self) -> String {
+        let shown = if matches!(self.speed, Speed::Part(_)) { times } else { cpu };
+        self.cpu.map_or_else(none, shown)
+    }
+
     /// How many times better than `speed` it would be if it took no longer than its CPU.
     fn cpu_against(self, speed: Speed) -> Option<f64> {
         let cpu = self.cpu?;
@@ -138,6 +164,7 @@ impl Speed {
         match self {
             Self::Rate(rate) => format!("{}/s", thousands(rate)),
             Self::Time(time) => format!("{} ms", digits(time)),
+            Self::Size(size) if size >= 1e6 => format!("{} MB", digits(size / 1e6)),
             Self::Size(size) => format!("{} octets", digits(size)),
             Self::Part(part) => times(part),
         }
@@ -145,12 +172,15 @@ impl Speed {
 }
 
 impl Target {
-    fn shown(self) -> String {
+    fn shown(self, peer: Peer) -> String {
+        let peer = peer.name();
         match self {
-            Self::Reach(speed @ Speed::Rate(_)) => format!("≥ {}", speed.shown()),
+            Self::Reach(speed @ (Speed::Rate(_) | Speed::Part(_))) => {
+                format!("≥ {}", speed.shown())
+            }
             Self::Reach(speed) => format!("≤ {}", speed.shown()),
-            Self::Times(times) => format!("≥ {} × Dovecot", digits(times)),
-            Self::CpuPart(part) => format!("CPU ≤ {} × Dovecot's", digits(part)),
+            Self::Times(times) => format!("≥ {} × {peer}", digits(times)),
+            Self::CpuPart(part) => format!("CPU ≤ {} × {peer}'s", digits(part)),
             Self::As(other) => format!("as {}", other.speed.shown()),
             Self::Nothing => none(),
         }
@@ -218,7 +248,7 @@ mod tests {
             theirs: Some(cost(4.0, 1000.0)),
             target: Target::Times(4.0),
         };
-        let cells = line.cells().join("|");
+        let cells = line.cells(Peer::Dovecot).join("|");
         let said = "0.50 ms|4.0 ms|8.0 ×|3,000/s|1,000/s|3.0 ×|≥ 4.0 × Dovecot";
         assert_eq!(cells, format!("APPEND|{said}|CPU yes, speed **no**"));
         line.target = Target::CpuPart(0.1);
@@ -227,5 +257,18 @@ mod tests {
         assert_eq!(line.verdict(), "CPU yes, speed yes");
         line.target = Target::Reach(Speed::Rate(2999.0));
         assert_eq!(line.verdict(), "CPU **no**, speed yes");
+    }
+
+    #[test]
+    fn a_part_of_another_line_is_a_multiple_of_its_cpu() {
+        let line = Line {
+            name: "taken".to_owned(),
+            ours: Cost { cpu: Some(5.2), speed: Speed::Part(0.71) },
+            theirs: None,
+            target: Target::Reach(Speed::Part(0.7)),
+        };
+        let cells = line.cells(Peer::Postfix).join("|");
+        assert_eq!(cells, "taken|5.2 ×|–|–|0.71 ×|–|–|≥ 0.70 ×|CPU –, speed yes");
+        assert_eq!(Target::Times(10.0).shown(Peer::Postfix), "≥ 10 × Postfix");
     }
 }

@@ -5,13 +5,14 @@ use std::io;
 use clap::ValueEnum;
 use mail_tests::reference::Unpacked;
 
-use crate::exchanges;
+use crate::exchanges::{self, alone, of_bare};
 use crate::figures::Figures;
-use crate::lines::{Cost, Line, Speed, Target};
+use crate::lines::{Cost, Line, Peer, Speed, Target};
+use crate::queue;
 use crate::side::Side;
 
 /// A part of the comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Part {
     /// Deliveries
     Lmtp,
@@ -29,6 +30,8 @@ pub(crate) enum Part {
     News,
     /// Taking mail by SMTP
     Accept,
+    /// A million messages that wait
+    Queue,
     /// From SMTP into Maildirs
     Mail,
 }
@@ -52,7 +55,7 @@ const EMPTY: &str = "empty";
 const STARTS: usize = 3;
 
 impl Part {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lmtp,
         Self::Append,
         Self::Open,
@@ -61,8 +64,32 @@ impl Part {
         Self::Flags,
         Self::News,
         Self::Accept,
+        Self::Queue,
         Self::Mail,
     ];
+
+    /// Where `docs/performance.md` tells of it.
+    pub(crate) fn chapter(self) -> &'static str {
+        match self.peer() {
+            Peer::Dovecot => "mailboxes",
+            Peer::Postfix | Peer::PostfixAndDovecot => "queue",
+        }
+    }
+
+    /// Whom it compares us with.
+    pub(crate) fn peer(self) -> Peer {
+        match self {
+            Self::Accept | Self::Queue => Peer::Postfix,
+            Self::Mail => Peer::PostfixAndDovecot,
+            Self::Lmtp
+            | Self::Append
+            | Self::Open
+            | Self::Memory
+            | Self::Fetch
+            | Self::Flags
+            | Self::News => Peer::Dovecot,
+        }
+    }
 
     /// Runs it on both sides.
     pub(crate) fn run(
@@ -80,6 +107,7 @@ impl Part {
             Self::Append => append(ours, theirs),
             Self::News => news(ours, theirs),
             Self::Accept => exchanges::accept(unpacked),
+            Self::Queue => queue::queue(),
             Self::Mail => exchanges::mail(unpacked),
         }
     }
@@ -245,12 +273,6 @@ fn deliveries(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
         theirs: Some(counted(&found[1][at])),
         target,
     };
-    let alone = |name: &str, speed| Line {
-        name: name.to_owned(),
-        ours: Cost { cpu: None, speed },
-        theirs: None,
-        target: Target::Nothing,
-    };
     let mut lines = vec![
         line("durable deliveries, 16 connections, 100 users", 0, Target::Times(5.0)),
         line("deliveries into an empty mailbox, 4 connections", 1, Target::Nothing),
@@ -259,10 +281,10 @@ fn deliveries(ours: &mut Side, theirs: &mut Side) -> io::Result<Vec<Line>> {
     let bare = [3, 4, 5].map(|at| &found[0][at]);
     for bare in bare {
         let name = format!("bare durable creates on that disk, {} at a time", bare.of("threads"));
-        lines.push(alone(&name, Speed::Rate(bare.rate())));
+        lines.push(alone(&name, bare));
     }
-    let part = Speed::Part(found[0][0].rate() / bare[2].rate());
-    lines.push(alone("durable deliveries, of the bare creates 16 at a time", part));
+    let name = "durable deliveries, of the bare creates 16 at a time".to_owned();
+    lines.push(of_bare(name, &found[0][0], bare[2], Target::Nothing));
     Ok(lines)
 }
 

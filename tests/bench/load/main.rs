@@ -15,6 +15,7 @@ mod letters;
 mod maildir;
 mod meter;
 mod pop3;
+mod queue;
 mod report;
 mod smtp;
 mod target;
@@ -47,6 +48,8 @@ enum Load {
     Pop3(Emptying),
     /// Fills a Maildir
     Maildir(maildir::Filling),
+    /// Fills a queue of ours with messages that were tried and wait
+    Queue(queue::Filling),
     /// Measures durable creates: write, sync, rename, sync of the directory
     Disk(disk::Probe),
 }
@@ -99,6 +102,7 @@ fn run(load: Load) -> io::Result<()> {
             Load::Imap(Reading { target, load }) => imap::run(&target, &load).await,
             Load::Pop3(Emptying { target, options }) => pop3::run(&target, &options).await,
             Load::Maildir(filling) => filling.run(),
+            Load::Queue(filling) => filling.run(),
             Load::Disk(probe) => probe.run(),
         }
     };

@@ -8,7 +8,7 @@
 
 mod dovecot;
 mod play;
-mod postfix;
+pub mod postfix;
 mod reply;
 mod unpacked;
 

@@ -1,7 +1,7 @@
 //! Postfix: port 25 and submission, with Dovecot for passwords and mailboxes.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,30 +19,49 @@ const QUEUE: [&str; 13] = [
     "saved", "trace", "maildrop", "public",
 ];
 
-/// Starts it in the foreground.
+/// Starts it in the foreground, below a directory that has a directory `log`, with these settings
+/// and services besides those of any exchanger; in the settings `{site}` is the directory.
+///
+/// # Errors
+/// Of the file system.
+pub fn below(
+    unpacked: &Unpacked,
+    root: &Path,
+    settings: &str,
+    services: &str,
+) -> io::Result<Child> {
+    let base = root.join("postfix");
+    for folder in ["", "etc", "queue", "queue/pid", "data"] {
+        fs::create_dir(base.join(folder))?;
+    }
+    for folder in QUEUE {
+        private(&base.join("queue").join(folder))?;
+    }
+    own(&base.join("data"), OWNER)?;
+    let etc = base.join("etc");
+    let site = root.to_string_lossy();
+    let settings = [EVERYWHERE, settings].concat().replace("{site}", site.trim_end_matches('/'));
+    fs::write(etc.join("main.cf"), settings)?;
+    fs::write(etc.join("master.cf"), [services, SERVICES].concat())?;
+    let mut master = unpacked.command("/usr/lib/postfix/sbin/master");
+    master.args(["-d", "-c"]).arg(&etc);
+    master
+        .stdin(Stdio::null())
+        .stdout(File::create(root.join("log/postfix.out"))?)
+        .stderr(File::create(root.join("log/postfix.err"))?)
+        .spawn()
+}
+
+/// Starts that of the originals.
 pub(super) fn start(
     unpacked: &Unpacked,
     site: &Site,
     ports: Ports,
     config: &[String],
 ) -> io::Result<Child> {
-    let etc = site.path("postfix/etc");
-    for folder in ["postfix", "postfix/etc", "postfix/queue", "postfix/queue/pid", "postfix/data"] {
-        fs::create_dir(site.path(folder))?;
-    }
-    for folder in QUEUE {
-        private(&site.path("postfix/queue").join(folder))?;
-    }
-    own(&site.path("postfix/data"), OWNER)?;
-    fs::write(etc.join("main.cf"), settings(site, ports, config))?;
-    fs::write(etc.join("master.cf"), services(ports))?;
-    let mut master = unpacked.command("/usr/lib/postfix/sbin/master");
-    master.args(["-d", "-c"]).arg(&etc);
-    master
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(site.path("log/postfix.out"))?)
-        .stderr(fs::File::create(site.path("log/postfix.err"))?)
-        .spawn()
+    let Ports { smtp, submission, .. } = ports;
+    let services = format!("{HOST}:{smtp} inet n - n - - smtpd\n{HOST}:{submission} {SUBMISSION}");
+    below(unpacked, &site.path(""), &settings(ports, config), &services)
 }
 
 /// Whether nothing is on its way.
@@ -59,15 +78,8 @@ fn private(folder: &Path) -> io::Result<()> {
     own(folder, OWNER)
 }
 
-fn settings(site: &Site, ports: Ports, config: &[String]) -> String {
-    let path = site.path("");
-    let site = path.to_string_lossy();
-    let fill = [
-        ("{site}", site.trim_end_matches('/').to_owned()),
-        ("{lmtp}", format!("{HOST}:{}", ports.lmtp)),
-    ];
-    let mut text =
-        fill.iter().fold(SETTINGS.to_owned(), |text, (name, value)| text.replace(name, value));
+fn settings(ports: Ports, config: &[String]) -> String {
+    let mut text = SETTINGS.replace("{lmtp}", &format!("{HOST}:{}", ports.lmtp));
     for (ours, theirs, usual) in LIMITS {
         let value = setting(config, ours).unwrap_or(usual);
         writeln!(text, "{theirs} = {value}").expect("takes everything");
@@ -85,7 +97,8 @@ const LIMITS: [(&str, &str, &str); 3] = [
     ("limits.recipients", "smtpd_recipient_limit", "1000"),
 ];
 
-const SETTINGS: &str = "\
+/// Of any exchanger that listens on this machine alone.
+const EVERYWHERE: &str = "\
 compatibility_level = 3.6
 queue_directory = {site}/postfix/queue
 data_directory = {site}/postfix/data
@@ -95,14 +108,21 @@ mail_owner = daemon
 setgid_group = lp
 maillog_file = {site}/log/postfix.log
 maillog_file_prefixes = {site}
-myhostname = mx.example.org
-myorigin = example.org
 mydestination =
-mynetworks =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
 local_recipient_maps =
+smtpd_client_event_limit_exceptions = 127.0.0.0/8
+smtpd_client_connection_count_limit = 0
+in_flow_delay = 0
+biff = no
+";
+
+const SETTINGS: &str = "\
+myhostname = mx.example.org
+myorigin = example.org
+mynetworks =
 local_header_rewrite_clients =
 recipient_delimiter = +
 virtual_mailbox_domains = example.org
@@ -120,8 +140,6 @@ strict_rfc821_envelopes = yes
 disable_vrfy_command = yes
 smtpd_forbid_bare_newline = normalize
 smtpd_error_sleep_time = 0
-smtpd_client_event_limit_exceptions = 127.0.0.0/8
-smtpd_client_connection_count_limit = 0
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {site}/dovecot/auth-postfix
 smtpd_sasl_security_options = noanonymous
@@ -131,18 +149,15 @@ smtpd_tls_key_file = {site}/tls/key.pem
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 smtputf8_enable = no
-in_flow_delay = 0
-biff = no
 ";
 
-fn services(ports: Ports) -> String {
-    let Ports { smtp, submission, .. } = ports;
-    format!(
-        "{HOST}:{smtp} inet n - n - - smtpd
-{HOST}:{submission} inet n - n - - smtpd
+const SUBMISSION: &str = "inet n - n - - smtpd
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_delay_reject=no
   -o smtpd_sender_restrictions=$submission_sender_restrictions
+";
+
+const SERVICES: &str = "\
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -159,6 +174,4 @@ lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
-"
-    )
-}
+";
