@@ -12,16 +12,16 @@ use std::path::Path;
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
 
-use crate::SpoolError;
 use crate::checkpoint;
-use crate::cleaner::Part;
 use crate::index::Index;
 use crate::open::FORMAT;
-use crate::record::Body;
-use crate::recovery::{self, Directories, Survey};
+use crate::record::{Body, Kind};
+use crate::recovery::{self, Directories, Segment, Survey};
 use crate::replay::{Files, Replayed, replay};
-use crate::row::Place;
-use crate::scan;
+use crate::row::{Place, Row};
+use crate::scan::{self, Record};
+use crate::text::BadText;
+use crate::{Letter, Progress, SpoolError};
 
 /// Octets of a segment that were not what they must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,8 +141,8 @@ pub fn fsck(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<Summary, Spo
     recovery::check_big(&replayed.table, &survey, &mut note);
     check_older(&directories, &replayed, &mut note)?;
     let mut check = Check::new(&directories, &survey, &mut note);
-    for (place, id, part) in places(&replayed) {
-        check.record(place, id, part)?;
+    for row in rows(&replayed) {
+        check.message(&row)?;
     }
     check.summary.messages = replayed.table.len();
     Ok(check.summary)
@@ -227,17 +227,13 @@ impl fmt::Display for Whose<'_> {
     }
 }
 
-/// All records that messages need, in the order of the disk.
-fn places(replayed: &Replayed) -> Vec<(Place, Id, Part)> {
+/// All messages, in the order of the disk.
+fn rows(replayed: &Replayed) -> Vec<Row> {
     let table = &replayed.table;
-    let rows = table.pieces().filter_map(|number| table.piece(number)).flatten();
-    let places = rows.flat_map(|row| {
-        let progress = row.progress.map(|place| (place, row.id, Part::Progress));
-        std::iter::once((row.letter, row.id, Part::Letter)).chain(progress)
-    });
-    let mut places: Vec<_> = places.collect();
-    places.sort_by_key(|(place, ..)| (place.slot, place.unit));
-    places
+    let pieces = table.pieces().filter_map(|number| table.piece(number));
+    let mut rows: Vec<Row> = pieces.flatten().copied().collect();
+    rows.sort_by_key(|row| (row.letter.slot, row.letter.unit));
+    rows
 }
 
 /// The older checkpoint is not looked at by a start that has a newer one.
@@ -275,30 +271,64 @@ impl<'spool> Check<'spool> {
         Self { directories, survey, files, note, summary }
     }
 
-    fn record(&mut self, place: Place, id: Id, part: Part) -> Result<(), DiskError> {
-        self.summary.records += 1;
-        self.summary.octets += place.end() - place.offset();
-        let Some((file, record)) = self.files.record(place, id) else {
-            let lost = match part {
-                Part::Letter => Finding::Lost { id },
-                Part::Progress => Finding::LostProgress { id },
-            };
-            (self.note)(&lost);
-            return Ok(());
+    fn message(&mut self, row: &Row) -> Result<(), DiskError> {
+        let Some(letter) = self.letter(row)? else { return Ok(()) };
+        let Some(place) = row.progress else { return Ok(()) };
+        let kinds = [Kind::Progress, Kind::MovedProgress];
+        match self.record(place, row.id, &kinds).map(|(_, record)| record) {
+            Some(record) => {
+                let read = Progress::decode(&record.text, &letter);
+                self.understood(place, row.id, read);
+            }
+            None => (self.note)(&Finding::LostProgress { id: row.id }),
+        }
+        Ok(())
+    }
+
+    /// The letter of a message, and whether its body is what was written.
+    fn letter(&mut self, row: &Row) -> Result<Option<Letter>, DiskError> {
+        let (place, id) = (row.letter, row.id);
+        let kinds = [Kind::Letter, Kind::MovedLetter];
+        let Some((file, record)) = self.record(place, id, &kinds) else {
+            (self.note)(&Finding::Lost { id });
+            return Ok(None);
         };
         let holds = match record.header.body {
             Body::Here(..) => scan::body_holds(file, &record).unwrap_or(false),
             Body::Big(length, checksum) => {
                 self.summary.big += 1;
-                self.summary.big_octets += length;
+                self.summary.big_octets = self.summary.big_octets.saturating_add(length);
                 let there = self.survey.big.contains(&id);
                 !there || big_holds(&self.directories.big.file(id.as_str())?, length, checksum)
             }
         };
+        let holds = holds && row.big == matches!(record.header.body, Body::Big(..));
         if !holds {
             (self.note)(&Finding::Body { id });
         }
-        Ok(())
+        let read = Letter::decode(id, &record.text);
+        Ok(self.understood(place, id, read))
+    }
+
+    /// The record of one of these kinds that must stand here, and its file.
+    fn record(&mut self, place: Place, id: Id, kinds: &[Kind]) -> Option<(&File, Record)> {
+        self.summary.records += 1;
+        self.summary.octets += place.end() - place.offset();
+        let found = self.files.record(place, id);
+        found.filter(|(_, record)| kinds.contains(&record.header.kind))
+    }
+
+    fn understood<T>(&mut self, place: Place, id: Id, read: Result<T, BadText>) -> Option<T> {
+        let why = match read {
+            Ok(value) => return Some(value),
+            Err(error) => error.to_string(),
+        };
+        let segment = self.survey.segments.iter().find(|segment| segment.slot == place.slot);
+        let generation = segment.and_then(Segment::generation).unwrap_or(0);
+        let range = place.offset()..place.end();
+        let stretch = Stretch { slot: place.slot, generation, range };
+        (self.note)(&Finding::Text { id, stretch, why });
+        None
     }
 }
 

@@ -68,8 +68,9 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
     let mut survey = Survey::default();
     for entry in directories.segments.entries()? {
         let name = entry?.name;
-        let slot = name.to_str().filter(|name| name.len() == 8);
-        match slot.and_then(|name| u32::from_str_radix(name, 16).ok()) {
+        let slot = name.to_str().and_then(|name| u32::from_str_radix(name, 16).ok());
+        // Not `+0000001` and not `0000000A`: those are no names of ours.
+        match slot.filter(|&slot| *name == *self::name(slot)) {
             Some(slot) => survey.segments.push(look(&directories.segments, slot)?),
             None => warn!("segments/{}: not of the spool, left alone", name.display()),
         }

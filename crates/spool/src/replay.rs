@@ -103,7 +103,9 @@ impl<'spool> Files<'spool> {
             Entry::Vacant(free) => free.insert(self.segments.file(name(place.slot)).ok()?),
         };
         let record = scan::record(file, generation, place.offset()).ok()?.ok()?;
-        (record.header.id == Some(id)).then_some((file, record))
+        let is_it = record.header.id == Some(id)
+            && index::place(place.slot, record.offset, &record.header) == Some(place);
+        is_it.then_some((file, record))
     }
 }
 
