@@ -14,6 +14,8 @@ mod copies;
 mod corrupt;
 mod error;
 mod fsck;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod index;
 mod letter;
 mod message;

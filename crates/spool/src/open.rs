@@ -39,27 +39,8 @@ impl Spool {
     /// # Errors
     /// Another process has it, it is of another version, or the directory cannot be used.
     pub fn open(path: &Path, settings: Settings) -> Result<(Self, Recovered), SpoolError> {
-        let dir = Dir::open_or_create(path)?;
-        let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
-        prepare(&dir)?;
-        let directories = Directories::open(dir)?;
-        remove_unfinished(&directories)?;
-        let survey = recovery::survey(&directories)?;
-        let index = Arc::new(survey.index());
-        rise_above_checkpoints(&directories, &index);
-        let shared = Arc::new(Shared {
-            blocks: Arc::new(Blocks::new(settings.receive_memory)),
-            settings,
-            segments: Segments::new(directories.segments.clone()),
-            index: Arc::clone(&index),
-            queue: Queue::default(),
-            ahead: Ahead::default(),
-            lost: Lost::default(),
-            upkeep: Upkeep::default(),
-            big: Big::new(directories.big.clone()),
-            counts: Counts::default(),
-            lock: Mutex::new(Some(lock)),
-        });
+        let (shared, directories, survey) = take(path, settings)?;
+        let index = Arc::clone(&shared.index);
         let owner = Owner::start(shared, directories, survey)?;
         Ok((Self::new(owner), Recovered::new(index)))
     }
@@ -110,6 +91,35 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.stop(Call::End);
     }
+}
+
+/// Takes the spool, and finds its segments: no thread has begun.
+pub(crate) fn take(
+    path: &Path,
+    settings: Settings,
+) -> Result<(Arc<Shared>, Directories, Survey), SpoolError> {
+    let dir = Dir::open_or_create(path)?;
+    let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
+    prepare(&dir)?;
+    let directories = Directories::open(dir)?;
+    remove_unfinished(&directories)?;
+    let survey = recovery::survey(&directories)?;
+    let index = Arc::new(survey.index());
+    rise_above_checkpoints(&directories, &index);
+    let shared = Arc::new(Shared {
+        blocks: Arc::new(Blocks::new(settings.receive_memory)),
+        settings,
+        segments: Segments::new(directories.segments.clone()),
+        index,
+        queue: Queue::default(),
+        ahead: Ahead::default(),
+        lost: Lost::default(),
+        upkeep: Upkeep::default(),
+        big: Big::new(directories.big.clone()),
+        counts: Counts::default(),
+        lock: Mutex::new(Some(lock)),
+    });
+    Ok((shared, directories, survey))
 }
 
 /// Makes what is missing of a spool.

@@ -219,7 +219,7 @@ impl Header {
 }
 
 impl Kind {
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Letter => 1,
             Self::Progress => 2,

@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::step::{self, Failure, cargo, watch, workspace};
-use crate::{bench, packages, peers};
+use crate::{bench, fuzz, packages, peers};
 
 /// The long runs that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,7 +24,9 @@ pub(crate) enum Name {
     Sweep,
     /// Letters go by, and one daemon or another dies: half an hour
     Soak,
-    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, queue, mail
+    /// Octets that nobody would write to what reads those of others: ten minutes for each target
+    Fuzz,
+    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, mail
     Bench,
 }
 
@@ -42,15 +44,16 @@ pub(crate) fn run(name: Name, parts: &[String]) -> Result<(), Failure> {
         Name::Interop => figures(test("interop").env("POSTHORN_TEST_HISTORIES", "500"))?,
         Name::Sweep => figures(&mut test("sweep"))? + &figures(&mut test("spool_sweep"))?,
         Name::Soak => figures(test("soak").env("POSTHORN_TEST_SECONDS", "1800"))?,
+        Name::Fuzz => fuzz::run(parts)?,
         Name::Bench => bench::compare(parts, &run.stamp())?,
     };
     println!("{figures}");
     run.keep(&figures)
 }
 
-/// Sees to the programs that the tests start; the comparison builds its own.
+/// Sees to the programs that the tests start; the comparison and the fuzzer build their own.
 fn prepare(name: Name) -> Result<(), Failure> {
-    if name == Name::Bench {
+    if matches!(name, Name::Bench | Name::Fuzz) {
         return Ok(());
     }
     packages::install()?;

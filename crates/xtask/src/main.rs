@@ -2,6 +2,7 @@
 
 mod bench;
 mod chats;
+mod fuzz;
 mod letters;
 mod long;
 mod packages;
