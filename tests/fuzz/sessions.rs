@@ -89,7 +89,7 @@ fn same(one: &Talk<'_>, other: &Talk<'_>) {
     }
 }
 
-/// What clients say in the chats of a folder, each once with no piece longer than 7 octets.
+/// What clients say in the chats of a folder, in pieces of 7 octets.
 pub(crate) fn chats(folder: &str) -> Vec<Vec<u8>> {
     let said = |text: &str| {
         let lines = text.lines().filter_map(|line| line.strip_prefix("C:"));

@@ -81,14 +81,15 @@ fn fuzz(program: &Path, target: &str, seconds: u64) -> Result<String, Failure> {
     let mut fuzzer = Command::new(program);
     fuzzer
         .args(LIMITS)
-        .args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()])
+        .args([format!("-max_total_time={seconds}"), "-print_funcs=0".to_owned()])
         .arg(format!("-artifact_prefix={}/", crashes.display()))
         .arg(&corpus)
         .env("POSTHORN_FUZZ_TARGET", target)
         .env("POSTHORN_FUZZ_SEEDS", &corpus)
         .env("TMPDIR", &scratch.0)
         // Memory that is given back is asked for again at once.
-        .env("MALLOC_TRIM_THRESHOLD_", (256 << 20).to_string());
+        .env("MALLOC_TRIM_THRESHOLD_", (256 << 20).to_string())
+        .env("MALLOC_MMAP_THRESHOLD_", (32 << 20).to_string());
     let mut figures = Figures::default();
     watch(fuzzer, &mut |line| figures.read(line), &crashes)?;
     Ok(figures.tell(target, seconds))

@@ -26,16 +26,16 @@ fn talk(conditions: u8, piece: usize, octets: &[u8]) -> Talk<'_> {
     let (mut login, mut talk) = (Login::new(setup.clone()), Talk::new(octets, piece));
     if talk.hold(&mut login, &mut |_| Verdict::Accepted) == End::Done {
         let unread = login.into_unread();
-        talk.hold(&mut Server::new(setup, &unread), &mut answer);
+        talk.hold(&mut Server::new(setup, &unread), &mut |request| answer(&request));
     }
     talk
 }
 
-fn answer(request: Request) -> Answer {
+fn answer(request: &Request) -> Answer {
     match request {
         Request::Open => Answer::Opened(Ok((1..4).map(message).collect())),
         Request::Load { offset, .. } => {
-            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+            let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
             Answer::Loaded(Ok(STORED.get(offset..).unwrap_or_default().to_vec()))
         }
         Request::Update { .. } => Answer::Updated(Ok(())),
