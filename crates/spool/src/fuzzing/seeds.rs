@@ -13,13 +13,16 @@ use super::clear;
 use super::script::{self, PIECES};
 use crate::open::take;
 use crate::record::{BLOCK, Body, Kind};
-use crate::recovery::{Directories, name, survey};
+use crate::recovery::{Directories, Segment, name, survey};
 use crate::scan::{self, Found, Record};
 use crate::{Letter, Progress, Settings, Spool, SpoolError, State, Then, checkpoint};
 
 /// Octets of a checkpoint's header, and of a piece's.
 const HEADER: usize = 28;
 const PIECE: usize = 16;
+
+/// What happened to a spool.
+type History = fn(&Path) -> Result<(), SpoolError>;
 
 /// Makes some spools in a directory, one after the other, and tells of each in a script.
 ///
@@ -29,8 +32,7 @@ const PIECE: usize = 16;
 /// # Panics
 /// The writer does not do what it is asked.
 pub fn seeds(root: &Path) -> Result<Vec<Vec<u8>>, SpoolError> {
-    let histories: [fn(&Path) -> Result<(), SpoolError>; 4] =
-        [killed, closed, with_both_checkpoints, with_large_bodies];
+    let histories: [History; 4] = [killed, closed, with_both_checkpoints, with_large_bodies];
     let mut seeds = Vec::new();
     for history in histories {
         let (shared, directories, _) = take(root, settings())?;
@@ -149,6 +151,7 @@ pub(super) fn letter(number: u8) -> Letter {
         eight_bit: true,
         ret: None,
         envid: None,
+        hold: (number == 1).then(|| "a rule".to_owned()),
     }
 }
 
@@ -183,7 +186,7 @@ fn tell(directories: &Directories) -> Result<Vec<u8>, DiskError> {
         let file = disk::found(directories.root.file(name))?;
         positions.extend(file.and_then(|file| checkpoint::position(&file).ok()));
     }
-    let generations = survey.segments.iter().filter_map(|segment| segment.generation());
+    let generations = survey.segments.iter().filter_map(Segment::generation);
     let all: BTreeSet<u64> = generations.chain(positions.iter().map(|p| p.generation)).collect();
     let rank = |generation: u64| all.range(..=generation).count() as u64;
     for segment in &survey.segments {
