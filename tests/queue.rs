@@ -51,11 +51,12 @@ fn an_admin_looks_while_mtad_is_down() {
     assert_eq!(cat.out, "Subject: x\r\n\r\nbody\r\n");
     let header = place.queue(&["cat", "--headers", ann.as_str()]);
     assert_eq!(header.out, "Subject: x\r\n");
-    let gone = place.queue(&["cat", "0abc"]);
-    assert_eq!((gone.code, gone.out.as_str()), (1, ""), "{gone:?}");
-    assert_eq!(gone.told, "posthorn queue: 0abc: not in the queue\n");
-    let gone = place.queue(&["show", "0abc"]);
-    assert_eq!((gone.code, gone.out.as_str()), (1, "0abc: not in the queue\n"));
+    for command in ["cat", "show", "list", "hold"] {
+        let gone = place.queue(&[command, "0abc"]);
+        assert_eq!((gone.code, gone.out.as_str()), (1, ""), "{command}: {gone:?}");
+        assert_eq!(gone.told, "posthorn queue: 0abc: not in the queue\n");
+    }
+    assert_eq!(place.queue(&["list", "--held"]).out, "no message matches\n");
     place.is_not_root_s();
 }
 
@@ -117,7 +118,7 @@ fn what_was_exported_comes_back() {
 
     let here = place.queue(&["import", to]);
     assert_eq!(here.code, 1, "{here:?}");
-    assert!(here.out.contains(&format!("{ann}: it is here already")), "{here:?}");
+    assert!(here.told.contains(&format!("{ann}: it is here already")), "{here:?}");
     place.queue(&["delete", "--all", "--yes"]);
     let back = place.queue(&["import", to]);
     assert_eq!(back.out, format!("{ann}: imported\n{bob}: imported\n2 messages imported\n"));
@@ -161,7 +162,7 @@ fn with_mtad_up_it_does_what_is_asked() {
     let turn = running.under_way.deliver(bob).expect("nobody delivers it");
     let busy = place.queue(&["delete", bob.as_str()]);
     assert_eq!(busy.code, 1, "{busy:?}");
-    assert!(busy.out.contains("it is being delivered now"), "{busy:?}");
+    assert!(busy.told.contains("it is being delivered now"), "{busy:?}");
     drop(turn);
     assert_eq!(place.queue(&["delete", "--all", "--yes"]).out.lines().count(), 2);
     let path = place.site.config().run.mtad_control();
@@ -184,7 +185,7 @@ fn mtad_that_starts_is_told_apart_from_one_that_is_down() {
     fs::remove_file(place.site.path("spool/format")).expect("was there");
     let none = place.queue(&["list"]);
     assert_eq!(none.code, 64, "{none:?}");
-    assert!(none.told.contains("no queue is there"), "{none:?}");
+    assert!(none.told.contains("no spool is there"), "{none:?}");
 }
 
 #[test]
@@ -222,6 +223,11 @@ fn a_message_is_traced_through_logs_and_queue() {
 
     let waits = place.queue(&["trace", "ann@example.org"]);
     assert!(waits.out.contains(&format!("in the queue:\nid           {ann}\n")), "{waits:?}");
+    let json = place.queue(&["trace", "ann@example.org", "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(json.trim()).expect("one object");
+    assert_eq!(json["message"]["id"], ann.as_str());
+    let log = place.queue(&["trace", sent.as_str(), "--json"]).out;
+    assert_eq!(log.lines().filter(|line| line.starts_with(r#"{"log":"2026-"#)).count(), 5);
     let unknown = place.queue(&["trace", "nobody@x.example"]);
     assert_eq!(unknown.code, 1, "{unknown:?}");
 }

@@ -21,9 +21,6 @@ use crate::schedule::Destination;
 /// RFC 5321, 4.5.3.2.5: how long a peer may take to read a block.
 const WRITE_PATIENCE: Duration = Duration::from_mins(3);
 
-/// Connections to lmtp-deliverd.
-const LOCAL_CONNECTIONS: usize = 16;
-
 /// Lanes that may stand idle until they are looked through.
 const IDLE_LANES: usize = 64;
 
@@ -109,17 +106,17 @@ impl Lanes {
     pub(crate) fn local(&self) -> Arc<Lane> {
         let settings = &self.routes.site.mtad;
         self.lane(Destination::LOCAL, || {
-            let limit = settings.local_deliveries.get().min(LOCAL_CONNECTIONS);
+            let attempts = settings.local_deliveries.get();
             let target = Target::Local(settings.lmtp.clone());
-            self.make(target, limit, Dialect::Lmtp, Tls::Never)
+            self.make(target, attempts, Dialect::Lmtp, Tls::Never)
         })
     }
 
     /// To a next hop.
     pub(crate) fn next_hop(&self, hop: &NextHop) -> Arc<Lane> {
         self.lane(self.names.number(hop), || {
-            let limit = self.routes.site.mtad.destination_deliveries.get();
-            self.make(Target::NextHop(hop.clone()), limit, Dialect::Smtp, Tls::Offered)
+            let attempts = self.routes.site.mtad.destination_deliveries.get();
+            self.make(Target::NextHop(hop.clone()), attempts, Dialect::Smtp, Tls::Offered)
         })
     }
 
@@ -132,12 +129,12 @@ impl Lanes {
         Arc::clone(open.entry(destination).or_insert_with(|| Arc::new(make())))
     }
 
-    fn make(&self, target: Target, limit: usize, dialect: Dialect, tls: Tls) -> Lane {
+    fn make(&self, target: Target, attempts: usize, dialect: Dialect, tls: Tls) -> Lane {
         let hello = self.routes.site.hostname.clone();
         Lane {
             target,
             setup: Setup { dialect, hello, tls, credentials: None },
-            limit,
+            attempts,
             queue: self.mtad.queue.clone(),
             disk: self.mtad.disk.clone(),
             surroundings: Surroundings {

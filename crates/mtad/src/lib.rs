@@ -349,8 +349,16 @@ fn not_usable(site: &Site, error: &QueueError) -> StartError {
     StartError {
         what: format!("the queue in {} cannot be used", site.mtad.spool.display()),
         why: error.to_string(),
-        remedy: "Look at mtad.spool: its owner must be the user of mtad, and one mtad at a time \
+        remedy: match error {
+            QueueError::Foreign { .. } => {
+                "Name an empty directory as mtad.spool, or move away what is there. Mail in it \
+                 (messages/, or another program's) is delivered only by the program that wrote it"
+            }
+            _ => {
+                "Look at mtad.spool: its owner must be the user of mtad, and one mtad at a time \
                  has it"
-            .to_owned(),
+            }
+        }
+        .to_owned(),
     }
 }

@@ -20,6 +20,14 @@ pub enum SpoolError {
     /// Somebody else's directory, or another version's.
     #[error("{}: not a spool of this version", .0.display())]
     Format(PathBuf),
+    /// A directory that is no spool, and not empty: nothing in it shall be overlooked.
+    #[error("{}: no spool, but {name} is there", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        name: String,
+    },
     /// It holds as many messages as it may.
     #[error("{0} messages are in the queue, more are not taken")]
     TooMany(usize),
@@ -72,7 +80,10 @@ impl SpoolError {
     /// Whether trying again later may help.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Format(_) | Self::TooLong(_) | Self::Unknown(_))
+        !matches!(
+            self,
+            Self::Format(_) | Self::Foreign { .. } | Self::TooLong(_) | Self::Unknown(_)
+        )
     }
 
     /// Whether disk or quota is full.

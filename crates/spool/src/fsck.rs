@@ -14,9 +14,9 @@ use mail_common::log::Id;
 
 use crate::checkpoint;
 use crate::index::Index;
-use crate::open::FORMAT;
-use crate::record::{Body, Kind};
-use crate::recovery::{self, Directories, Segment, Survey};
+use crate::open;
+use crate::record::Body;
+use crate::recovery::{self, Directories, Survey};
 use crate::replay::{Files, Replayed, replay};
 use crate::row::{Place, Row};
 use crate::scan::{self, Record};
@@ -96,6 +96,11 @@ pub enum Finding {
         /// Of which message.
         id: Id,
     },
+    /// Something that is of no spool: nobody reads it.
+    Stranger {
+        /// Its name.
+        name: String,
+    },
     /// A body in `big/` is of no message.
     Orphan {
         /// Its name.
@@ -127,12 +132,13 @@ pub struct Summary {
 /// It is no spool, or cannot be read.
 pub fn fsck(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<Summary, SpoolError> {
     let root = Dir::open(path)?;
-    if disk::found(root.read("format", 100))?.as_deref() != Some(FORMAT) {
+    if !open::is_spool(&root)? {
         return Err(SpoolError::Format(path.to_owned()));
     }
     if root.is_locked(LOCK)? {
         report(Finding::Running);
     }
+    open::strangers(&root)?.into_iter().for_each(|name| report(Finding::Stranger { name }));
     let directories = Directories::open(root)?;
     let survey = recovery::survey(&directories)?;
     let index = survey.index();
@@ -154,7 +160,10 @@ impl Finding {
     pub fn is_harm(&self) -> bool {
         !matches!(
             self,
-            Self::Running | Self::Segment { generation: Some(_), .. } | Self::Orphan { .. }
+            Self::Running
+                | Self::Stranger { .. }
+                | Self::Segment { generation: Some(_), .. }
+                | Self::Orphan { .. }
         )
     }
 
@@ -183,6 +192,7 @@ impl fmt::Display for Finding {
             Self::Running => {
                 f.write_str("a process has this spool: what it writes now may look damaged")
             }
+            Self::Stranger { name } => write!(f, "{name}: not of a spool, and read by nobody"),
             Self::Checkpoint { name, why } => write!(f, "{name}: {why}"),
             Self::Segment { slot, generation: Some(generation) } => {
                 write!(

@@ -23,6 +23,18 @@ use crate::{Settings, Spool, SpoolError};
 /// What `format` holds.
 pub(crate) const FORMAT: &[u8] = b"posthorn spool 1\n";
 
+/// What a spool has, and what a disk of its own has.
+const OWN: [&str; 8] = [
+    "lock",
+    "format",
+    "segments",
+    "big",
+    "corrupt",
+    checkpoint::NEWER,
+    checkpoint::OLDER,
+    "lost+found",
+];
+
 /// Who has the spool: when it goes, what was asked for is made durable, the threads end, and with
 /// the last of them the lock is given back.
 #[derive(Debug)]
@@ -124,16 +136,39 @@ pub(crate) fn take(
 
 /// Makes what is missing of a spool.
 fn prepare(dir: &Dir) -> Result<(), SpoolError> {
-    match disk::found(dir.read("format", 100))? {
-        Some(format) if format == FORMAT => return Ok(()),
-        Some(_) => return Err(SpoolError::Format(dir.path().to_owned())),
-        None => {}
+    if is_spool(dir)? {
+        return Ok(());
     }
     for name in ["segments", "big", "corrupt"] {
         dir.create_dir(name)?;
     }
     // Last: where it is, all is there.
     Ok(dir.replace("format", FORMAT)?)
+}
+
+/// Whether it is a spool; if not, there is nothing in it that would be overlooked if it became one.
+pub(crate) fn is_spool(dir: &Dir) -> Result<bool, SpoolError> {
+    match disk::found(dir.read("format", 100))? {
+        Some(format) if format == FORMAT => Ok(true),
+        Some(_) => Err(SpoolError::Format(dir.path().to_owned())),
+        None => match strangers(dir)?.into_iter().next() {
+            Some(name) => Err(SpoolError::Foreign { path: dir.path().to_owned(), name }),
+            None => Ok(false),
+        },
+    }
+}
+
+/// What is beside a spool's own files: mail in a format that came before it, another program's.
+pub(crate) fn strangers(dir: &Dir) -> Result<Vec<String>, SpoolError> {
+    let mut names = Vec::new();
+    for found in dir.entries()? {
+        let name = found?.name.to_string_lossy().into_owned();
+        if !OWN.contains(&name.as_str()) && !name.ends_with(Dir::TEMPORARY) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Removes what a dead process had not finished: nothing of it was promised.

@@ -277,6 +277,17 @@ fn two_cannot_have_one_spool() {
 }
 
 #[test]
+fn a_directory_with_something_else_in_it_does_not_become_a_spool() {
+    let directory = TempDir::new().unwrap();
+    let other = || Spool::open(directory.path(), small()).map(|_| ());
+    fs::create_dir(directory.path().join("messages")).unwrap();
+    assert!(matches!(other(), Err(SpoolError::Foreign { name, .. }) if name == "messages"));
+    assert!(!directory.path().join("format").exists());
+    fs::rename(directory.path().join("messages"), directory.path().join("lost+found")).unwrap();
+    other().unwrap();
+}
+
+#[test]
 fn what_is_asked_for_after_the_end_is_refused() {
     let directory = TempDir::new().unwrap();
     let spool = open(&directory);

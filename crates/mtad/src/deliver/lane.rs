@@ -47,8 +47,8 @@ pub(crate) enum Target {
 pub(crate) struct Lane {
     pub(crate) target: Target,
     pub(crate) setup: Setup,
-    /// Connections at the same time; fewer to lmtp-deliverd.
-    pub(crate) limit: usize,
+    /// Attempts at the same time.
+    pub(crate) attempts: usize,
     pub(crate) queue: Queue,
     pub(crate) disk: Pool,
     /// Its `stop` ends sessions at once.
@@ -189,8 +189,9 @@ impl Lane {
     /// How many connections there may be.
     fn connections(&self) -> usize {
         match self.target {
-            Target::Local(_) => self.limit.min(LOCAL_CONNECTIONS),
-            Target::NextHop(_) => self.limit,
+            Target::Local(_) => self.attempts.min(LOCAL_CONNECTIONS),
+            // One for each attempt.
+            Target::NextHop(_) => self.attempts,
         }
     }
 

@@ -57,7 +57,7 @@ impl Scene {
                 tls: Tls::Never,
                 credentials: None,
             },
-            limit,
+            attempts: limit,
             queue: Queue::open(&directory.path().join("spool")).unwrap().0,
             disk: Pool::new("disk", NonZeroUsize::new(2).unwrap()),
             surroundings: Surroundings {

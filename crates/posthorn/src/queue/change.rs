@@ -48,8 +48,8 @@ pub(super) fn run(
     let request = Request::Change { action, filter, dry_run: sure == Sure::Rehearse };
     let mut outcome = Outcome::Done;
     let count = connection.ask(&request, |answer| outcome.note(&answer, json, out))?;
-    if count == 0 && outcome == Outcome::Done {
-        out.line("no message matches")?;
+    if count == 0 {
+        outcome.nothing(json, out)?;
     }
     Ok(outcome)
 }

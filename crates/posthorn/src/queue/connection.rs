@@ -127,7 +127,7 @@ fn own_desk(spool: &Path) -> Result<(UnixStream, JoinHandle<()>), Failure> {
         fs::metadata(spool).and_then(|found| fs::metadata(spool.join("format")).map(|_| found));
     let found = found.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::Usage(format!(
-            "{}: no queue is there, and mtad does not run. `mtad.spool` in the configuration says \
+            "{}: no spool is there, and mtad does not run. `mtad.spool` in the configuration says \
              where it is",
             spool.display()
         )),

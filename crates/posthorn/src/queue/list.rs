@@ -1,14 +1,13 @@
 //! `posthorn queue list`, and `mailq` in Postfix's form.
 
 use mail_common::time;
-use mail_spool::admin::protocol::{Answer, Request};
 use mail_spool::admin::{Became, Filter, Item};
 use mail_spool::row::Standing;
 
 use super::connection::Connection;
 use super::form::{age, plain, sender, size};
 use super::output::Output;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, show};
 
 /// Each message on a line, or as a JSON object.
 pub(super) fn run(
@@ -18,33 +17,27 @@ pub(super) fn run(
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
     let now = time::now_micros() / 1_000_000;
-    if !json {
-        out.line(HEAD)?;
-    }
-    let mut outcome = Outcome::Done;
-    connection.ask(&Request::List { filter }, |answer| match answer {
-        Answer::Message(item) if json => out.json(&item),
-        Answer::Message(item) => out.line(line(&item, now)),
-        other => outcome.note(&other, json, out),
+    let mut head = Some(HEAD);
+    let (count, outcome) = show::each(connection, filter, json, out, |item, out| {
+        head.take().map_or(Ok(()), |head| out.line(head))?;
+        out.line(line(item, now))
     })?;
+    if count == 0 {
+        outcome.nothing(json, out)?;
+    }
     Ok(outcome)
 }
 
 /// `mailq` and `sendmail -bp`.
 pub(super) fn mailq(connection: &mut Connection, out: &mut Output) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome::Done;
-    let (mut messages, mut octets) = (0, 0);
-    connection.ask(&Request::List { filter: Filter::default() }, |answer| match answer {
-        Answer::Message(item) => {
-            if messages == 0 {
-                out.line(MAILQ_HEAD)?;
-            }
-            messages += 1;
+    let mut octets = 0;
+    let mut head = Some(MAILQ_HEAD);
+    let (messages, outcome) =
+        show::each(connection, Filter::default(), false, out, |item, out| {
+            head.take().map_or(Ok(()), |head| out.line(head))?;
             octets += item.size;
-            out.line(postfix(&item, &time::short(seconds(item.arrived))))
-        }
-        other => outcome.note(&other, false, out),
-    })?;
+            out.line(postfix(item, &time::short(seconds(item.arrived))))
+        })?;
     match messages {
         0 => out.line("Mail queue is empty")?,
         1 => out.line(format_args!("-- {} Kbytes in 1 Request.", octets >> 10))?,

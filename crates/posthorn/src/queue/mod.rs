@@ -175,7 +175,15 @@ impl Failure {
 }
 
 impl Outcome {
-    /// Shows what became of a message.
+    /// Says that there was nothing to be shown, unless it was said why.
+    fn nothing(self, json: bool, out: &mut Output) -> Result<(), Failure> {
+        if self == Self::Refused || json {
+            return Ok(());
+        }
+        out.line("no message matches")
+    }
+
+    /// Shows what became of a message; to a person who asked, on standard error what was not done.
     fn note(&mut self, answer: &Answer, json: bool, out: &mut Output) -> Result<(), Failure> {
         if matches!(answer, Answer::Refused { .. }) {
             *self = Self::Refused;
@@ -183,7 +191,12 @@ impl Outcome {
         match answer {
             _ if json => out.json(answer),
             Answer::Done { id, what } => out.line(format_args!("{id}: {what}")),
-            Answer::Refused { id, why } => out.line(format_args!("{id}: {why}")),
+            Answer::Refused { id, why } => {
+                // What was said before it is to be seen before it.
+                out.flush()?;
+                complain(&format_args!("{id}: {why}"));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -212,7 +225,7 @@ pub(crate) fn mailq(config: &Path) -> Result<(), Failure> {
 
 fn run(site: &Site, command: Command, json: bool) -> Result<Outcome, Failure> {
     if let Command::Trace(arguments) = command {
-        return trace::run(site, &arguments);
+        return trace::run(site, &arguments, json);
     }
     with_queue(site, |connection, out| dispatch(connection, command, json, out))
 }

@@ -6,9 +6,9 @@ use mail_spool::admin::{Became, Event, Filter, Item, Ret, To};
 use mail_spool::row::Standing;
 
 use super::connection::Connection;
-use super::form::{age, plain, sender, size};
+use super::form::{age, plain, sender};
 use super::output::Output;
-use super::{Failure, Outcome, complain};
+use super::{Failure, Outcome};
 
 pub(super) fn run(
     connection: &mut Connection,
@@ -17,13 +17,30 @@ pub(super) fn run(
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
     let now = time::now_micros() / 1_000_000;
-    let mut outcome = Outcome::Done;
-    connection.ask(&Request::List { filter }, |answer| match answer {
-        Answer::Message(item) if json => out.json(&item),
-        Answer::Message(item) => out.line(all(&item, now)),
-        other => outcome.note(&other, json, out),
+    let mut between = "";
+    let (_, outcome) = each(connection, filter, json, out, |item, out| {
+        out.octets(between.as_bytes())?;
+        between = "\n";
+        out.octets(all(item, now).as_bytes())
     })?;
     Ok(outcome)
+}
+
+/// Shows messages in this way, or as JSON objects; how many there were.
+pub(super) fn each(
+    connection: &mut Connection,
+    filter: Filter,
+    json: bool,
+    out: &mut Output,
+    mut show: impl FnMut(&Item, &mut Output) -> Result<(), Failure>,
+) -> Result<(u64, Outcome), Failure> {
+    let mut outcome = Outcome::Done;
+    let count = connection.ask(&Request::List { filter }, |answer| match answer {
+        Answer::Message(item) if json => out.json(&item),
+        Answer::Message(item) => show(&item, out),
+        other => outcome.note(&other, json, out),
+    })?;
+    Ok((count, outcome))
 }
 
 pub(super) fn cat(
@@ -35,12 +52,7 @@ pub(super) fn cat(
     let mut outcome = Outcome::Done;
     connection.ask(&Request::Cat { id, headers }, |answer| match answer {
         Answer::Block(Block(octets)) => out.octets(&octets),
-        Answer::Refused { id, why } => {
-            complain(&format_args!("{id}: {why}"));
-            outcome = Outcome::Refused;
-            Ok(())
-        }
-        _ => Ok(()),
+        other => outcome.note(&other, false, out),
     })?;
     Ok(outcome)
 }
@@ -52,7 +64,7 @@ pub(super) fn all(item: &Item, now: u64) -> String {
     let old = age(now.saturating_sub(item.arrived));
     row("arrived", &format!("{}, {old} ago", date(item.arrived)));
     row("sender", sender(&item.sender));
-    row("size", &format!("{} octets ({})", item.size, size(item.size)));
+    row("size", &format!("{} octets", item.size));
     if let Some(envid) = &item.envid {
         row("envelope id", &plain(envid));
     }
@@ -88,13 +100,12 @@ fn next(item: &Item, now: u64) -> String {
         None | Some(0) => "now".to_owned(),
         Some(rest) => format!("{}, in {}", date(item.due), age(rest)),
     };
-    let reason = || item.reason().map(plain).unwrap_or_default();
     match (item.standing, &item.hold, &item.given_up) {
         (_, Some(why), _) => format!("none: it is held: {}", plain(why)),
         (_, None, Some(why)) => format!("{when}: it goes back to its sender: {}", plain(why)),
         (Standing::New, ..) => format!("{when}: nobody has tried it yet"),
-        _ if item.outages > 0 => format!("{when}: the one it goes to was not there: {}", reason()),
-        _ => format!("{when}: the pause after attempt {}: {}", item.attempts, reason()),
+        _ if item.outages > 0 => format!("{when}: the one it goes to was not there"),
+        _ => format!("{when}: the pause after attempt {}", item.attempts),
     }
 }
 
@@ -154,15 +165,11 @@ mod tests {
     fn the_next_attempt_and_why_then() {
         let later = format!("{}, in 1h", date(5000));
         let table = [
-            (
-                item(r#","attempts":3"#),
-                1000,
-                format!("{later}: the pause after attempt 3: 450 busy"),
-            ),
+            (item(r#","attempts":3"#), 1000, format!("{later}: the pause after attempt 3")),
             (
                 item(r#","attempts":3,"outages":1"#),
                 6000,
-                "now: the one it goes to was not there: 450 busy".to_owned(),
+                "now: the one it goes to was not there".to_owned(),
             ),
             (item(r#","hold":"spam?""#), 1000, "none: it is held: spam?".to_owned()),
             (item(r#","given_up":"no""#), 5000, "now: it goes back to its sender: no".to_owned()),
@@ -184,9 +191,9 @@ mod tests {
             "id           0abc\n\
              arrived      {}, 8m ago\n\
              sender       <>\n\
-             size         20480 octets (20k)\n\
+             size         20480 octets\n\
              attempts     3\n\
-             next attempt {}, in 58m: the pause after attempt 3: 450 busy\n\
+             next attempt {}, in 58m: the pause after attempt 3\n\
              stored       segments/00000001 at 4096\n\
              recipient    ann@example.org: waits: 450 busy (was rfc822;x) (its sender wants to hear \
              of nothing)\n",

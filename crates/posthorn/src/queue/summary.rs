@@ -1,6 +1,8 @@
-//! `posthorn queue summary`: tables of who waits for how long, as qshape has them.
+//! `posthorn queue summary`: tables of who waits for how long, as qshape has them. Names have what
+//! the figures leave of the terminal's width.
 
 use std::fmt::Write as _;
+use std::io::stdout;
 
 use mail_spool::admin::protocol::{Answer, Request};
 use mail_spool::admin::{AGES, Filter, Group, Summary};
@@ -8,7 +10,7 @@ use mail_spool::admin::{AGES, Filter, Group, Summary};
 use super::connection::Connection;
 use super::form::{plain, size};
 use super::output::Output;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, plural};
 
 pub(super) fn run(
     connection: &mut Connection,
@@ -18,20 +20,29 @@ pub(super) fn run(
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Done;
+    let width = width();
     connection.ask(&Request::Summary { filter }, |answer| match answer {
         Answer::Summary(summary) if json => out.json(&summary),
-        Answer::Summary(summary) => out.line(tables(&summary, top)),
+        Answer::Summary(summary) => out.line(tables(&summary, top, width)),
         other => outcome.note(&other, json, out),
     })?;
     Ok(outcome)
 }
 
+/// Characters of a name. Where nobody looks, nothing is cut.
+fn width() -> usize {
+    match rustix::termios::tcgetwinsize(stdout()) {
+        Ok(size) => usize::from(size.ws_col).saturating_sub(FIGURES).max(NARROW),
+        Err(_) => usize::MAX,
+    }
+}
+
 /// One table a kind, of which the first `top` groups are shown.
-fn tables(summary: &Summary, top: usize) -> String {
+fn tables(summary: &Summary, top: usize, width: usize) -> String {
     let Summary { total, new, deferred, held, .. } = summary;
     let mut text = format!(
-        "{} messages of {} octets: {new} new, {deferred} deferred, {held} held\n",
-        total.messages,
+        "{} of {} octets: {new} new, {deferred} deferred, {held} held\n",
+        plural(total.messages, "message"),
         size(total.octets),
     );
     let kinds = [
@@ -41,41 +52,51 @@ fn tables(summary: &Summary, top: usize) -> String {
     ];
     for (what, groups) in kinds {
         text.push('\n');
-        table(&mut text, what, total, groups, top);
+        table(&mut text, what, total, groups.get(..top).unwrap_or(groups), width);
+        if groups.len() > top {
+            text += &format!("and {} more: --top shows more\n", groups.len() - top);
+        }
     }
     text.truncate(text.trim_end().len());
     text
 }
 
 /// Columns: all, and those of an age below so many minutes.
-fn table(text: &mut String, what: &str, total: &Group, groups: &[Group], top: usize) {
-    let mut head = format!("{what:<WIDTH$} {:>7}", "T");
+fn table(text: &mut String, what: &str, total: &Group, groups: &[Group], width: usize) {
+    let longest = groups.iter().map(|group| group.name.chars().count()).max().unwrap_or_default();
+    let width = longest.max(NARROW).min(width);
+    let mut head = format!("{what:<width$} {:>7}", "T");
     for minutes in AGES {
         // Writing to a string does not fail.
         let _ = write!(head, " {minutes:>6}");
     }
     *text += &format!("{head}  {}+\n", AGES.last().copied().unwrap_or_default());
-    row(text, "TOTAL", total);
-    for group in groups.iter().take(top) {
-        row(text, if group.name.is_empty() { "-" } else { &group.name }, group);
-    }
-    if groups.len() > top {
-        *text += &format!("and {} more: --top shows more\n", groups.len() - top);
+    row(text, "TOTAL", total, width);
+    for group in groups {
+        row(text, if group.name.is_empty() { "-" } else { &group.name }, group, width);
     }
 }
 
-/// Characters of a name.
-const WIDTH: usize = 40;
+/// Columns of the figures.
+const FIGURES: usize = 8 + 7 * AGES.len() + 7;
 
-fn row(text: &mut String, name: &str, group: &Group) {
-    let mut name: String = plain(name).chars().take(WIDTH).collect();
-    let width = name.chars().count();
-    name.extend(std::iter::repeat_n(' ', WIDTH - width));
-    *text += &format!("{name} {:>7}", group.messages);
+/// Characters that a name has at least.
+const NARROW: usize = 20;
+
+fn row(text: &mut String, name: &str, group: &Group, width: usize) {
+    *text += &format!("{:<width$} {:>7}", shortened(&plain(name), width), group.messages);
     for count in group.ages {
         let _ = write!(text, " {count:>6}");
     }
     text.push('\n');
+}
+
+/// At most so many characters; what was cut is shown to be.
+fn shortened(name: &str, width: usize) -> String {
+    match name.chars().count() > width {
+        true => name.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -101,18 +122,20 @@ mod tests {
         let expected = "\
 3 messages of 20k octets: 1 new, 2 deferred, 0 held
 
-destination                                    T      5     10     20     40     80    160    320    640   1280  1280+
-TOTAL                                          3      1      0      0      0      0      0      0      0      0      2
-example.org                                    2      0      0      0      0      0      0      0      0      0      2
+destination                T      5     10     20     40     80    160    320    640   1280  1280+
+TOTAL                      3      1      0      0      0      0      0      0      0      0      2
+example.org                2      0      0      0      0      0      0      0      0      0      2
 and 1 more: --top shows more
 
-reason                                         T      5     10     20     40     80    160    320    640   1280  1280+
-TOTAL                                          3      1      0      0      0      0      0      0      0      0      2
--                                              3      1      0      0      0      0      0      0      0      0      2
+reason                     T      5     10     20     40     80    160    320    640   1280  1280+
+TOTAL                      3      1      0      0      0      0      0      0      0      0      2
+-                          3      1      0      0      0      0      0      0      0      0      2
 
-sender                                         T      5     10     20     40     80    160    320    640   1280  1280+
-TOTAL                                          3      1      0      0      0      0      0      0      0      0      2";
-        assert_eq!(tables(&summary, 1), expected);
-        assert!(tables(&summary, 2).contains("\nü.example                                      1"));
+sender                     T      5     10     20     40     80    160    320    640   1280  1280+
+TOTAL                      3      1      0      0      0      0      0      0      0      0      2";
+        assert_eq!(tables(&summary, 1, usize::MAX), expected);
+        let narrow = tables(&summary, 2, 8);
+        assert!(narrow.contains("\nexample…       2 "), "{narrow}");
+        assert!(narrow.contains("\nü.examp…       1 "), "{narrow}");
     }
 }

@@ -15,7 +15,8 @@ use mail_common::config::Site;
 use mail_common::log::Id;
 use mail_common::time;
 use mail_spool::admin::protocol::{Answer, Request};
-use mail_spool::admin::{Filter, Glob};
+use mail_spool::admin::{Filter, Glob, Item};
+use serde::Serialize;
 
 use super::connection::Connection;
 use super::form::plain;
@@ -55,42 +56,31 @@ enum Source {
     Journal { since: i64 },
 }
 
-pub(super) fn run(site: &Site, arguments: &Arguments) -> Result<Outcome, Failure> {
+pub(super) fn run(site: &Site, arguments: &Arguments, json: bool) -> Result<Outcome, Failure> {
     let source = source(site, arguments);
     let mut ids: HashSet<Id> = Id::parse(&arguments.what).into_iter().collect();
-    let is_about = |line: &str, ids: &HashSet<Id>| {
-        line.contains(&arguments.what) || ids_of(line).any(|id| ids.contains(&id))
-    };
-    source.each(&mut |line| {
-        if ids.len() < IDS && is_about(line, &ids) {
-            ids.extend(ids_of(line));
-        }
-    })?;
-    let mut lines = Vec::new();
-    source.each(&mut |line| {
-        if lines.len() < LINES && is_about(line, &ids) {
-            lines.push(plain(line));
-        }
-    })?;
-    if let Source::Files(_) = source {
-        // Each begins with its time; the lines of one moment stay as they were.
-        lines.sort_by(|a, b| moment(a).cmp(moment(b)));
+    if arguments.what.contains('@') {
+        // The line about one that just came does not name its recipients. Who cannot be asked now
+        // is asked again below.
+        let waits = in_queue(site, of_address(&arguments.what)).unwrap_or_default();
+        ids.extend(waits.iter().filter_map(|item| Id::parse(&item.id)).take(IDS));
+    }
+    let lines = source.about(&arguments.what, &mut ids)?;
+    if ids.len() >= IDS {
+        complain(&format_args!("more than {IDS} messages: not all are shown. Name one by its id"));
     }
     let mut out = Output::new();
     for line in &lines {
-        out.line(line)?;
+        match json {
+            true => out.json(&Line { log: line })?,
+            false => out.line(line)?,
+        }
     }
-    let found = in_queue(site, &arguments.what, &ids, &mut out);
-    let outcome = match found {
-        Ok(0) if lines.is_empty() => {
-            out.line("nothing is known of it: not in the queue, and not in the log")?;
-            Outcome::Refused
-        }
-        Ok(0) => {
-            out.line("not in the queue: the lines above say what became of it")?;
-            Outcome::Done
-        }
-        Ok(_) => Outcome::Done,
+    let mut known: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    known.sort_unstable();
+    let waits = if known.is_empty() { Ok(Vec::new()) } else { in_queue(site, [exactly(&known)]) };
+    let outcome = match waits {
+        Ok(items) => show(items, lines.is_empty(), json, &mut out)?,
         Err(failure) => {
             out.flush()?;
             complain(&format_args!("the queue cannot be asked: {failure}"));
@@ -101,34 +91,63 @@ pub(super) fn run(site: &Site, arguments: &Arguments) -> Result<Outcome, Failure
     Ok(outcome)
 }
 
-/// Shows the messages that are in the queue; how many.
-fn in_queue(site: &Site, what: &str, ids: &HashSet<Id>, out: &mut Output) -> Result<u64, Failure> {
+/// A line of a log, with `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    log: &'a str,
+}
+
+/// Shows what waits, and says so if nothing does.
+fn show(
+    items: Vec<Item>,
+    no_lines: bool,
+    json: bool,
+    out: &mut Output,
+) -> Result<Outcome, Failure> {
     let now = time::now_micros() / 1_000_000;
-    let mut connection = Connection::open(site)?;
-    let mut known: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    known.sort_unstable();
-    let address = || vec![Glob::new(what)];
-    let mut filters = vec![
+    let unknown = items.is_empty() && no_lines;
+    match (items.is_empty(), no_lines) {
+        (true, _) if json => {}
+        (true, true) => out.line("nothing is known of it: not in the queue, and not in the log")?,
+        (true, false) => out.line("not in the queue: the lines above say what became of it")?,
+        (false, _) => {}
+    }
+    for item in items {
+        match json {
+            true => out.json(&Answer::Message(Box::new(item)))?,
+            false => out.line(format_args!("\nin the queue:\n{}", all(&item, now).trim_end()))?,
+        }
+    }
+    Ok(if unknown { Outcome::Refused } else { Outcome::Done })
+}
+
+/// The messages that somebody sent, or gets.
+fn of_address(address: &str) -> [Filter; 2] {
+    let address = || vec![Glob::new(address)];
+    [
         Filter { senders: address(), ..Filter::default() },
         Filter { recipients: address(), ..Filter::default() },
-    ];
-    if !what.contains('@') {
-        filters.clear();
-    }
-    if !known.is_empty() {
-        filters.push(exactly(&known));
-    }
-    let mut shown = HashSet::new();
+    ]
+}
+
+/// The messages in the queue that are meant. It is not kept while logs are read: mtad may be about
+/// to start.
+fn in_queue(site: &Site, filters: impl IntoIterator<Item = Filter>) -> Result<Vec<Item>, Failure> {
+    let mut connection = Connection::open(site)?;
+    let mut items = Vec::new();
+    let mut asked = Ok(0);
     for filter in filters {
-        connection.ask(&Request::List { filter }, |answer| match answer {
-            Answer::Message(item) if shown.insert(item.id.clone()) => {
-                out.line(format_args!("\nin the queue:\n{}", all(&item, now).trim_end()))
-            }
-            _ => Ok(()),
-        })?;
+        asked = asked.and_then(|_| {
+            connection.ask(&Request::List { filter }, |answer| {
+                if let Answer::Message(item) = answer {
+                    items.push(*item);
+                }
+                Ok(())
+            })
+        });
     }
     connection.close();
-    Ok(shown.len() as u64)
+    asked.map(|_| items)
 }
 
 fn source(site: &Site, arguments: &Arguments) -> Source {
@@ -154,6 +173,30 @@ fn trial_logs(run: &Path) -> Vec<PathBuf> {
 }
 
 impl Source {
+    /// The lines about something, about messages with these ids, and about those that they name,
+    /// which become known.
+    fn about(&self, what: &str, ids: &mut HashSet<Id>) -> Result<Vec<String>, Failure> {
+        let is_about = |line: &str, ids: &HashSet<Id>| {
+            line.contains(what) || ids_of(line).any(|id| ids.contains(&id))
+        };
+        self.each(&mut |line| {
+            if ids.len() < IDS && is_about(line, ids) {
+                ids.extend(ids_of(line));
+            }
+        })?;
+        let mut lines = Vec::new();
+        self.each(&mut |line| {
+            if lines.len() < LINES && is_about(line, ids) {
+                lines.push(plain(line));
+            }
+        })?;
+        if let Self::Files(_) = self {
+            // Each begins with its time; the lines of one moment stay as they were.
+            lines.sort_by(|a, b| moment(a).cmp(moment(b)));
+        }
+        Ok(lines)
+    }
+
     fn each(&self, see: &mut dyn FnMut(&str)) -> Result<(), Failure> {
         match self {
             Self::Files(paths) => {

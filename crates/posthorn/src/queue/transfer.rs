@@ -43,7 +43,9 @@ pub(super) fn export(
         done.finish(&dir)?;
     }
     dir.sync()?;
-    out.line(format_args!("{} exported to {}", plural(count, "message"), to.display()))?;
+    if !json {
+        out.line(format_args!("{} exported to {}", plural(count, "message"), to.display()))?;
+    }
     Ok(outcome)
 }
 
@@ -60,7 +62,10 @@ pub(super) fn import(
         names.extend(name.strip_suffix(".json").map(str::to_owned));
     }
     if names.is_empty() {
-        return Err(Failure::Usage(format!("{}: no ID.json is there", from.display())));
+        return Err(Failure::Usage(format!(
+            "{}: no ID.json is there: name a directory that `posthorn queue export` wrote",
+            from.display()
+        )));
     }
     names.sort_unstable();
     let mut outcome = Outcome::Done;
@@ -75,7 +80,9 @@ pub(super) fn import(
             other => outcome.note(&other, json, out),
         })?;
     }
-    out.line(format_args!("{} imported", plural(count, "message")))?;
+    if !json {
+        out.line(format_args!("{} imported", plural(count, "message")))?;
+    }
     Ok(outcome)
 }
 

@@ -55,7 +55,8 @@ pub struct Limits {
     /// extensions; Exchange needs 2,048.
     pub command_line: usize,
     /// Replies of the 5xx kind before the session is ended; a message that is taken sets the
-    /// count back. What LMTP says of a delivery is not counted.
+    /// count back. What LMTP says of a delivery is not counted, and nothing on our own socket
+    /// ([`Setup::delivery_ids`]).
     pub errors: u32,
     /// How long a peer may be silent between commands.
     pub patience: Duration,

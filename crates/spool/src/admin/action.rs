@@ -68,7 +68,7 @@ pub enum Changed {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// It is on its way: a moment later it is done with, or waits again.
-    #[error("it is being delivered now; try again in a moment")]
+    #[error("it is being delivered now: try again when that is over")]
     BeingDelivered,
     /// It went meanwhile, or never was here.
     #[error("not in the queue")]
@@ -138,7 +138,7 @@ impl Action {
             Self::Delete => "deleted",
             Self::Requeue => "requeued",
             Self::Flush => "due now",
-            Self::Bounce { .. } => "goes back to its sender",
+            Self::Bounce { .. } => "given up",
             Self::EditRecipient { .. } => "readdressed",
         }
     }
@@ -147,6 +147,14 @@ impl Action {
     #[must_use]
     pub fn takes_mail_away(&self) -> bool {
         matches!(self, Self::Delete | Self::Bounce { .. })
+    }
+}
+
+impl Refusal {
+    /// Whether there is nothing to do: who did not name the message need not hear of it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Self::Gone | Self::NotNeeded(_) | Self::NoSuchRecipient(_))
     }
 }
 

@@ -146,11 +146,16 @@ impl Desk {
     }
 
     fn rehearse(&self, action: &Action, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {
+        let is_named = filter.exact_ids().is_some();
         self.each(filter, say, &mut |entry, say| {
             let id = entry.letter.id;
             Ok(say(match action.plan(&entry.letter, &entry.progress, time::now_micros()) {
-                Ok(_) => done(id, format!("would be {}", action.done())),
+                Err(refusal) if refusal.is_idle() && !is_named => return Ok(()),
                 Err(refusal) => refused(id, &refusal),
+                Ok(_) if self.under_way.is_being_delivered(id) => {
+                    refused(id, &Refusal::BeingDelivered)
+                }
+                Ok(_) => done(id, format!("would be {}", action.done())),
             })?)
         })
     }

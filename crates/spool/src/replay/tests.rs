@@ -624,6 +624,8 @@ fn only_spools_of_this_version_are_checked() {
     let held = model.directories.root.lock("lock").unwrap();
     assert_eq!(model.findings(), [Finding::Running]);
     drop(held);
+    fs::create_dir(model.root.path().join("messages")).unwrap();
+    assert_eq!(model.findings(), [Finding::Stranger { name: "messages".to_owned() }]);
     fs::write(model.root.path().join("format"), "posthorn spool 2\n").unwrap();
     let refused = fsck(model.root.path(), &mut |_| ());
     assert!(matches!(refused, Err(crate::SpoolError::Format(_))), "{refused:?}");

@@ -31,12 +31,14 @@ impl Desk {
         say: Say<'_>,
     ) -> Result<u64, Stop> {
         let mut count = 0;
+        let is_named = filter.exact_ids().is_some();
         for ids in self.candidates(filter, say)?.chunks(TOGETHER) {
             let mut pending = Vec::new();
             let mut refusals = Vec::new();
             for &id in ids {
                 match self.begin(id, action, filter) {
                     Ok(begun) => pending.extend(begun),
+                    Err(refusal) if refusal.is_idle() && !is_named => {}
                     Err(refusal) => refusals.push((id, refusal)),
                 }
             }
@@ -61,13 +63,15 @@ impl Desk {
 
     /// Writes what an action comes to; nothing, if another message was meant.
     fn begin(&self, id: Id, action: &Action, filter: &Filter) -> Result<Option<Pending>, Refusal> {
-        let turn = self.under_way.change(id).ok_or(Refusal::BeingDelivered)?;
+        let turn = self.under_way.change(id);
         let entry = self.spool.entry(id).map_err(|error| Refusal::Trouble(error.to_string()))?;
         let Entry { letter, progress, size } = entry.ok_or(Refusal::Gone)?;
         if !filter.is_met(&letter, &progress, size, now()) {
             return Ok(None);
         }
         let effect = action.plan(&letter, &progress, time::now_micros())?;
+        // Last: who is not meant need not hear of it.
+        let turn = turn.ok_or(Refusal::BeingDelivered)?;
         let (told, durable) = channel();
         // Nobody waits any more only where this thread was ended.
         let then: Then = Box::new(move |result| drop(told.send(result)));

@@ -246,11 +246,31 @@ fn what_is_being_delivered_is_left_alone() {
     let (a, b) = (scene.add("", &["a@x.y"], TEXT), scene.add("", &["b@x.y"], TEXT));
     let turn = scene.under_way.deliver(a).unwrap();
     let answers = scene.change(Action::Delete, Filter::default());
-    let busy = is_refused(a, "it is being delivered now; try again in a moment");
+    let busy = is_refused(a, "it is being delivered now: try again when that is over");
     assert_eq!(answers, [is_done(b, "deleted"), busy, end(1)]);
     assert_eq!((scene.ids(), scene.told()), (vec![a], vec![Changed::Gone(b)]));
     drop(turn);
     assert_eq!(scene.change(Action::Delete, Filter::default()), [is_done(a, "deleted"), end(1)]);
+}
+
+#[test]
+fn who_named_no_message_hears_of_those_that_were_changed() {
+    let scene = Scene::new();
+    let [a, b, c] = ["a@x.y", "b@x.y", "c@x.y"].map(|to| scene.add("", &[to], TEXT));
+    scene.change(Action::Hold { reason: "spam?".into() }, only(a));
+    scene.record(b, |progress| progress.set(0, State::Waiting(Some("450 busy".into()))));
+    assert_eq!(scene.change(Action::Release, Filter::default()), [is_done(a, "released"), end(1)]);
+    let _turn = scene.under_way.deliver(c).unwrap();
+    let edit = || Action::EditRecipient { old: "b@x.y".into(), new: "b@x.z".into() };
+    let to_b = Filter { recipients: vec![Glob::new("b@x.y")], ..Filter::default() };
+    assert_eq!(scene.change(edit(), to_b), [is_done(b, "readdressed"), end(1)]);
+
+    let named = scene.change(Action::Release, only(a));
+    assert_eq!(named, [is_refused(a, "it is not held"), end(0)]);
+    let busy = is_refused(c, "it is being delivered now: try again when that is over");
+    assert_eq!(scene.change(Action::Delete, only(c)), [busy.clone(), end(0)]);
+    let rehearsal = Request::Change { action: Action::Delete, filter: only(c), dry_run: true };
+    assert_eq!(scene.ask(rehearsal), [busy, end(1)]);
 }
 
 /// Whoever gets the message after an admin finds what was changed told already.
