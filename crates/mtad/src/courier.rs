@@ -2,7 +2,7 @@
 
 mod arrival;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use std::time::Duration;
 use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
-use mail_spool::admin::Changed;
+use mail_spool::admin::{Changed, Outage};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub(crate) use self::arrival::{Arrival, When};
-use crate::Mtad;
 use crate::attempt::{Again, Attempt, Ended, Left, Outlook};
 use crate::lanes::{Lanes, Names};
 use crate::memory::Memory;
 use crate::route::Routes;
 use crate::schedule::{self, Action, Cause, Destination, Feedback, Schedule, Settings, Turn};
+use crate::{Mtad, lock};
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
@@ -44,6 +44,8 @@ pub(crate) struct Courier {
     under_way: HashMap<task::Id, (Turn, Arc<Lanes>)>,
     /// What was wrong with a destination when it was tried last.
     troubles: HashMap<Destination, String>,
+    /// Those that admins are told of.
+    dead: BTreeSet<Destination>,
     routes: Arc<Routes>,
     names: Arc<Names>,
     lanes: Arc<Lanes>,
@@ -70,6 +72,7 @@ impl Courier {
             warnings: JoinSet::new(),
             under_way: HashMap::new(),
             troubles: HashMap::new(),
+            dead: BTreeSet::new(),
             mtad,
             routes,
             names,
@@ -135,13 +138,20 @@ impl Courier {
 
     /// An admin has changed messages: what is known of them is old.
     fn hear_changes(&mut self) {
+        let now = time::now_micros();
+        let mut destinations = BTreeSet::new();
         for changed in self.mtad.changes() {
             let id = changed.id();
             self.memory.forget_untaken(id);
-            self.schedule.remove(id, time::now_micros());
             if !matches!(changed, Changed::Gone(_) | Changed::Held(_)) {
+                destinations.extend(self.schedule.destinations_of(id));
                 self.mtad.tell_of(id);
             }
+            self.schedule.remove(id, now);
+        }
+        // Whoever wants them tried now may have mended what was wrong.
+        for destination in destinations {
+            self.schedule.ask_again(destination, now);
         }
     }
 
@@ -272,16 +282,28 @@ impl Courier {
         }
     }
 
-    fn tell_of_change(&self, destination: Destination, was_dead: bool) {
-        let name = || self.lanes.name(destination);
-        match (was_dead, self.schedule.is_dead(destination)) {
-            (false, true) => {
-                let trouble = self.troubles.get(&destination).map_or("no word", String::as_str);
-                warn!("{}: is dead, only probed from now on: {trouble}", name());
+    /// Tells the log of a destination that died or came back, and admins of each that is dead.
+    fn tell_of_change(&mut self, destination: Destination, was_dead: bool) {
+        let now = time::now_micros();
+        let Some(probe) = self.schedule.probe_of(destination, now) else {
+            if was_dead {
+                info!("{}: is back", self.lanes.name(destination));
             }
-            (true, false) => info!("{}: is back", name()),
-            _ => {}
+            // It may have been forgotten since it died.
+            if self.dead.remove(&destination) {
+                lock(&self.mtad.outages).remove(&self.lanes.name(destination));
+            }
+            return;
+        };
+        let name = self.lanes.name(destination);
+        let why = self.troubles.get(&destination).map_or("no word", String::as_str);
+        if !was_dead {
+            warn!("{name}: is dead, only probed from now on: {why}");
         }
+        self.dead.insert(destination);
+        let outage =
+            Outage { destination: name.clone(), why: why.to_owned(), probe: probe / 1_000_000 };
+        lock(&self.mtad.outages).insert(name, outage);
     }
 
     /// The message of an attempt that panicked, to be tried again after a pause. What it had

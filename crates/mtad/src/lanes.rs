@@ -27,6 +27,10 @@ const IDLE_LANES: usize = 64;
 /// Where foreign mail goes that has no next hop: it waits.
 const NOWHERE: Destination = Destination(1);
 
+/// What destinations are called that have no name of their own.
+const LOCAL: &str = "lmtp-deliverd";
+const NO_HOP: &str = "no next hop";
+
 /// The lanes of one configuration.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -86,9 +90,18 @@ impl Lanes {
     /// What a destination is called.
     pub(crate) fn name(&self, destination: Destination) -> String {
         match destination {
-            Destination::LOCAL => "lmtp-deliverd".to_owned(),
-            NOWHERE => "no next hop".to_owned(),
+            Destination::LOCAL => LOCAL.to_owned(),
+            NOWHERE => NO_HOP.to_owned(),
             named => self.names.name(named),
+        }
+    }
+
+    /// What that is called which an address waits for.
+    pub(crate) fn name_of(routes: &Routes, to: &Address) -> String {
+        match routes.foreign(to) {
+            Some(Route::Foreign { next_hop: Some(hop), .. }) => hop.into(),
+            Some(_) => NO_HOP.to_owned(),
+            None => LOCAL.to_owned(),
         }
     }
 

@@ -23,6 +23,7 @@ mod schedule;
 mod tests;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -35,9 +36,10 @@ use mail_common::log::Id;
 use mail_common::pool::Pool;
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_proto::Session as _;
+use mail_proto::address::Address;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
 use mail_spool::Recovered;
-use mail_spool::admin::{Changed, Desk, Turn, UnderWay};
+use mail_spool::admin::{Changed, Desk, Outage, Turn, UnderWay};
 use mail_spool::row::Row;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -46,6 +48,7 @@ use tracing::{error, info, warn};
 pub use crate::backend::Connection;
 use crate::control::Control;
 use crate::courier::{Arrival, Courier, When};
+use crate::lanes::Lanes;
 use crate::queue::{Entry, Queue, QueueError};
 use crate::route::Routes;
 
@@ -72,6 +75,8 @@ pub struct Mtad {
     changes: Mutex<Vec<Changed>>,
     changed: Notify,
     oldest: Mutex<Option<Id>>,
+    /// Destinations that are dead, by name.
+    outages: Mutex<BTreeMap<String, Outage>>,
     /// Messages that are done with, which could not be recorded.
     unfinished: Mutex<Vec<Turn>>,
 }
@@ -207,14 +212,25 @@ impl Mtad {
 
     /// What an admin is answered by.
     fn desk(self: &Arc<Self>) -> Desk {
-        let mtad = Arc::downgrade(self);
+        let (mtad, scheduler) = (Arc::downgrade(self), Arc::downgrade(self));
         let tell = move |changed| {
             if let Some(mtad) = mtad.upgrade() {
                 lock(&mtad.changes).push(changed);
                 mtad.changed.notify_one();
             }
         };
+        let outages = move |to: &Address| scheduler.upgrade()?.outage(to);
         Desk::new(self.queue.spool().clone(), self.under_way.clone(), Arc::new(tell))
+            .with_outages(Arc::new(outages))
+    }
+
+    /// What is wrong where the mail for an address goes.
+    fn outage(&self, to: &Address) -> Option<Outage> {
+        let outages = lock(&self.outages);
+        if outages.is_empty() {
+            return None;
+        }
+        outages.get(&Lanes::name_of(&self.routes(), to)).cloned()
     }
 
     /// A session and what answers it; who speaks is known from the connection.
@@ -289,6 +305,7 @@ impl Daemon for Mtad {
             changes: Mutex::default(),
             changed: Notify::new(),
             oldest: Mutex::default(),
+            outages: Mutex::default(),
             unfinished: Mutex::default(),
         })
     }

@@ -132,6 +132,13 @@ impl Health {
         }
     }
 
+    /// Forgets how many probes failed.
+    pub(super) fn begin_anew(&mut self) {
+        if let Self::Dead { failed, .. } = self {
+            *failed = 0;
+        }
+    }
+
     /// An attempt begins. Says whether it is a probe.
     pub(super) fn began(&mut self, number: Number) -> bool {
         match self {

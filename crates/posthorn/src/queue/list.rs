@@ -59,6 +59,7 @@ const WIDTH: usize = 78;
 
 fn line(item: &Item, now: u64) -> String {
     let standing = match item.standing {
+        _ if item.under_way => "active",
         Standing::New => "new",
         Standing::Deferred => "deferred",
         Standing::Held => "held",
@@ -69,7 +70,9 @@ fn line(item: &Item, now: u64) -> String {
         0 => String::new(),
         more => format!(" +{more}"),
     };
+    let outage = || item.outage.as_ref().map(|outage| outage.why.as_str());
     let reason = item.hold.as_deref().or(item.given_up.as_deref()).or(item.reason());
+    let reason = reason.or_else(outage);
     let reason = reason.map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
     format!(
         "{:<16}  {standing:<8} {:>5}  {:>5}  {} -> {first}{more}{reason}",
@@ -84,6 +87,7 @@ fn line(item: &Item, now: u64) -> String {
 /// reason why they wait.
 fn postfix(item: &Item, arrived: &str) -> String {
     let mark = match item.standing {
+        _ if item.under_way => '*',
         Standing::New => '*',
         Standing::Held => '!',
         Standing::Deferred => ' ',

@@ -2,7 +2,7 @@
 
 use mail_common::time;
 use mail_spool::admin::protocol::{Answer, Block, Request};
-use mail_spool::admin::{Became, Event, Filter, Item, Ret, To};
+use mail_spool::admin::{Became, Event, Filter, Item, Outage, Ret, To};
 use mail_spool::row::Standing;
 
 use super::connection::Connection;
@@ -96,13 +96,19 @@ fn attempts(item: &Item) -> String {
 
 /// When it is tried next, and why then.
 fn next(item: &Item, now: u64) -> String {
-    let when = match item.due.checked_sub(now) {
+    let due = item.outage.as_ref().map_or(item.due, |outage| outage.probe.max(item.due));
+    let when = match due.checked_sub(now) {
         None | Some(0) => "now".to_owned(),
-        Some(rest) => format!("{}, in {}", date(item.due), age(rest)),
+        Some(rest) => format!("{}, in {}", date(due), age(rest)),
     };
     match (item.standing, &item.hold, &item.given_up) {
         (_, Some(why), _) => format!("none: it is held: {}", plain(why)),
+        _ if item.under_way => "it is being delivered now".to_owned(),
         (_, None, Some(why)) => format!("{when}: it goes back to its sender: {}", plain(why)),
+        (_, None, None) if let Some(outage) = &item.outage => {
+            let Outage { destination, why, .. } = outage;
+            format!("{when}: {destination} is dead, and only probed: {}", plain(why))
+        }
         (Standing::New, ..) => format!("{when}: nobody has tried it yet"),
         _ if item.outages > 0 => format!("{when}: the one it goes to was not there"),
         _ => format!("{when}: the pause after attempt {}", item.attempts),

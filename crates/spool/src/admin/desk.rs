@@ -16,7 +16,7 @@ use mail_common::time;
 use import::Text;
 
 use super::protocol::{Answer, BLOCK, Block, Part, Request};
-use super::{Action, Changed, Counting, Filter, Item, Match, Refusal, Search, UnderWay};
+use super::{Action, Changed, Counting, Filter, Item, Match, OutageOf, Refusal, Search, UnderWay};
 use crate::{Body, Damage, Entry, Spool, SpoolError, Then};
 
 /// Tells the scheduler; called before the message can be taken by anybody else.
@@ -37,13 +37,20 @@ pub struct Desk {
     spool: Spool,
     under_way: UnderWay,
     tell: Tell,
+    outage_of: OutageOf,
 }
 
 impl Desk {
     /// The desk of a spool, whose scheduler hears by `tell` what was changed.
     #[must_use]
     pub fn new(spool: Spool, under_way: UnderWay, tell: Tell) -> Self {
-        Self { spool, under_way, tell }
+        Self { spool, under_way, tell, outage_of: Arc::new(|_| None) }
+    }
+
+    /// The same, but it shows which destinations are dead.
+    #[must_use]
+    pub fn with_outages(self, outage_of: OutageOf) -> Self {
+        Self { outage_of, ..self }
     }
 
     /// Answers a request of the user of the system `who`. Plain blocking code.
@@ -140,9 +147,14 @@ impl Desk {
     }
 
     fn message(&self, entry: &Entry) -> Answer {
-        let row = self.spool.row(entry.letter.id);
-        let item = Item::new(&entry.letter, &entry.progress, entry.size, row.as_ref());
-        Answer::Message(Box::new(item))
+        let Entry { letter, progress, size } = entry;
+        let row = self.spool.row(letter.id);
+        let mut waiting = progress.waiting().filter_map(|at| letter.recipients.get(at));
+        Answer::Message(Box::new(Item {
+            under_way: self.under_way.is_being_delivered(letter.id),
+            outage: waiting.find_map(|recipient| (self.outage_of)(&recipient.address)),
+            ..Item::new(letter, progress, *size, row.as_ref())
+        }))
     }
 
     fn rehearse(&self, action: &Action, filter: &Filter, say: Say<'_>) -> Result<u64, Stop> {

@@ -8,6 +8,7 @@ use mail_proto::smtp::{Notify, Recipient, Return};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Outage;
 use crate::row::{Row, Standing};
 use crate::{Letter, Progress, State};
 
@@ -53,6 +54,12 @@ pub struct Item {
     /// ENVID (RFC 3461, 4.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envid: Option<String>,
+    /// Whether it is being delivered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub under_way: bool,
+    /// Why it is not tried when it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
     /// Where the letter is stored, below the spool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<String>,
@@ -139,6 +146,8 @@ impl Item {
                 Return::Headers => Ret::Headers,
             }),
             envid: letter.envid.clone(),
+            under_way: false,
+            outage: None,
             stored: row.map(place),
         }
     }
