@@ -117,10 +117,6 @@ impl Entry {
 }
 
 impl Entries {
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
-    }
-
     /// The entry of this number, which was given out and not removed since.
     pub(super) fn at(&self, number: Number) -> &Entry {
         let chunk = self.chunks.get((number >> CHUNK) as usize);
@@ -285,7 +281,7 @@ mod tests {
         for &number in &numbers {
             entries.remove(number);
         }
-        assert_eq!((entries.len(), entries.chunks.len()), (0, 0));
+        assert_eq!((entries.index.len(), entries.chunks.len()), (0, 0));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The schedule in a simulated world.
 
 mod random;
+mod seen;
 mod world;
 
+use self::seen::SeenState;
 use self::world::*;
-use super::admin::SeenState;
 use super::*;
 
 fn seen(world: &World, destination: u32) -> Option<SeenState> {
@@ -305,20 +306,27 @@ fn all_can_be_made_due() {
 }
 
 #[test]
-fn one_message_or_destination_can_be_made_due() {
-    let mut schedule = Schedule::new(settings());
-    let due = seconds(NOW) + 3600;
-    for number in 0..4 {
-        schedule.add(Waiting { due, ..waiting(number, 2 + number as u32 / 3) }, NOW);
+fn an_admin_has_a_dead_destination_probed() {
+    let mut world = World::new(settings());
+    world.peer(2, Peer::Dead(1000));
+    (0..6).for_each(|number| world.add(waiting(number, 2)));
+    world.run_until(NOW + 3 * HOUR);
+    let of = world.schedule.destinations_of(id(1)).collect::<Vec<_>>();
+    assert_eq!(of, [Destination(2)]);
+    let tried = world.tried_at(2).len();
+    for minute in 1..=20 {
+        let now = world.now;
+        world.add(waiting(10 + minute, 2));
+        world.schedule.ask_again(Destination(2), now);
+        world.run_until(now + SECOND);
+        assert_eq!(world.tried_at(2).len(), tried + minute);
+        let probe = world.schedule.probe_of(Destination(2), world.now).unwrap();
+        assert!(probe < now + 6 * MINUTE, "however often it is asked");
     }
-    schedule.make_due(id(1), NOW);
-    let Action::Attempt(turn) = schedule.next(NOW) else { panic!("is due") };
-    assert_eq!(turn.id, id(1));
-    assert_eq!(schedule.next(NOW), Action::Wait(Duration::from_secs(3600)));
-    schedule.make_destination_due(Destination(3), NOW);
-    let Action::Attempt(turn) = schedule.next(NOW) else { panic!("is due") };
-    assert_eq!(turn.id, id(3));
-    assert!(matches!(schedule.next(NOW), Action::Wait(_)));
+    world.peer(2, Peer::Good(1000));
+    world.schedule.ask_again(Destination(2), world.now);
+    world.run_until(world.now + SECOND);
+    assert_eq!(world.schedule.probe_of(Destination(2), world.now), None);
 }
 
 #[test]

@@ -15,8 +15,7 @@ enum Step {
     End { which: usize, feedback: Feedback, again: Option<u32> },
     Pass(u64),
     MakeAllDue,
-    MakeDue(usize),
-    MakeDestinationDue(u32),
+    AskAgain(u32),
     Clear,
     Set { foreign: usize, all: usize },
 }
@@ -51,8 +50,7 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(which, feedback, again)| Step::End { which, feedback, again }),
         4 => (0..20_000u64).prop_map(Step::Pass),
         1 => Just(Step::MakeAllDue),
-        1 => (0..40usize).prop_map(Step::MakeDue),
-        1 => destination.prop_map(Step::MakeDestinationDue),
+        1 => destination.prop_map(Step::AskAgain),
         1 => Just(Step::Clear),
         1 => (1..5usize, 1..9usize).prop_map(|(foreign, all)| Step::Set { foreign, all }),
     ]
@@ -143,10 +141,7 @@ impl Pair {
             Step::End { which, feedback, again } => self.end(which, feedback, again),
             Step::Pass(seconds) => self.now += seconds * SECOND,
             Step::MakeAllDue => self.schedule.make_all_due(self.now),
-            Step::MakeDue(number) => self.schedule.make_due(id(number), self.now),
-            Step::MakeDestinationDue(number) => {
-                self.schedule.make_destination_due(Destination(number), self.now);
-            }
+            Step::AskAgain(number) => self.schedule.ask_again(Destination(number), self.now),
             Step::Clear => {
                 self.schedule.clear(self.now);
                 self.places.retain(|_, place| *place != Place::Waiting);
