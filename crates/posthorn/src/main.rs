@@ -2,6 +2,7 @@
 //! their mail to; called as `mailq`, the list of what waits.
 
 mod check;
+mod export_to;
 mod mailbox;
 mod queue;
 mod rights;
@@ -9,6 +10,7 @@ mod sendmail;
 mod spool;
 mod sysexits;
 mod trial;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::iter;

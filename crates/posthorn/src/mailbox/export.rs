@@ -17,6 +17,7 @@ use super::form::{self, Line};
 use super::progress::Progress;
 use super::user::{Mailboxes, People, join};
 use super::{Failure, Outcome, plural, show};
+use crate::export_to::new_directory;
 
 /// Messages that may be open at a time.
 const OPEN: usize = 16;
@@ -37,7 +38,7 @@ pub(super) fn run(
     to: &Path,
 ) -> Result<Outcome, Failure> {
     let person = people.with_mail(user)?;
-    let to = empty(to)?;
+    let to = new_directory(to)?;
     let (sender, pieces) = sync_channel(OPEN);
     let count = thread::scope(|scope| {
         let reading = people.begin(scope, &person, move |all| read(all, mailboxes, &sender));
@@ -48,18 +49,6 @@ pub(super) fn run(
     })?;
     show(format_args!("{} exported to {}", plural(count, "message"), to.path().display()));
     Ok(Outcome::Clean)
-}
-
-fn empty(path: &Path) -> Result<Dir, Failure> {
-    let dir = Dir::open_or_create(path)
-        .map_err(|error| Failure::Usage(format!("{error}. Name another directory with --to")))?;
-    match dir.entries()?.next() {
-        None => Ok(dir),
-        Some(_) => Err(Failure::Usage(format!(
-            "{} is not empty: name a new directory with --to",
-            path.display()
-        ))),
-    }
 }
 
 /// Opens one message after another. That nobody takes them is no error here.

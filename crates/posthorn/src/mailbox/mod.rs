@@ -30,7 +30,9 @@ use mail_common::maildir::StoreError;
 use mail_proto::address::Address;
 use thiserror::Error;
 
+use crate::export_to::NoPlace;
 use crate::sysexits;
+use crate::words::plural;
 use user::People;
 
 /// What `posthorn mailbox` can be told.
@@ -154,6 +156,12 @@ impl Failure {
     }
 }
 
+impl From<NoPlace> for Failure {
+    fn from(error: NoPlace) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         Self::Configuration(mistakes.to_string())
@@ -227,26 +235,4 @@ fn show(text: impl fmt::Display) {
 
 fn complain(text: &dyn fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "posthorn mailbox: {text}");
-}
-
-/// A count with what it counts.
-fn plural(count: usize, what: &str) -> String {
-    let end = match count {
-        1 => "",
-        _ if what.ends_with('x') => "es",
-        _ => "s",
-    };
-    format!("{count} {what}{end}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_read_aloud() {
-        assert_eq!(plural(1, "mailbox"), "1 mailbox");
-        assert_eq!(plural(6, "mailbox"), "6 mailboxes");
-        assert_eq!(plural(0, "message"), "0 messages");
-    }
 }

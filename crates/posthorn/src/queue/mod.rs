@@ -26,6 +26,7 @@ use mail_spool::admin::{Action, Filter, Glob};
 use thiserror::Error;
 
 use crate::sysexits;
+use crate::words::plural;
 use change::Sure;
 use connection::Connection;
 use output::Output;
@@ -307,11 +308,6 @@ fn with_queue(
 
 fn complain(text: &dyn fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "posthorn queue: {text}");
-}
-
-/// A count with what it counts.
-fn plural(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use mail_spool::admin::{Filter, Item};
 use super::connection::Connection;
 use super::output::Output;
 use super::{Failure, Outcome, plural};
+use crate::export_to::{NoPlace, new_directory};
 
 pub(super) fn export(
     connection: &mut Connection,
@@ -22,7 +23,7 @@ pub(super) fn export(
     json: bool,
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let dir = empty(to)?;
+    let dir = new_directory(to)?;
     let mut outcome = Outcome::Done;
     let mut current: Option<Exported> = None;
     let count = connection.ask(&Request::Export { filter }, |answer| match answer {
@@ -112,24 +113,18 @@ impl Exported {
     }
 }
 
-fn empty(path: &Path) -> Result<Dir, Failure> {
-    let dir = Dir::open_or_create(path)
-        .map_err(|error| Failure::Usage(format!("{error}. Name another directory with --to")))?;
-    match dir.entries()?.next() {
-        None => Ok(dir),
-        Some(_) => Err(Failure::Usage(format!(
-            "{} is not empty: name a new directory with --to",
-            path.display()
-        ))),
-    }
-}
-
 fn read(dir: &Dir, name: &str) -> Result<(Item, fs::File), Failure> {
     let text = dir.file(format!("{name}.eml"))?;
     let known = dir.read(format!("{name}.json"), LINE as u64)?;
     let item = serde_json::from_slice(&known)
         .map_err(|error| Failure::Usage(format!("{name}.json: {error}")))?;
     Ok((item, text))
+}
+
+impl From<NoPlace> for Failure {
+    fn from(error: NoPlace) -> Self {
+        Self::Usage(error.to_string())
+    }
 }
 
 impl From<DiskError> for Failure {
