@@ -111,7 +111,10 @@ fn next(item: &Item, now: u64) -> String {
         }
         (Standing::New, ..) => format!("{when}: nobody has tried it yet"),
         _ if item.outages > 0 => format!("{when}: the one it goes to was not there"),
-        _ => format!("{when}: the pause after attempt {}", item.attempts),
+        _ => {
+            let over = if due > now { "" } else { " is over" };
+            format!("{when}: the pause after attempt {}{over}", item.attempts)
+        }
     }
 }
 
@@ -176,6 +179,19 @@ mod tests {
                 item(r#","attempts":3,"outages":1"#),
                 6000,
                 "now: the one it goes to was not there".to_owned(),
+            ),
+            (item(r#","attempts":3"#), 5000, "now: the pause after attempt 3 is over".to_owned()),
+            (
+                item(
+                    r#","attempts":1,"outage":{"destination":"x:25","why":"no route","probe":5000}"#,
+                ),
+                1000,
+                format!("{later}: x:25 is dead, and only probed: no route"),
+            ),
+            (
+                item(r#","attempts":3,"under_way":true"#),
+                5000,
+                "it is being delivered now".to_owned(),
             ),
             (item(r#","hold":"spam?""#), 1000, "none: it is held: spam?".to_owned()),
             (item(r#","given_up":"no""#), 5000, "now: it goes back to its sender: no".to_owned()),

@@ -9,7 +9,7 @@ use mail_proto::smtp::Recipient;
 use tempfile::TempDir;
 
 use super::*;
-use crate::admin::{Became, Glob, Summary};
+use crate::admin::{Became, Glob, Outage, Summary};
 use crate::{Letter, Progress, Settings, State};
 
 /// A spool and its desk.
@@ -271,6 +271,26 @@ fn who_named_no_message_hears_of_those_that_were_changed() {
     assert_eq!(scene.change(Action::Delete, only(c)), [busy.clone(), end(0)]);
     let rehearsal = Request::Change { action: Action::Delete, filter: only(c), dry_run: true };
     assert_eq!(scene.ask(rehearsal), [busy, end(1)]);
+}
+
+#[test]
+fn why_a_message_is_not_tried_is_shown() {
+    let scene = Scene::new();
+    let [a, b] = ["a@dead.example", "b@x.y"].map(|to| scene.add("", &[to], TEXT));
+    let outage = Outage { destination: "x:25".into(), why: "no route".into(), probe: 7 };
+    let told = outage.clone();
+    let desk = scene.desk.clone().with_outages(Arc::new(move |to| {
+        (to.domain().as_str() == "dead.example").then(|| told.clone())
+    }));
+    let scene = Scene { desk, ..scene };
+    let _turn = scene.under_way.deliver(b).unwrap();
+    let found = scene.ask(Request::List { filter: Filter::default() });
+    let seen: Vec<_> =
+        items(&found).iter().map(|item| (item.outage.clone(), item.under_way)).collect();
+    assert_eq!(seen, [(Some(outage), false), (None, true)]);
+    let json = serde_json::to_value(&items(&found)[0]).unwrap();
+    assert_eq!(json["outage"]["probe"], 7);
+    assert_eq!(json["id"], a.as_str());
 }
 
 /// Whoever gets the message after an admin finds what was changed told already.
