@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail_common::log::Id;
 use mail_common::serve::Surroundings;
 use mail_common::time;
 use mail_spool::admin::{Changed, Outage};
@@ -39,7 +38,9 @@ pub(crate) struct Courier {
     arrivals: UnboundedReceiver<Arrival>,
     attempts: JoinSet<Ended>,
     /// Senders being told, without an attempt.
-    warnings: JoinSet<Id>,
+    warnings: JoinSet<()>,
+    /// What each of them is about.
+    being_told: HashMap<task::Id, Turn>,
     /// What each attempt is about, and the lanes that it was begun with.
     under_way: HashMap<task::Id, (Turn, Arc<Lanes>)>,
     /// What was wrong with a destination when it was tried last.
@@ -70,6 +71,7 @@ impl Courier {
             arrivals,
             attempts: JoinSet::new(),
             warnings: JoinSet::new(),
+            being_told: HashMap::new(),
             under_way: HashMap::new(),
             troubles: HashMap::new(),
             dead: BTreeSet::new(),
@@ -90,7 +92,7 @@ impl Courier {
                 () = self.stop.cancelled() => {}
                 Some(arrival) = self.arrivals.recv() => self.arrived(arrival),
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
-                Some(warned) = self.warnings.join_next() => self.warned(warned),
+                Some(warned) = self.warnings.join_next_with_id() => self.warned(warned),
                 () = self.mtad.reloaded.notified() => {}
                 () = self.mtad.changed.notified() => self.hear_changes(),
                 _ = oldest.tick() => {
@@ -144,8 +146,7 @@ impl Courier {
             let id = changed.id();
             self.memory.forget_untaken(id);
             if !matches!(changed, Changed::Gone(_) | Changed::Held(_)) {
-                destinations.extend(self.schedule.destinations_of(id));
-                self.mtad.tell_of(id);
+                self.mtad.tell_of(id, When::Asked);
             }
             self.schedule.remove(id, now);
         }
@@ -186,12 +187,12 @@ impl Courier {
             return self.schedule.warned();
         }
         let (mtad, lanes) = (Arc::clone(&self.mtad), Arc::clone(&self.lanes));
-        self.warnings.spawn(async move {
+        let warning = self.warnings.spawn(async move {
             if let Ok(Some(message)) = shared.message(&mtad.queue, &mtad.disk, turn.id).await {
                 Attempt::new(mtad, lanes, message, turn).await.warn(trouble).await;
             }
-            turn.id
         });
+        self.being_told.insert(warning.id(), turn);
     }
 
     fn begin(
@@ -206,7 +207,7 @@ impl Courier {
         let Some(shared) = taken else {
             // Whether or not the admin changes it, it is looked at again.
             self.schedule.ended(&turn, Feedback::Stopped, now);
-            return self.mtad.tell_of(turn.id);
+            return self.mtad.tell_of(turn.id, When::Recorded);
         };
         if !self.schedule.wants(&turn) {
             self.schedule.ended(&turn, Feedback::Stopped, now);
@@ -263,11 +264,20 @@ impl Courier {
         self.memory.give_back(turn.id);
     }
 
-    fn warned(&mut self, warned: Result<Id, task::JoinError>) {
+    fn warned(&mut self, warned: Result<(task::Id, ()), task::JoinError>) {
         self.schedule.warned();
-        match warned {
-            Ok(id) => self.memory.give_back(id),
-            Err(error) => error!("a warning broke off: {error}"),
+        let warning = match warned {
+            Ok((warning, ())) => warning,
+            Err(error) => {
+                error!("a warning broke off: {error}");
+                error.id()
+            }
+        };
+        let Some(turn) = self.being_told.remove(&warning) else { return };
+        self.memory.give_back(turn.id);
+        if !self.schedule.knows(turn.id, turn.destination) {
+            // A reload took it out, and did not plan it while it was taken.
+            self.mtad.tell_of(turn.id, When::Recorded);
         }
     }
 
@@ -337,23 +347,4 @@ impl Courier {
 
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::Scene;
-
-    #[tokio::test]
-    async fn the_message_of_a_broken_attempt_waits_for_the_next_one() {
-        let scene = Scene::new("");
-        scene.send("<x@example.net>", &["ann@example.org"]);
-        let mut courier = scene.courier();
-        courier.arrived(Arrival::New(scene.waiting().pop().unwrap()));
-        let now = time::now_micros();
-        let Action::Attempt(turn) = courier.schedule.next(now) else { panic!("is due") };
-        let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
-        courier.under_way.insert(broken.id(), (turn, Arc::clone(&courier.lanes)));
-        let ended = courier.attempts.join_next_with_id().await.unwrap();
-        courier.ended(ended).await;
-        let Action::Wait(pause) = courier.schedule.next(now) else { panic!("waits") };
-        assert!(pause > Duration::from_secs(60), "{pause:?}");
-    }
-}
+mod tests;

@@ -145,17 +145,17 @@ impl Mtad {
 
     async fn tell_of_it_later(self: Arc<Self>, id: Id) {
         tokio::time::sleep(UNREAD).await;
-        self.tell_of(id);
+        self.tell_of(id, When::Recorded);
     }
 
     /// Has the courier look at a message again.
-    fn tell_of(self: &Arc<Self>, id: Id) {
+    fn tell_of(self: &Arc<Self>, id: Id, when: When) {
         let mtad = Arc::clone(self);
         tokio::spawn(async move {
             let queue = mtad.queue.clone();
             match mtad.disk.run(move || queue.entry(id)).await {
                 Some(Ok(Some(entry))) => {
-                    let _ = mtad.arrivals.send(Arrival::Known(entry, When::Recorded));
+                    let _ = mtad.arrivals.send(Arrival::Known(entry, when));
                 }
                 Some(Ok(None)) => {}
                 None => mtad.tell_of_later(id),

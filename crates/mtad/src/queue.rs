@@ -16,9 +16,8 @@ pub(crate) use mail_spool::{Body, Damage, Letter, Progress, SpoolError as QueueE
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     spool: Spool,
-    /// Whether nothing more is taken.
     #[cfg(test)]
-    pub(crate) refuses: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) faults: Arc<faults::Faults>,
 }
 
 /// A message in the queue.
@@ -55,7 +54,7 @@ impl Queue {
         let queue = Self {
             spool,
             #[cfg(test)]
-            refuses: Arc::default(),
+            faults: Arc::default(),
         };
         Ok((queue, recovered))
     }
@@ -82,9 +81,7 @@ impl Queue {
     /// As there.
     pub(crate) fn commit_now(&self, message: Message) -> Result<Entry, QueueError> {
         #[cfg(test)]
-        if self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(QueueError::Stopped);
-        }
+        faults::fail(&self.faults.commits)?;
         let message = Arc::new(message);
         let (then, done) = mpsc::channel();
         let then: Then = Box::new(move |outcome| drop(then.send(outcome)));
@@ -97,6 +94,8 @@ impl Queue {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn entry(&self, id: Id) -> Result<Option<Entry>, QueueError> {
+        #[cfg(test)]
+        faults::fail(&self.faults.reads)?;
         let found = self.spool.entry(id)?;
         Ok(found.map(|mail_spool::Entry { letter, size, progress }| Entry {
             id,
@@ -120,6 +119,8 @@ impl Queue {
     /// # Errors
     /// The disk is full or broken; what was recorded before still holds.
     pub(crate) async fn record(&self, id: Id, progress: &Progress) -> Result<(), QueueError> {
+        #[cfg(test)]
+        faults::fail(&self.faults.records)?;
         let (then, done) = told();
         self.spool.record(id, progress, then);
         heard(done).await
@@ -141,6 +142,10 @@ impl Queue {
                 again(turn);
             }
         });
+        #[cfg(test)]
+        if let Err(failure) = faults::fail(&self.faults.finishes) {
+            return then(Err(failure));
+        }
         self.spool.finish(id, then);
     }
 
@@ -190,4 +195,31 @@ fn told() -> (Then, oneshot::Receiver<Result<(), QueueError>>) {
 
 async fn heard(done: oneshot::Receiver<Result<(), QueueError>>) -> Result<(), QueueError> {
     done.await.unwrap_or(Err(QueueError::Stopped))
+}
+
+/// What goes wrong in tests.
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use mail_common::disk::DiskError;
+
+    use super::QueueError;
+
+    /// How many of the next fail.
+    #[derive(Debug, Default)]
+    pub(crate) struct Faults {
+        pub(crate) commits: AtomicU32,
+        pub(crate) reads: AtomicU32,
+        pub(crate) records: AtomicU32,
+        pub(crate) finishes: AtomicU32,
+    }
+
+    pub(super) fn fail(left: &AtomicU32) -> Result<(), QueueError> {
+        let less = |left: u32| left.checked_sub(1);
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+            Ok(_) => Err(DiskError::new("spool".into(), std::io::Error::other("injected")).into()),
+            Err(_) => Ok(()),
+        }
+    }
 }

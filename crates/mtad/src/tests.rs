@@ -84,9 +84,9 @@ impl Scene {
         self.courier = Some(tokio::spawn(background));
     }
 
-    /// A courier that does not run by itself, with nothing to do.
+    /// A courier that does not run by itself, and has read nothing of what was left.
     pub(crate) fn courier(&self) -> Courier {
-        let (_, arriving) = unbounded_channel();
+        let Beginning { arriving, .. } = lock(&self.mtad.beginning).take().unwrap();
         Courier::new(Arc::clone(&self.mtad), arriving, &self.surroundings())
     }
 
@@ -116,7 +116,12 @@ impl Scene {
     }
 
     /// What an admin's tool does to the queue.
-    async fn change(&self, id: Id, change: impl FnOnce(&mut Progress), changed: Changed) {
+    pub(crate) async fn change(
+        &self,
+        id: Id,
+        change: impl FnOnce(&mut Progress),
+        changed: Changed,
+    ) {
         let mut progress = self.mtad.queue.entry(id).unwrap().unwrap().progress;
         change(&mut progress);
         self.mtad.queue.record(id, &progress).await.unwrap();
@@ -124,7 +129,7 @@ impl Scene {
         self.mtad.changed.notify_one();
     }
 
-    async fn until(&self, wanted: impl Fn(&[Entry]) -> bool) {
+    pub(crate) async fn until(&self, wanted: impl Fn(&[Entry]) -> bool) {
         for _ in 0..400 {
             if wanted(&self.waiting()) {
                 return;
@@ -142,7 +147,12 @@ impl Scene {
         id
     }
 
-    fn commit(&self, sender: &str, recipients: &[&str], more: impl FnOnce(&mut Letter)) -> Entry {
+    pub(crate) fn commit(
+        &self,
+        sender: &str,
+        recipients: &[&str],
+        more: impl FnOnce(&mut Letter),
+    ) -> Entry {
         let recipients = recipients.iter().map(|to| Recipient::new(to.parse().unwrap()));
         let mut letter = Letter {
             id: Id::new(),
@@ -193,7 +203,7 @@ impl Scene {
         ids.into_iter().filter_map(|id| self.mtad.queue.entry(id).unwrap()).collect()
     }
 
-    async fn until_empty(&self) {
+    pub(crate) async fn until_empty(&self) {
         self.until(<[Entry]>::is_empty).await;
     }
 }

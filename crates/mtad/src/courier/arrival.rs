@@ -33,31 +33,42 @@ pub(crate) enum When {
     Left,
     /// Now.
     Now,
+    /// Now, and a dead destination is probed: an admin asked for it.
+    Asked,
 }
 
 impl Courier {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
         match arrival {
-            Arrival::New(entry) => {
-                let row = self.mtad.queue.spool().row(entry.id);
-                match row {
-                    // An admin was faster.
-                    None => {}
-                    Some(row) if row.progress.is_some() => self.mtad.tell_of(entry.id),
-                    Some(_) => {
-                        self.plan(&entry, None, entry.progress.due, Schedule::add);
-                        self.memory.keep(entry);
-                    }
-                }
-            }
-            Arrival::Known(entry, when) => {
-                // One that is being delivered comes back when that ends.
-                let waits = entry.progress.hold.is_none() && !self.is_being_delivered(entry.id);
-                if waits {
-                    self.plan(&entry, None, when.or(entry.progress.due), when.addition());
-                }
-            }
+            Arrival::New(entry) => self.plan_new(entry),
+            Arrival::Known(entry, when) => self.plan_known(&entry, when),
             Arrival::Rows(rows, when) => rows.iter().for_each(|row| self.plan_row(row, when)),
+        }
+    }
+
+    fn plan_new(&mut self, entry: Entry) {
+        match self.mtad.queue.spool().row(entry.id) {
+            // An admin was faster.
+            None => {}
+            Some(row) if row.progress.is_some() => self.mtad.tell_of(entry.id, When::Recorded),
+            Some(_) => {
+                self.plan(&entry, None, entry.progress.due, Schedule::add);
+                self.memory.keep(entry);
+            }
+        }
+    }
+
+    fn plan_known(&mut self, entry: &Entry, when: When) {
+        // One that is being delivered comes back when that ends.
+        if entry.progress.hold.is_some() || self.is_being_delivered(entry.id) {
+            return;
+        }
+        self.plan(entry, None, when.or(entry.progress.due), when.addition());
+        if when == When::Asked {
+            for recipient in entry.waiting() {
+                let destination = self.lanes.destination(&recipient.address);
+                self.schedule.probe(destination, time::now_micros());
+            }
         }
     }
 
@@ -139,13 +150,13 @@ impl When {
     fn or(self, recorded: u64) -> u64 {
         match self {
             Self::Recorded | Self::Left => recorded,
-            Self::Now => time::now_micros().min(recorded),
+            Self::Now | Self::Asked => time::now_micros().min(recorded),
         }
     }
 
     fn addition(self) -> fn(&mut Schedule, Waiting, u64) {
         match self {
-            Self::Recorded | Self::Now => Schedule::add,
+            Self::Recorded | Self::Now | Self::Asked => Schedule::add,
             Self::Left => Schedule::add_left,
         }
     }

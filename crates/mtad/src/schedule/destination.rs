@@ -1,12 +1,11 @@
 //! One destination: what is due for it, and whose turn it is.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::entries::{Entries, Number};
 use super::fair::Fair;
 use super::health::{Health, Rules};
-use super::{Destination, Feedback, Standing};
+use super::{Destination, Standing};
 
 /// Turns of which new mail has all but one.
 const ROUND: u8 = 5;
@@ -72,14 +71,9 @@ impl State {
         self.waiting == 0 && self.under_way == 0
     }
 
-    /// Entries that are due.
-    pub(super) fn ready(&self) -> usize {
-        self.new.len() + self.deferred.len()
-    }
-
     /// The ring in which it belongs now.
     pub(super) fn ring(&self, now: u64) -> Option<Ring> {
-        if self.ready() == 0 || !self.health.has_room(self.under_way, now) {
+        if self.new.len() + self.deferred.len() == 0 || !self.health.has_room(self.under_way, now) {
             return None;
         }
         Some(if self.new.len() > 0 { Ring::New } else { Ring::Deferred })
@@ -107,18 +101,6 @@ impl State {
         let mut numbers = self.new.numbers(entries);
         numbers.extend(self.deferred.numbers(entries));
         numbers
-    }
-
-    /// An attempt ended. Returns the pause that lies behind it if it was a probe that failed.
-    pub(super) fn ended(
-        &mut self,
-        number: Number,
-        feedback: Feedback,
-        rules: &Rules,
-        now: u64,
-    ) -> Option<Duration> {
-        self.under_way -= 1;
-        self.health.ended(number, feedback, rules, now)
     }
 
     fn queues(&mut self, standing: Standing) -> &mut Fair {

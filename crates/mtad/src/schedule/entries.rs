@@ -243,6 +243,10 @@ mod tests {
     use super::*;
 
     impl Entries {
+        pub(in crate::schedule) fn len(&self) -> usize {
+            self.index.len()
+        }
+
         /// Memory that is held.
         pub(in crate::schedule) fn octets(&self) -> usize {
             let entries: usize = self.chunks.iter().map(Vec::capacity).sum();

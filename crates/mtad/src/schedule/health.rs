@@ -31,6 +31,8 @@ pub(super) enum Health {
     Dead {
         /// Probes that failed.
         failed: u32,
+        /// When the last of them did, in microseconds since 1970.
+        last: u64,
         probe: Probe,
     },
 }
@@ -150,7 +152,8 @@ impl Health {
         }
     }
 
-    /// An attempt ended. Returns the pause that lies behind it if it was a probe that failed.
+    /// An attempt ended. Returns the pause that lies behind it if it was a probe that failed: its
+    /// own, or less if the probe was brought forward; never more, for a clock may be set.
     pub(super) fn ended(
         &mut self,
         number: Number,
@@ -162,20 +165,22 @@ impl Health {
             Self::Alive(window) => {
                 if !window.learn(feedback, rules) {
                     let probe = Probe::At(now + rules.pause(1));
-                    *self = Self::Dead { failed: 1, probe };
+                    *self = Self::Dead { failed: 1, last: now, probe };
                 }
                 None
             }
-            Self::Dead { failed, probe } => {
+            Self::Dead { failed, last, probe } => {
                 let is_probe = *probe == Probe::UnderWay(number);
                 match feedback {
                     Feedback::Delivered | Feedback::Refused => *self = Self::revived(rules),
                     Feedback::Stopped if is_probe => *probe = Probe::At(now),
                     Feedback::Vanished | Feedback::Unreachable if is_probe => {
-                        let behind = doubled(rules.first_pause, *failed, rules.longest_pause);
+                        let pause = doubled(rules.first_pause, *failed, rules.longest_pause);
+                        let passed = Duration::from_micros(now.saturating_sub(*last));
+                        *last = now;
                         *failed = failed.saturating_add(1);
                         *probe = Probe::At(now + rules.pause(*failed));
-                        return Some(behind);
+                        return Some(pause.min(passed));
                     }
                     // Begun before it was dead: nothing new.
                     _ => {}

@@ -18,7 +18,6 @@
 //! - A wall clock may be set. An entry or a probe that is due further away than twice the longest
 //!   pause is due now; one set forward makes everything due, which the windows bear.
 
-mod admin;
 mod destination;
 mod entries;
 mod exchange;
@@ -69,6 +68,8 @@ pub(crate) struct Schedule {
     under_way: usize,
     /// Deferred entries found at start that were overdue.
     left: u64,
+    /// Of what was cleared and is not back yet: its [`Entry::waited`].
+    stood: BTreeMap<(Id, Destination), u16>,
 }
 
 impl Schedule {
@@ -85,6 +86,7 @@ impl Schedule {
             empty: Vec::new(),
             under_way: 0,
             left: 0,
+            stood: BTreeMap::new(),
         }
     }
 
@@ -118,6 +120,7 @@ impl Schedule {
             attempts: u8::try_from(waiting.attempts).unwrap_or(u8::MAX),
             standing,
             told,
+            waited: self.stood.remove(&(id, destination)).unwrap_or(0),
             ..Entry::new(id, destination)
         });
         let rules = Rules::new(destination, &self.settings);
@@ -143,10 +146,16 @@ impl Schedule {
         self.add(Waiting { due: seconds(now).saturating_add(after), ..waiting }, now);
     }
 
-    /// Takes out all that waits, and leaves what is under way.
+    /// Takes out all that waits, and leaves what is under way. For what is added again, the time
+    /// that it stood before a dead destination counts on.
     pub(crate) fn clear(&mut self, now: u64) {
         let waiting: Vec<_> = self.entries.numbers().filter(|&n| !self.is_handed_out(n)).collect();
+        self.stood.clear();
         for number in waiting {
+            let Entry { id, destination, waited, .. } = *self.entries.at(number);
+            if waited > 0 {
+                self.stood.insert((id, destination), waited);
+            }
             self.forget(number, now);
         }
     }
@@ -211,7 +220,10 @@ impl Schedule {
         self.under_way -= 1;
         let rules = Rules::new(turn.destination, &self.settings);
         let state = self.destinations.get_mut(&turn.destination);
-        let failed = state.and_then(|state| state.ended(number, feedback, &rules, now));
+        let failed = state.and_then(|state| {
+            state.under_way -= 1;
+            state.health.ended(number, feedback, &rules, now)
+        });
         if let Some(pause) = failed {
             self.pass(turn.destination, pause, now);
         }
@@ -226,8 +238,16 @@ impl Schedule {
             self.make_list_ready(&mut list, now);
         }
         for destination in self.known() {
-            self.probe_now(destination, now);
+            self.probe(destination, now);
         }
+    }
+
+    /// Probes a destination now, if it is dead: its trouble may be mended.
+    pub(crate) fn probe(&mut self, destination: Destination, now: u64) {
+        if let Some(state) = self.destinations.get_mut(&destination) {
+            state.health.probe_by(now);
+        }
+        self.settle(destination, now);
     }
 
     /// What is due is put into the queues.
@@ -248,7 +268,7 @@ impl Schedule {
         }
         let latest = now + u64::from(self.horizon()) * SECOND;
         while let Some(&(_, destination)) = self.probes.last().filter(|(at, _)| *at > latest) {
-            self.probe_now(destination, now);
+            self.probe(destination, now);
         }
     }
 
@@ -326,13 +346,6 @@ impl Schedule {
             }
         }
         self.entries.remove(number);
-        self.settle(destination, now);
-    }
-
-    fn probe_now(&mut self, destination: Destination, now: u64) {
-        if let Some(state) = self.destinations.get_mut(&destination) {
-            state.health.probe_by(now);
-        }
         self.settle(destination, now);
     }
 

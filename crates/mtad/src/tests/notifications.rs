@@ -287,7 +287,7 @@ async fn nobody_is_given_up_untold() {
     let mut scene = Scene::new("");
     let mut letters = scene.deliverd(|_| Manner::NoBob);
     scene.send("<ann@example.org>", &["bob@example.org"]);
-    scene.mtad.queue.refuses.store(true, Ordering::Relaxed);
+    scene.mtad.queue.faults.commits.store(u32::MAX, Ordering::SeqCst);
     scene.run();
     while scene.waiting()[0].progress.attempts == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -314,7 +314,7 @@ async fn a_success_that_cannot_be_told_is_not_repeated() {
     let mut scene = Scene::new("");
     let mut letters = scene.deliverd(|_| Manner::NoBob);
     scene.send_as("<ann@example.org>", &["ann@example.org"], notify("S"));
-    scene.mtad.queue.refuses.store(true, Ordering::Relaxed);
+    scene.mtad.queue.faults.commits.store(u32::MAX, Ordering::SeqCst);
     scene.run();
     next(&mut letters).await;
     scene.until_empty().await;

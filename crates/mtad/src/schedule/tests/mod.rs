@@ -8,9 +8,12 @@ use self::seen::SeenState;
 use self::world::*;
 use super::*;
 
-fn seen(world: &World, destination: u32) -> Option<SeenState> {
-    let mut all = world.schedule.destinations();
-    all.find(|seen| seen.destination == Destination(destination)).map(|seen| seen.state)
+/// Attempts at the same time that a destination bears; `None`: it is dead, or nothing is known.
+fn width(world: &World, destination: u32) -> Option<u32> {
+    match world.schedule.destinations.get(&Destination(destination))?.health {
+        Health::Alive(window) => Some(window.width),
+        Health::Dead { .. } => None,
+    }
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn a_clock_that_is_set_delays_nothing() {
     world.peer(2, Peer::Dead(1000));
     (0..6).for_each(|number| world.add(waiting(number, 2)));
     world.run_until(NOW + MINUTE);
-    assert!(matches!(seen(&world, 2), Some(SeenState::Dead(Some(_)))));
+    assert!(world.schedule.is_dead(Destination(2)));
     assert!(matches!(world.schedule.next(past), Action::Probe(_)));
 }
 
@@ -78,7 +81,7 @@ fn a_dead_destination_has_one_probe_at_a_time() {
     // One message cannot keep the others in.
     let ids: BTreeSet<_> = probes.iter().map(|tried| tried.id).collect();
     assert!(ids.len() > probes.len() / 2);
-    assert_eq!(world.schedule.len(), 10_000);
+    assert_eq!(world.schedule.entries.len(), 10_000);
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn what_waited_for_a_dead_destination_goes_when_it_is_back() {
     assert_eq!((begun(0, 90_000), begun(90_000, 190_000)), (1, 2));
     assert!(begun(190_000, 290_000) <= 4);
     assert!(world.delivered.values().max().unwrap() - back < 20 * SECOND);
-    assert_eq!(world.schedule.len(), 0);
+    assert_eq!(world.schedule.entries.len(), 0);
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_short_local_outage_is_over_in_seconds() {
         world.add(waiting(number, 0));
     }
     world.run_until(NOW + 20 * SECOND);
-    assert_eq!(world.delivered.len(), 1000 - world.schedule.len());
+    assert_eq!(world.delivered.len(), 1000 - world.schedule.entries.len());
     assert!(world.delivered.len() > 900, "{}", world.delivered.len());
     // At full width at once.
     assert_eq!(world.most.get(&Destination::LOCAL), Some(&64));
@@ -204,18 +207,18 @@ fn the_window_grows_with_success_and_shrinks_with_failure() {
         world.add(waiting(number, 2));
     }
     world.run_until(NOW + 150_000);
-    assert!(matches!(seen(&world, 2), Some(SeenState::Alive(6))), "{:?}", seen(&world, 2));
+    assert_eq!(width(&world, 2), Some(6));
     world.run_until(NOW + 5 * SECOND);
     assert_eq!(world.most.get(&Destination(2)), Some(&20), "as wide as is configured");
     // A failure now and then does not make it flap.
     world.peer(2, Peer::Flaky(30, 100_000));
     world.run_until(NOW + 6 * SECOND);
-    let Some(SeenState::Alive(wide)) = seen(&world, 2) else { panic!("{:?}", seen(&world, 2)) };
+    let wide = width(&world, 2).unwrap();
     assert!((18..=20).contains(&wide), "{wide}");
     // When most do it narrows, and does not die of it.
     world.peer(2, Peer::Bad(3, 100_000));
     world.run_until(NOW + 8 * SECOND);
-    let Some(SeenState::Alive(narrow)) = seen(&world, 2) else { panic!("{:?}", seen(&world, 2)) };
+    let narrow = width(&world, 2).unwrap();
     assert!((1..wide - 5).contains(&narrow), "{narrow} {wide}");
 }
 
@@ -228,7 +231,7 @@ fn who_answers_is_alive() {
     }
     world.run_until(NOW + MINUTE);
     assert_eq!(world.tried.len(), 100);
-    assert_eq!(seen(&world, 2), Some(SeenState::Alive(5)), "but is not given more");
+    assert_eq!(width(&world, 2), Some(5), "but is not given more");
 }
 
 #[test]
@@ -306,27 +309,20 @@ fn all_can_be_made_due() {
 }
 
 #[test]
-fn an_admin_has_a_dead_destination_probed() {
+fn a_dead_destination_can_be_probed_now() {
     let mut world = World::new(settings());
-    world.peer(2, Peer::Dead(1000));
-    (0..6).for_each(|number| world.add(waiting(number, 2)));
-    world.run_until(NOW + 3 * HOUR);
-    let of = world.schedule.destinations_of(id(1)).collect::<Vec<_>>();
-    assert_eq!(of, [Destination(2)]);
-    let tried = world.tried_at(2).len();
-    for minute in 1..=20 {
-        let now = world.now;
-        world.add(waiting(10 + minute, 2));
-        world.schedule.ask_again(Destination(2), now);
-        world.run_until(now + SECOND);
-        assert_eq!(world.tried_at(2).len(), tried + minute);
-        let probe = world.schedule.probe_of(Destination(2), world.now).unwrap();
-        assert!(probe < now + 6 * MINUTE, "however often it is asked");
+    world.peer(2, Peer::DeadUntil(NOW + MINUTE, 1000));
+    world.peer(3, Peer::Dead(1000));
+    for number in 0..20 {
+        world.add(waiting(number, 2 + number as u32 % 2));
     }
-    world.peer(2, Peer::Good(1000));
-    world.schedule.ask_again(Destination(2), world.now);
-    world.run_until(world.now + SECOND);
-    assert_eq!(world.schedule.probe_of(Destination(2), world.now), None);
+    world.run_until(NOW + 2 * MINUTE);
+    let before = world.tried_at(3).len();
+    world.schedule.probe(Destination(2), world.now);
+    world.run_until(NOW + 3 * MINUTE);
+    // Who was tried before it was dead waits for its own time.
+    assert_eq!(world.delivered.len(), 5);
+    assert_eq!(world.tried_at(3).len(), before);
 }
 
 #[test]
@@ -342,8 +338,8 @@ fn what_was_removed_is_not_tried() {
     assert_eq!(schedule.next(NOW), Action::Idle);
     schedule.remove(id(2), NOW);
     assert!(!schedule.ended(&turn, Feedback::Refused, NOW), "nobody wants it any more");
-    assert_eq!((schedule.len(), schedule.next(NOW)), (0, Action::Idle));
-    assert_eq!(schedule.destinations().count(), 0);
+    assert_eq!((schedule.entries.len(), schedule.next(NOW)), (0, Action::Idle));
+    assert_eq!(schedule.destinations.len(), 0);
 }
 
 #[test]
@@ -425,6 +421,38 @@ fn a_clock_set_forward_gives_nothing_up() {
     assert!(world.expired.is_empty(), "{}", world.expired.len());
 }
 
+/// However often it is reloaded.
+#[test]
+fn what_stands_before_a_dead_destination_ages_through_reloads() {
+    let mut world = World::new(settings());
+    world.peer(2, Peer::Dead(1000));
+    for number in 0..1000 {
+        world.add(waiting(number, 2));
+    }
+    while world.now < NOW + 126 * HOUR {
+        world.run_until(world.now + HOUR);
+        world.reload();
+    }
+    assert!(world.expired.len() > 800, "{}", world.expired.len());
+    assert!(world.expired.iter().all(|(at, _)| *at >= NOW + 120 * HOUR));
+}
+
+#[test]
+fn a_probe_that_was_brought_forward_counts_for_the_time_that_passed() {
+    let mut world = World::new(settings());
+    world.peer(2, Peer::Dead(1000));
+    for number in 0..1000 {
+        world.add(waiting(number, 2));
+    }
+    world.run_until(NOW + 8 * HOUR);
+    world.now += 365 * 24 * HOUR;
+    for _ in 0..60 {
+        world.run_until(world.now + MINUTE);
+        world.reload();
+    }
+    assert!(world.expired.is_empty(), "{}", world.expired.len());
+}
+
 #[test]
 fn no_more_than_allowed_are_under_way() {
     let settings = Settings { all: 50, local: 10, foreign: 3, ..settings() };
@@ -454,7 +482,7 @@ fn a_change_of_limits_holds_at_once() {
     }
     world.run_until(NOW + 3 * SECOND);
     world.schedule.set(Settings { foreign: 2, ..settings() }, world.now);
-    assert_eq!(seen(&world, 2), Some(SeenState::Alive(2)));
+    assert_eq!(width(&world, 2), Some(2));
     world.run_until(NOW + 4 * SECOND);
     world.most.clear();
     world.run_until(NOW + 5 * SECOND);
@@ -470,7 +498,7 @@ fn cleared_is_what_waits_alone() {
     }
     let Action::Attempt(turn) = schedule.next(NOW) else { panic!("is due") };
     schedule.clear(NOW);
-    assert_eq!((schedule.len(), schedule.next(NOW)), (1, Action::Idle));
+    assert_eq!((schedule.entries.len(), schedule.next(NOW)), (1, Action::Idle));
     assert!(schedule.knows(turn.id, turn.destination));
     assert!(schedule.ended(&turn, Feedback::Refused, NOW));
 }
@@ -500,7 +528,7 @@ fn a_million_entries_fit() {
         let sender = number.wrapping_mul(2_654_435_761);
         schedule.add(Waiting { due, sender, ..waiting(number as usize, destination) }, NOW);
     }
-    assert_eq!(schedule.len(), 1_000_000);
+    assert_eq!(schedule.entries.len(), 1_000_000);
     let octets = schedule.octets();
     assert!(octets < 80_000_000, "{octets}");
 }

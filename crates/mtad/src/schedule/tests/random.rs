@@ -15,7 +15,7 @@ enum Step {
     End { which: usize, feedback: Feedback, again: Option<u32> },
     Pass(u64),
     MakeAllDue,
-    AskAgain(u32),
+    Probe(u32),
     Clear,
     Set { foreign: usize, all: usize },
 }
@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(which, feedback, again)| Step::End { which, feedback, again }),
         4 => (0..20_000u64).prop_map(Step::Pass),
         1 => Just(Step::MakeAllDue),
-        1 => destination.prop_map(Step::AskAgain),
+        1 => destination.prop_map(Step::Probe),
         1 => Just(Step::Clear),
         1 => (1..5usize, 1..9usize).prop_map(|(foreign, all)| Step::Set { foreign, all }),
     ]
@@ -141,7 +141,7 @@ impl Pair {
             Step::End { which, feedback, again } => self.end(which, feedback, again),
             Step::Pass(seconds) => self.now += seconds * SECOND,
             Step::MakeAllDue => self.schedule.make_all_due(self.now),
-            Step::AskAgain(number) => self.schedule.ask_again(Destination(number), self.now),
+            Step::Probe(number) => self.schedule.probe(Destination(number), self.now),
             Step::Clear => {
                 self.schedule.clear(self.now);
                 self.places.retain(|_, place| *place != Place::Waiting);
@@ -152,8 +152,8 @@ impl Pair {
                 self.schedule.set(Settings { all, foreign, local: 3, ..settings() }, self.now);
             }
         }
-        assert_eq!(self.schedule.len(), self.places.len(), "{step:?}");
-        let waiting: u32 = self.schedule.destinations().map(|seen| seen.waiting).sum();
+        assert_eq!(self.schedule.entries.len(), self.places.len(), "{step:?}");
+        let waiting: u32 = self.schedule.destinations.values().map(|state| state.waiting).sum();
         let expected = self.places.values().filter(|&&place| place == Place::Waiting).count();
         assert_eq!(waiting as usize, expected, "{step:?}");
     }
@@ -179,6 +179,6 @@ proptest! {
         }
         prop_assert!(pair.places.is_empty(), "{:?}", pair.places);
         prop_assert_eq!(pair.schedule.next(pair.now), Action::Idle);
-        prop_assert_eq!(pair.schedule.destinations().count(), 0);
+        prop_assert_eq!(pair.schedule.destinations.len(), 0);
     }
 }

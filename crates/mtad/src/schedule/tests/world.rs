@@ -115,6 +115,15 @@ impl World {
         self.schedule.add_left(waiting, self.now);
     }
 
+    /// As after a reload.
+    pub(super) fn reload(&mut self) {
+        self.schedule.clear(self.now);
+        for waiting in self.waiting.values() {
+            self.schedule.add(*waiting, self.now);
+        }
+        self.schedule.make_all_due(self.now);
+    }
+
     /// Lets time pass until then, or until there is nothing to do.
     pub(super) fn run_until(&mut self, end: u64) {
         while self.now < end {
@@ -129,6 +138,7 @@ impl World {
                 }
                 Action::Expire(turn) => {
                     self.expired.push((self.now, turn.id));
+                    self.waiting.remove(&(turn.id, turn.destination));
                     assert!(self.schedule.ended(&turn, Feedback::Stopped, self.now));
                     continue;
                 }

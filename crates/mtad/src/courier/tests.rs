@@ -1,0 +1,286 @@
+//! What the courier does about what admins, reloads, broken disks and broken tasks do meanwhile.
+
+use std::sync::atomic::Ordering;
+
+use mail_common::log::Id;
+use tokio::time::Instant;
+
+use super::*;
+use crate::queue::{Entry, State};
+use crate::tests::Scene;
+
+const ANN: &[&str] = &["ann@example.org"];
+
+/// Foreign, and there is no next hop: its attempts need nobody.
+const NOBODY: &[&str] = &["y@foreign.example"];
+
+/// A message of which the courier has heard, and nobody else has it in memory.
+fn known(scene: &Scene, courier: &mut Courier, to: &[&str]) -> Entry {
+    let id = scene.commit("<ann@example.org>", to, |_| ()).id;
+    let entry = courier.mtad.queue.entry(id).unwrap().unwrap();
+    courier.arrived(Arrival::Known(entry.clone(), When::Recorded));
+    entry
+}
+
+fn next_turn(courier: &mut Courier) -> Turn {
+    match courier.schedule.next(time::now_micros()) {
+        Action::Attempt(turn) | Action::Probe(turn) => turn,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_planned(courier: &Courier, id: Id) -> bool {
+    courier.schedule.knows(id, Destination::LOCAL)
+}
+
+/// Whether somebody has it.
+fn is_taken(courier: &Courier, id: Id) -> bool {
+    courier.mtad.under_way.change(id).is_none()
+}
+
+/// Tells of all rows, as a reload does.
+fn tell_of_all(courier: &mut Courier) {
+    let mut rows = Vec::new();
+    courier.mtad.queue.spool().rows(|row| rows.push(*row));
+    courier.arrived(Arrival::Rows(rows, When::Now));
+}
+
+async fn next_arrival(courier: &mut Courier) {
+    let arrival = courier.arrivals.recv().await.unwrap();
+    courier.arrived(arrival);
+}
+
+async fn end_attempt(courier: &mut Courier) {
+    let ended = courier.attempts.join_next_with_id().await.unwrap();
+    courier.ended(ended).await;
+}
+
+#[tokio::test]
+async fn the_message_of_a_broken_attempt_waits_for_the_next_one() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    scene.send("<x@example.net>", ANN);
+    next_arrival(&mut courier).await;
+    let turn = next_turn(&mut courier);
+    let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
+    courier.under_way.insert(broken.id(), (turn, Arc::clone(&courier.lanes)));
+    end_attempt(&mut courier).await;
+    let Action::Wait(pause) = courier.schedule.next(time::now_micros()) else { panic!("waits") };
+    assert!(pause > Duration::from_secs(60), "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_broke_its_attempt_before_it_was_read_is_tried_a_minute_later() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    let turn = next_turn(&mut courier);
+    let broken = courier.attempts.spawn(async { panic!("as the test wants it") });
+    courier.under_way.insert(broken.id(), (turn, Arc::clone(&courier.lanes)));
+    let begin = Instant::now();
+    end_attempt(&mut courier).await;
+    next_arrival(&mut courier).await;
+    assert!(is_planned(&courier, id) && begin.elapsed() >= Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_looked_at_every_minute() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    let turn = next_turn(&mut courier);
+    courier.mtad.queue.faults.reads.store(3, Ordering::SeqCst);
+    let begin = Instant::now();
+    courier.attempt(turn);
+    end_attempt(&mut courier).await;
+    assert!(!is_planned(&courier, id) && !is_taken(&courier, id));
+    next_arrival(&mut courier).await;
+    assert!(is_planned(&courier, id) && begin.elapsed() >= Duration::from_secs(180));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_at_a_start_or_a_reload_is_looked_at_later() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = scene.commit("<x@example.net>", &["ann@example.org", "eve@example.org"], |_| ()).id;
+    let row = courier.mtad.queue.spool().row(id).unwrap();
+    courier.mtad.queue.faults.reads.store(1, Ordering::SeqCst);
+    courier.mtad.tell_of_rows(vec![row], When::Left);
+    next_arrival(&mut courier).await;
+    assert!(!is_planned(&courier, id));
+    let begin = Instant::now();
+    next_arrival(&mut courier).await;
+    assert!(is_planned(&courier, id) && begin.elapsed() >= Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn what_is_being_finished_does_not_wait() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let entry = known(&scene, &mut courier, ANN);
+    let id = entry.id;
+    courier.schedule.remove(id, time::now_micros());
+    courier.mtad.queue.faults.finishes.store(1, Ordering::SeqCst);
+    courier.mtad.finish(id);
+    assert!(is_taken(&courier, id), "though that could not be recorded");
+    tell_of_all(&mut courier);
+    courier.arrived(Arrival::Known(entry, When::Now));
+    assert!(!is_planned(&courier, id));
+    courier.mtad.finish_the_rest();
+    scene.until_empty().await;
+    scene.until(|_| !is_taken(&courier, id)).await;
+}
+
+/// All have it already, so nobody is needed to try it.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_with_is_recorded_again_and_again() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let mut entry = known(&scene, &mut courier, ANN);
+    entry.progress.set(0, State::Delivered);
+    courier.mtad.queue.record(entry.id, &entry.progress).await.unwrap();
+    courier.mtad.queue.faults.finishes.store(2, Ordering::SeqCst);
+    let (mtad, begin, stop) = (Arc::clone(&courier.mtad), Instant::now(), courier.stop.clone());
+    let running = tokio::spawn(courier.run());
+    while mtad.queue.spool().row(entry.id).is_some() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(mtad.queue.faults.finishes.load(Ordering::SeqCst), 0);
+    assert!(begin.elapsed() >= Duration::from_secs(60));
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_an_attempt_is_recorded_once_it_can_be() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, NOBODY).id;
+    let turn = next_turn(&mut courier);
+    courier.mtad.queue.faults.records.store(3, Ordering::SeqCst);
+    courier.attempt(turn);
+    end_attempt(&mut courier).await;
+    let entry = courier.mtad.queue.entry(id).unwrap().unwrap();
+    assert_eq!(entry.progress.attempts, 1);
+    assert!(courier.schedule.knows(id, turn.destination) && !is_taken(&courier, id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_what_cannot_be_recorded() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    known(&scene, &mut courier, NOBODY);
+    let turn = next_turn(&mut courier);
+    courier.mtad.queue.faults.records.store(9, Ordering::SeqCst);
+    courier.attempt(turn);
+    courier.stop.cancel();
+    end_attempt(&mut courier).await;
+    assert_eq!(courier.mtad.queue.faults.records.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
+async fn an_admin_may_be_faster_than_the_news_of_a_message() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let (gone, held) = (
+        scene.commit("<x@example.net>", ANN, |_| ()),
+        scene.commit("<x@example.net>", ANN, |_| ()),
+    );
+    let turn = courier.mtad.under_way.deliver(gone.id).unwrap();
+    courier.mtad.queue.finish(turn, drop);
+    scene.until(|waiting| waiting.len() == 1).await;
+    let hold = |progress: &mut mail_spool::Progress| progress.hold = Some("spam?".to_owned());
+    scene.change(held.id, hold, Changed::Held(held.id)).await;
+    courier.hear_changes();
+    let ids = [gone.id, held.id];
+    courier.arrived(Arrival::New(gone));
+    courier.arrived(Arrival::New(held));
+    for id in ids {
+        assert!(!is_planned(&courier, id) && courier.memory.shared(id).is_none());
+    }
+    // It is read again, as it is now.
+    next_arrival(&mut courier).await;
+    assert!(!is_planned(&courier, ids[1]));
+}
+
+/// A reload tells of it before the news of it is heard.
+#[tokio::test]
+async fn what_is_being_delivered_stays_taken_when_the_news_of_it_comes() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let new = scene.commit("<x@example.net>", ANN, |_| ());
+    let id = new.id;
+    tell_of_all(&mut courier);
+    let turn = next_turn(&mut courier);
+    courier.attempt(turn);
+    courier.arrived(Arrival::New(new));
+    assert!(is_taken(&courier, id));
+}
+
+#[tokio::test]
+async fn held_mail_is_not_tried() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let Entry { id, mut progress, .. } = known(&scene, &mut courier, ANN);
+    progress.hold = Some("spam?".to_owned());
+    courier.mtad.queue.record(id, &progress).await.unwrap();
+    let turn = next_turn(&mut courier);
+    courier.attempt(turn);
+    end_attempt(&mut courier).await;
+    assert_eq!(courier.schedule.next(time::now_micros()), Action::Idle);
+    assert_eq!(courier.mtad.queue.entry(id).unwrap().unwrap().progress, progress);
+}
+
+#[tokio::test]
+async fn nobody_is_warned_of_what_an_admin_has_changed() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    let turn = Turn { id, destination: Destination::LOCAL, attempts: 0 };
+    let hold = |progress: &mut mail_spool::Progress| progress.hold = Some("spam?".to_owned());
+    scene.change(id, hold, Changed::Held(id)).await;
+    courier.warn(turn);
+    assert!(courier.warnings.is_empty() && !is_taken(&courier, id));
+}
+
+#[tokio::test]
+async fn a_warning_that_breaks_off_gives_its_message_back() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    courier.memory.take(id, &courier.mtad.under_way).unwrap();
+    let broken = courier.warnings.spawn(async { panic!("as the test wants it") });
+    let turn = Turn { id, destination: Destination::LOCAL, attempts: 0 };
+    courier.being_told.insert(broken.id(), turn);
+    let warned = courier.warnings.join_next_with_id().await.unwrap();
+    courier.warned(warned);
+    assert!(is_planned(&courier, id) && !is_taken(&courier, id));
+}
+
+#[tokio::test]
+async fn a_reload_during_a_warning_loses_nothing() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    courier.warn(Turn { id, destination: Destination::LOCAL, attempts: 0 });
+    courier.schedule.clear(time::now_micros());
+    tell_of_all(&mut courier);
+    let warned = courier.warnings.join_next_with_id().await.unwrap();
+    courier.warned(warned);
+    next_arrival(&mut courier).await;
+    assert!(is_planned(&courier, id));
+}
+
+#[tokio::test]
+async fn what_an_admin_wants_tried_now_is_a_probe() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    let turn = next_turn(&mut courier);
+    courier.schedule.ended(&turn, Feedback::Unreachable, time::now_micros());
+    scene.change(id, |progress| progress.due = time::now_micros(), Changed::Due(id)).await;
+    courier.hear_changes();
+    next_arrival(&mut courier).await;
+    let action = courier.schedule.next(time::now_micros());
+    assert!(matches!(action, Action::Probe(Turn { id: probe, .. }) if probe == id), "{action:?}");
+}
