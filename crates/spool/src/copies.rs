@@ -5,12 +5,15 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use mail_common::disk::{self, DiskError};
 use mail_common::log::Id;
+use tracing::error;
 
 use crate::cleaner::{Part, Task};
+use crate::recovery::Directories;
 use crate::spool::Shared;
 use crate::work::{Effect, Octets, Then, Work};
-use crate::{Progress, SpoolError};
+use crate::{Progress, SpoolError, corrupt};
 
 /// Records that are under way at a time, and octets of them.
 const RECORDS: usize = 64;
@@ -20,6 +23,7 @@ const OCTETS: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Copies<'spool> {
     shared: &'spool Shared,
+    directories: &'spool Directories,
     sender: Sender<Result<(), SpoolError>>,
     receiver: Receiver<Result<(), SpoolError>>,
     records: usize,
@@ -27,9 +31,9 @@ pub(crate) struct Copies<'spool> {
 }
 
 impl<'spool> Copies<'spool> {
-    pub(crate) fn new(shared: &'spool Shared) -> Self {
+    pub(crate) fn new(shared: &'spool Shared, directories: &'spool Directories) -> Self {
         let (sender, receiver) = channel();
-        Self { shared, sender, receiver, records: 0, octets: 0 }
+        Self { shared, directories, sender, receiver, records: 0, octets: 0 }
     }
 
     /// Does what is to be done with a record, or begins to.
@@ -48,10 +52,7 @@ impl<'spool> Copies<'spool> {
                 let octets = Octets::Own { text, body, blocks: vec![octets] };
                 self.push(Work { id, octets, effect, then: self.then() });
             }
-            Task::Lost { id, part: Part::Letter } => {
-                let octets = Octets::text_only(Vec::new());
-                self.push(Work { id, octets, effect: Effect::Done, then: self.then() });
-            }
+            Task::Lost { id, part: Part::Letter } => self.forget(id),
             Task::Lost { id, part: Part::Progress } => self.forget_progress(id)?,
         }
         if self.records >= RECORDS || self.octets >= OCTETS { self.settle() } else { Ok(()) }
@@ -66,6 +67,24 @@ impl<'spool> Copies<'spool> {
         let count = std::mem::take(&mut self.records);
         let results: Vec<_> = self.receiver.iter().take(count).collect();
         results.into_iter().collect()
+    }
+
+    /// Its body may be whole: it is kept before the message is forgotten, which would remove it.
+    fn forget(&mut self, id: Id) {
+        if let Err(error) = self.keep_body(id) {
+            return error!("{id}: its body cannot be kept, so it stays in the queue: {error}");
+        }
+        let octets = Octets::text_only(Vec::new());
+        self.push(Work { id, octets, effect: Effect::Done, then: self.then() });
+    }
+
+    fn keep_body(&self, id: Id) -> Result<(), DiskError> {
+        if !self.shared.index.find(id).is_some_and(|row| row.big) {
+            return Ok(());
+        }
+        let Directories { big, corrupt, .. } = self.directories;
+        // Killed after this, the next process finds it there.
+        disk::found(corrupt::keep_big(corrupt, big, id)).map(|_| ())
     }
 
     fn forget_progress(&mut self, id: Id) -> Result<(), SpoolError> {

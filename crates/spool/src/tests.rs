@@ -409,6 +409,29 @@ fn a_sealed_segment_is_emptied() {
     check(&open(&directory));
 }
 
+/// Its record says nothing any more, but a person can read its body.
+#[test]
+fn the_whole_body_of_a_damaged_letter_is_kept() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let text = random(70_000);
+    let (id, other) = (add(&spool, &text), add(&spool, b"other"));
+    let place = row(&spool, id).letter;
+    let path = directory.path().join(format!("segments/{:08x}", place.slot));
+    let mut octets = fs::read(&path).unwrap();
+    octets[place.unit as usize * UNIT as usize + 80] ^= 1;
+    fs::write(&path, octets).unwrap();
+    spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+    try_to_add(&spool, b"refused").unwrap_err();
+    while spool.row(id).is_some() || row(&spool, other).letter.slot == place.slot {
+        thread::yield_now();
+    }
+    assert_eq!(fs::read(directory.path().join("corrupt").join(id.as_str())).unwrap(), text);
+    assert_eq!(count(&directory.path().join("big")), 0);
+    spool.close();
+    assert_eq!(open(&directory).len(), 1);
+}
+
 /// The failed commit reached the disk after all; the seal says that it does not count.
 #[test]
 fn what_was_refused_does_not_come_back() {
@@ -557,6 +580,36 @@ fn a_damaged_envelope_is_told() {
         assert!(matches!(told, SpoolError::Damaged { .. }), "octet {at}: {told}");
         spool.body(id).unwrap_err();
     }
+}
+
+/// Who got the message already would get it again.
+#[test]
+fn a_progress_that_cannot_be_read_is_not_none() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    drop(spool);
+    // In another segment than the letter.
+    let spool = open(&directory);
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    progress.set(0, State::Delivered);
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    let Row { letter, progress: Some(place), .. } = row(&spool, id) else { panic!("recorded") };
+    assert_ne!(letter.slot, place.slot);
+    let path = directory.path().join(format!("segments/{:08x}", place.slot));
+    let elsewhere = directory.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    let told = spool.entry(id).unwrap_err();
+    assert!(matches!(told, SpoolError::Damaged { damage: Damage::Unreadable(_), .. }), "{told}");
+    assert!(told.is_temporary());
+    fs::rename(&elsewhere, &path).unwrap();
+    assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
+    // Damaged it is lost, and all are tried again.
+    let mut octets = fs::read(&path).unwrap();
+    octets[place.unit as usize * UNIT as usize + 66] ^= 1;
+    fs::write(&path, octets).unwrap();
+    let entry = spool.entry(id).unwrap().unwrap();
+    assert_eq!(entry.progress, Progress::new(&entry.letter));
 }
 
 #[test]

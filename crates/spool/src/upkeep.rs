@@ -117,7 +117,7 @@ fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
         let chosen = cleaner::choose(&shared.index, before);
         // What could not be emptied just now cannot be a moment later.
         let Some(slot) = chosen.filter(|_| chosen != last) else { return Ok(()) };
-        let mut copies = Copies::new(shared);
+        let mut copies = Copies::new(shared, directories);
         cleaner::empty(directories, &shared.index, slot, &mut |task| copies.act(task))?;
         copies.settle()?;
         last = chosen;
