@@ -107,16 +107,15 @@ impl Mtad {
         let _ = self.arrivals.send(Arrival::New(entry));
     }
 
-    fn read_what_was_left(self: &Arc<Self>, recovered: Recovered) {
+    /// Whether all could be read.
+    fn read_what_was_left(self: &Arc<Self>, recovered: Recovered) -> bool {
         let mut count = 0;
         for rows in recovered {
             count += rows.len();
             self.tell_of_rows(rows, When::Left);
         }
-        if !self.queue.spool().is_whole() {
-            error!("what was in the queue cannot be read; it is looked for at the next start");
-        }
         info!("{count} messages in the queue");
+        self.queue.spool().is_whole()
     }
 
     /// A message is done with for everybody.
@@ -310,21 +309,27 @@ impl Daemon for Mtad {
         })
     }
 
-    async fn background(self: Arc<Self>, surroundings: Surroundings) {
-        let Some(beginning) = lock(&self.beginning).take() else { return };
+    async fn background(self: Arc<Self>, surroundings: Surroundings) -> Result<(), StartError> {
+        let Some(beginning) = lock(&self.beginning).take() else { return Ok(()) };
         let Beginning { arriving, recovered, control } = beginning;
+        let surroundings = Surroundings { stop: surroundings.stop.child_token(), ..surroundings };
         let (mtad, stop) = (Arc::clone(&self), surroundings.stop.clone());
         let admins = tokio::spawn(async move {
             let reader = Arc::clone(&mtad);
             let read = tokio::task::spawn_blocking(move || reader.read_what_was_left(recovered));
-            if read.await.is_ok() {
-                control.run(mtad.desk(), stop).await;
+            let is_whole = read.await.unwrap_or(false);
+            match is_whole {
+                true => control.run(mtad.desk(), stop).await,
+                // The next process may read it.
+                false => stop.cancel(),
             }
+            is_whole
         });
         Courier::new(Arc::clone(&self), arriving, &surroundings).run().await;
-        let _ = admins.await;
+        let is_whole = admins.await.unwrap_or(true);
         let queue = self.queue.clone();
         self.disk.run(move || queue.close()).await;
+        if is_whole { Ok(()) } else { Err(not_read()) }
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
@@ -377,5 +382,14 @@ fn not_usable(site: &Site, error: &QueueError) -> StartError {
             }
         }
         .to_owned(),
+    }
+}
+
+fn not_read() -> StartError {
+    StartError {
+        what: "what was in the queue cannot be read".to_owned(),
+        why: "a line before this one tells".to_owned(),
+        remedy: "It is all still there, and read at the next start; if not, look at the disk"
+            .to_owned(),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Scene {
     directory: TempDir,
     mtad: Arc<Mtad>,
     stop: CancellationToken,
-    courier: Option<tokio::task::JoinHandle<()>>,
+    courier: Option<tokio::task::JoinHandle<Result<(), StartError>>>,
 }
 
 impl Scene {
@@ -92,7 +92,7 @@ impl Scene {
 
     async fn stop(&mut self) {
         self.stop.cancel();
-        self.courier.take().unwrap().await.unwrap();
+        self.courier.take().unwrap().await.unwrap().unwrap();
     }
 
     pub(crate) fn send(&self, sender: &str, recipients: &[&str]) -> Id {
@@ -550,6 +550,30 @@ async fn held_and_never_delivered(to: &str) {
     scene.until(|waiting| waiting.iter().all(|one| one.id == id && damaged(one))).await;
     scene.stop().await;
     assert!(letters.try_recv().is_err());
+}
+
+/// Until all is known nobody may forget what he remembers of deliveries.
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_ends_the_process_and_loses_nothing() {
+    let mut scene = Scene::new("");
+    scene.run();
+    let old = scene.send("<x@example.net>", &["y@foreign.example"]);
+    scene.stop().await;
+    let checkpoint = scene.directory.path().join("spool/checkpoint");
+    let elsewhere = checkpoint.with_file_name("elsewhere");
+    std::fs::rename(&checkpoint, &elsewhere).unwrap();
+    std::os::unix::fs::symlink("checkpoint", &checkpoint).unwrap();
+    let mut scene = scene.again();
+    let new = scene.send("<x@example.net>", &["y@foreign.example"]);
+    assert_eq!(scene.mtad.queue.oldest(), None);
+    scene.run();
+    let ended = scene.courier.take().unwrap().await.unwrap().unwrap_err();
+    assert!(ended.what.contains("cannot be read"), "{ended}");
+    std::fs::rename(&elsewhere, &checkpoint).unwrap();
+    let scene = scene.again();
+    assert!(scene.mtad.queue.spool().is_whole());
+    assert_eq!(scene.waiting().iter().map(|entry| entry.id).collect::<Vec<_>>(), [old, new]);
+    assert_eq!(scene.mtad.queue.oldest(), Some(old));
 }
 
 #[tokio::test]

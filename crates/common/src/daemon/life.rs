@@ -24,7 +24,7 @@ pub(super) struct Life<D> {
     source: Source,
     site: Arc<Site>,
     shared: Arc<Shared>,
-    background: JoinHandle<()>,
+    background: JoinHandle<Result<(), StartError>>,
     signals: Signals,
 }
 
@@ -82,7 +82,11 @@ impl<D: Daemon> Life<D> {
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
                 ended = &mut self.background, if works => match ended {
-                    Ok(()) => works = false,
+                    Ok(Ok(())) => works = false,
+                    Ok(Err(error)) => {
+                        self.drain(false).await;
+                        return Err(error);
+                    }
                     Err(error) => return Err(background_died(&error)),
                 },
             }

@@ -42,10 +42,14 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     /// what must be spawned.
     fn start(site: Arc<Site>) -> Result<Self, StartError>;
 
-    /// Work besides connections (mtad's queue). Ends soon after `stop` is cancelled.
-    fn background(self: Arc<Self>, surroundings: Surroundings) -> impl Future<Output = ()> + Send {
+    /// Work besides connections (mtad's queue). Ends soon after `stop` is cancelled; earlier with
+    /// an error, and then so does the daemon.
+    fn background(
+        self: Arc<Self>,
+        surroundings: Surroundings,
+    ) -> impl Future<Output = Result<(), StartError>> + Send {
         let _ = surroundings;
-        async {}
+        async { Ok(()) }
     }
 
     /// SIGHUP with a configuration that holds: for new sessions.
@@ -74,7 +78,7 @@ pub struct Listener<Role> {
     pub tls: TlsMode,
 }
 
-/// Why a daemon cannot start.
+/// Why a daemon cannot start, or go on.
 #[derive(Debug, Error)]
 #[error("{what}: {why}. {remedy}")]
 pub struct StartError {
