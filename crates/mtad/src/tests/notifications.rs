@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use mail_proto::smtp::{Notify, Return};
-use tokio::net::TcpListener;
 
 use super::*;
 
@@ -20,6 +19,16 @@ fn five_hours_old(letter: &mut Letter) {
 
 async fn next(letters: &mut mpsc::UnboundedReceiver<String>) -> String {
     tokio::time::timeout(Duration::from_secs(20), letters.recv()).await.unwrap().unwrap()
+}
+
+/// A new process that tries at once what waits.
+async fn tried_now(mut scene: Scene) -> Scene {
+    scene.run();
+    // The courier is there once it has looked at what was left.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let site = Arc::clone(&scene.mtad.routes().site);
+    scene.mtad.reload(site).unwrap();
+    scene
 }
 
 /// Sends it, and returns all that is delivered until the queue is empty.
@@ -72,15 +81,7 @@ async fn a_next_hop_that_notifies_takes_that_over() {
 
 /// NOTIFY, what the next hop hears of it, and how many notifications there are.
 async fn relays(script: Script, table: [(&str, &str, usize); 2]) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (heard, mut relayed) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, script, 0, heard.clone()));
-        }
-    });
+    let (address, mut relayed) = Scene::server(script).await;
     let more = format!("mtad.next_hop = '{address}'");
     for (letters, passed_on, expected) in table {
         let to = ["y@foreign.example", "z@foreign.example"];
@@ -152,12 +153,7 @@ async fn a_delay_is_told_once_and_not_again_after_a_restart() {
     while waits(&scene) != Some((1, true)) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut scene = scene.restart().await;
-    scene.run();
-    // The courier is there once it has looked at what was left.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let site = Arc::clone(&scene.mtad.routes().site);
-    scene.mtad.reload(site).unwrap();
+    let mut scene = tried_now(scene.restart().await).await;
     while waits(&scene) != Some((2, true)) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -191,15 +187,7 @@ async fn a_delay_before_a_dead_destination_is_told_without_an_attempt() {
 
 #[tokio::test]
 async fn a_delay_at_two_destinations_is_told_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (heard, mut relayed) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, |_| Manner::NoBob, 0, heard.clone()));
-        }
-    });
+    let (address, mut relayed) = Scene::server(|_| Manner::NoBob).await;
     let branch = "domains.relay.'branch.example'.next_hop = '127.0.0.1:1'";
     let mut scene = Scene::new(&format!("mtad.next_hop = '{address}'\n{branch}"));
     scene.run();
@@ -294,13 +282,9 @@ async fn nobody_is_given_up_untold() {
     }
     let waiting = [State::Waiting(Some("550 5.1.1 no bob".to_owned()))];
     assert_eq!(scene.waiting()[0].progress.recipients, waiting);
-    let mut scene = scene.restart().await;
+    scene.stop().await;
     assert!(letters.try_recv().is_err());
-    scene.run();
-    // The courier is there once it has looked at what was left.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let site = Arc::clone(&scene.mtad.routes().site);
-    scene.mtad.reload(site).unwrap();
+    let mut scene = tried_now(scene.again()).await;
     let told = next(&mut letters).await;
     assert!(told.contains("\nAction: failed\n"), "{told}");
     scene.until_empty().await;
