@@ -239,11 +239,7 @@ impl Courier {
             Err(error) => {
                 error!("an attempt broke off: {error}");
                 let Some((turn, _)) = self.under_way.remove(&error.id()) else { return };
-                let left = self.left_of_broken(turn).await;
-                Ended::without(
-                    turn,
-                    left.map_or(Outlook::Unread, |left| Outlook::Left(Box::new(left))),
-                )
+                Ended::without(turn, self.outlook_of_broken(turn).await)
             }
         };
         self.learn(&ended);
@@ -316,16 +312,19 @@ impl Courier {
         lock(&self.mtad.outages).insert(name, outage);
     }
 
-    /// The message of an attempt that panicked, to be tried again after a pause. What it had
-    /// recorded holds.
-    async fn left_of_broken(&self, turn: Turn) -> Option<Left> {
-        let shared = self.memory.shared(turn.id)?;
-        let mut entry = shared.known()?.lock().await.clone();
+    /// The message of an attempt that panicked is tried again after a pause. What it had recorded
+    /// holds.
+    async fn outlook_of_broken(&self, turn: Turn) -> Outlook {
+        let shared = self.memory.shared(turn.id);
+        let Some(message) = shared.and_then(|shared| shared.known()) else {
+            return Outlook::Unread;
+        };
+        let mut entry = message.lock().await.clone();
         entry.progress.attempts = turn.attempts.into();
         let settings = &self.routes.site.mtad;
         schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);
         let again = Again { due: entry.progress.due, attempts: entry.progress.attempts };
-        Some(Left { entry, again: Some(again) })
+        Outlook::Left(Box::new(Left { entry, again: Some(again) }))
     }
 
     /// Lets transactions under way end by themselves, then breaks them off; what is not told by
