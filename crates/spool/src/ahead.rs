@@ -120,6 +120,11 @@ impl Ahead {
         let mut state = self.state();
         loop {
             if let Some(segment) = state.ready.take_if(fits) {
+                if state.failure.is_some() && state.wanted.is_none() {
+                    // This one was for the rest: what letters wait for is still tried for.
+                    state.wanted = Some(Wanted { purpose: Purpose::Letters, ..wanted });
+                    self.changed.notify_all();
+                }
                 return Ok(segment);
             }
             if let Some(failure) = state.failure.as_ref().filter(|f| f.of >= wanted.purpose) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use mail_common::log::Id;
@@ -737,4 +738,33 @@ fn the_disk_gets_back_what_a_long_queue_took() {
     }
     assert!(many > 22 && segments(&directory).len() <= 20, "{many}");
     assert_eq!(read(&spool, add(&spool, b"x")), b"x");
+}
+
+/// Waits for what the spool does by itself.
+fn until(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "it never came");
+        thread::yield_now();
+    }
+}
+
+/// What lets letters go takes a segment, and then no letter asks for another.
+#[test]
+fn mail_is_taken_again_once_the_disk_has_room() {
+    let directory = TempDir::new().unwrap();
+    let spool = open_with(&directory, Settings::default());
+    let id = add(&spool, b"first");
+    let full = row(&spool, id).letter.slot;
+    let shared = &spool.owner().shared;
+    shared.segments.faults.spared.store(1, SeqCst);
+    while try_to_add(&spool, &random(60_000)).is_ok() {}
+    let progress = spool.entry(id).unwrap().unwrap().progress;
+    while row(&spool, id).progress.is_none_or(|place| place.slot == full) {
+        wait(|then| spool.record(id, &progress, then)).unwrap();
+    }
+    assert!(try_to_add(&spool, &random(60_000)).unwrap_err().is_full());
+    shared.segments.faults.spared.store(0, SeqCst);
+    until(|| !shared.ahead.is_short());
+    add(&spool, &random(60_000));
 }
