@@ -309,6 +309,8 @@ impl<'spool> Replay<'spool> {
 
     fn apply_letter(&mut self, id: Id, place: Place, record: &Record) -> Result<(), BadText> {
         let row = self.row(id, place, record)?;
+        // An import gives a message the id again that it had.
+        self.done.remove(&id);
         self.doubtful_letters.remove(&id);
         self.doubtful_progress.remove(&id);
         self.table.insert(row);

@@ -768,3 +768,23 @@ fn mail_is_taken_again_once_the_disk_has_room() {
     until(|| !shared.ahead.is_short());
     add(&spool, &random(60_000));
 }
+
+/// As after an export, a delete, an import under the same id, and an admin's change of it.
+#[test]
+fn a_change_of_what_came_back_holds() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let first = message(&spool, b"text");
+    let id = first.letter.id;
+    wait(|then| spool.commit(first, then)).unwrap();
+    finish(&spool, id);
+    let mut again = spool.begin(Letter { id, ..letter() });
+    again.write(b"text".to_vec()).unwrap();
+    let again = Arc::new(again.finish().unwrap());
+    wait(|then| spool.commit(again, then)).unwrap();
+    let mut changed = spool.entry(id).unwrap().unwrap().letter;
+    changed.recipients[0].address = "new@example.edu".parse().unwrap();
+    wait(|then| spool.change(&changed, then)).unwrap();
+    drop(spool);
+    assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
+}
