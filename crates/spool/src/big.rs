@@ -7,6 +7,8 @@ use mail_common::disk::{self, Dir, DiskError, NamelessFile};
 use mail_common::log::Id;
 use tracing::warn;
 
+use crate::Damage;
+
 /// The directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Big {
@@ -45,9 +47,9 @@ impl Big {
         Ok(Arriving { dir: self.dir.clone(), id, file })
     }
 
-    /// A body that is there.
-    pub(crate) fn open(&self, id: Id) -> Result<File, DiskError> {
-        self.dir.file(id.as_str())
+    /// A body. That it is not there is damage, and no trouble that passes.
+    pub(crate) fn open(&self, id: Id) -> Result<File, Damage> {
+        disk::found(self.dir.file(id.as_str()))?.ok_or(Damage::Cut)
     }
 
     /// Removes a body of which no record tells. A power cut may bring it back: the next start
@@ -83,7 +85,7 @@ impl Arrived {
         let _ = self.fate.set(Kept);
     }
 
-    pub(crate) fn open(&self) -> Result<File, DiskError> {
+    pub(crate) fn open(&self) -> Result<File, Damage> {
         self.big.open(self.id)
     }
 }

@@ -29,11 +29,10 @@ struct Found {
     body: u64,
 }
 
-/// A letter as it stands in the log.
+/// What stands in the log beside a letter.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) row: Row,
-    pub(crate) letter: Letter,
     pub(crate) body: Body,
     pub(crate) field: record::Body,
 }
@@ -68,21 +67,21 @@ impl Shared {
 
     /// The body of a message.
     pub(crate) fn body(&self, id: Id) -> Result<Body, SpoolError> {
-        let damaged = |damage| SpoolError::Damaged { id, damage };
-        match self.find_letter(id).transpose().map_err(damaged)? {
-            Some((_, found)) => found.body(id, self).map_err(damaged),
-            None => Err(SpoolError::Unknown(id)),
-        }
+        let (_, found) = self.found(id)?;
+        self.body_of(id, found)
     }
 
-    /// All that stands in the log of a message's letter.
+    /// A message's letter alone.
+    pub(crate) fn letter(&self, id: Id) -> Result<Letter, SpoolError> {
+        let (_, found) = self.found(id)?;
+        found.letter(id).map_err(|damage| SpoolError::Damaged { id, damage })
+    }
+
+    /// What stands in the log beside a message's letter.
     pub(crate) fn standing(&self, id: Id) -> Result<Standing, SpoolError> {
-        let damaged = |damage| SpoolError::Damaged { id, damage };
-        let found = self.find_letter(id).transpose().map_err(damaged)?;
-        let (row, found) = found.ok_or(SpoolError::Unknown(id))?;
-        let (letter, field) = (found.letter(id).map_err(damaged)?, found.header.body);
-        let body = found.body(id, self).map_err(damaged)?;
-        Ok(Standing { row, letter, body, field })
+        let (row, found) = self.found(id)?;
+        let field = found.header.body;
+        Ok(Standing { row, body: self.body_of(id, found)?, field })
     }
 
     /// What became of a message, of which this is the row.
@@ -94,6 +93,19 @@ impl Shared {
             Some(now) if now.progress != row.progress => self.progress(&now, letter),
             _ => Ok(Progress::decode(&read?.text, letter)?),
         }
+    }
+
+    fn found(&self, id: Id) -> Result<(Row, Found), SpoolError> {
+        let found = self.find_letter(id).transpose();
+        found.map_err(|damage| SpoolError::Damaged { id, damage })?.ok_or(SpoolError::Unknown(id))
+    }
+
+    fn body_of(&self, id: Id, found: Found) -> Result<Body, SpoolError> {
+        found.body(id, self).map_err(|damage| match self.row(id) {
+            Some(_) => SpoolError::Damaged { id, damage },
+            // Finished meanwhile, and its body removed.
+            None => SpoolError::Unknown(id),
+        })
     }
 
     fn find_letter(&self, id: Id) -> Option<Result<(Row, Found), Damage>> {

@@ -199,8 +199,13 @@ impl Shared {
         if progress.recipients.len() == 1 {
             return Ok(index::again(&row, progress, &self.index));
         }
-        let letter = self.standing(id)?.letter;
-        Ok(index::summarise(&letter, Some(progress), &self.index))
+        match self.letter(id) {
+            Ok(letter) => Ok(index::summarise(&letter, Some(progress), &self.index)),
+            // What became of it is recorded all the same. Its destination may then be another than
+            // the row says; who tries it there reads the letter.
+            Err(SpoolError::Damaged { .. }) => Ok(index::again(&row, progress, &self.index)),
+            Err(error) => Err(error),
+        }
     }
 
     /// A sync of this slot failed.

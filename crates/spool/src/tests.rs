@@ -788,3 +788,40 @@ fn a_change_of_what_came_back_holds() {
     drop(spool);
     assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
 }
+
+/// Somebody removed it, or it was refused before a kill: that is no trouble that passes.
+#[test]
+fn a_missing_body_is_damage_and_what_became_of_the_message_is_recorded() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let message = message(&spool, &random(70_000));
+    let id = message.letter.id;
+    wait(|then| spool.commit(Arc::clone(&message), then)).unwrap();
+    fs::remove_file(directory.path().join("big").join(id.as_str())).unwrap();
+    let told = spool.body(id).unwrap_err();
+    assert!(matches!(told, SpoolError::Damaged { damage: Damage::Cut, .. }), "{told}");
+    assert!(matches!(message.body().unwrap_err(), Damage::Cut));
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    progress.hold = Some("damaged".into());
+    progress.set(0, State::Delivered);
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
+    assert_eq!(spool.name(row(&spool, id).destination), "example.com");
+}
+
+#[test]
+fn what_becomes_of_a_damaged_letter_is_recorded() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    let place = row(&spool, id).letter;
+    let path = directory.path().join(format!("segments/{:08x}", place.slot));
+    let mut octets = fs::read(&path).unwrap();
+    octets[place.unit as usize * UNIT as usize + 66] ^= 1;
+    fs::write(&path, octets).unwrap();
+    spool.entry(id).unwrap_err();
+    progress.hold = Some("damaged".into());
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    assert_eq!(row(&spool, id).standing, crate::row::Standing::Held);
+}
