@@ -825,3 +825,31 @@ fn what_becomes_of_a_damaged_letter_is_recorded() {
     wait(|then| spool.record(id, &progress, then)).unwrap();
     assert_eq!(row(&spool, id).standing, crate::row::Standing::Held);
 }
+
+/// Its sender has sent it again since.
+#[test]
+fn what_was_refused_does_not_come_back_after_a_stop() {
+    for (is_closed, is_begun, faults) in
+        [(true, true, 1), (true, false, 1), (false, true, 1), (true, false, 2)]
+    {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let first = add(&spool, b"first");
+        spool.close();
+        let spool = open(&directory);
+        if is_begun {
+            finish(&spool, add(&spool, b"x"));
+        }
+        spool.owner().shared.segments.faults.syncs.store(faults, SeqCst);
+        for _ in 0..faults {
+            try_to_add(&spool, b"refused").unwrap_err();
+        }
+        match is_closed {
+            true => spool.close(),
+            false => drop(spool),
+        }
+        let mut ids = Vec::new();
+        open(&directory).rows(|row| ids.push(row.id));
+        assert_eq!(ids, [first], "closed: {is_closed}, begun: {is_begun}");
+    }
+}

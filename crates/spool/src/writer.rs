@@ -9,8 +9,9 @@
 //!
 //! If the write or the sync fails, what the disk holds of this commit nobody knows, and everybody
 //! is refused. The segment is never written to again. The next one begins with a seal that says
-//! where the last good commit ended, so that nothing of the failed one comes back later; until
-//! that is durable too, it may, and that is as with a kill: a second copy, and no loss.
+//! where the last good commit ended, so that nothing of the failed one comes back later. At the
+//! end one is begun for that alone. Until the seal is durable what was refused may come back, and
+//! that is as with a kill: a second copy, and no loss.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ impl Writer {
             }
         }
     }
+        self.write_seals();
 
     fn commit(&mut self, waiting: &mut VecDeque<Work>) {
         self.begin();
@@ -185,8 +187,7 @@ impl Writer {
     /// Goes on in another segment, with room for a record.
     fn next_segment(&mut self, work: &Work, octets: u64) -> Result<(), SpoolError> {
         let limit = self.shared.settings.segment;
-        let seals = BLOCK * (self.seals.len() as u64 / 16 + 1);
-        let at_least = BLOCK + seals + octets + reserve(&self.shared.settings);
+        let at_least = self.room_of_seals() + octets + reserve(&self.shared.settings);
         let at_least = at_least.next_multiple_of(BLOCK);
         if at_least > limit {
             return Err(SpoolError::TooLong(work.id));
@@ -195,12 +196,36 @@ impl Writer {
             true => (self.length, Purpose::Letters),
             false => (at_least, Purpose::Rest),
         };
-        let segment = self.shared.ahead.take(Wanted { length, at_least, purpose })?;
+        self.begin_segment(Wanted { length, at_least, purpose })
+    }
+
+    /// Octets of a segment's header and of the seals behind it.
+    fn room_of_seals(&self) -> u64 {
+        BLOCK + BLOCK * (self.seals.len() as u64 / 16 + 1)
+    }
+
+    fn begin_segment(&mut self, wanted: Wanted) -> Result<(), SpoolError> {
+        let limit = self.shared.settings.segment;
+        let segment = self.shared.ahead.take(wanted)?;
         self.length = (segment.length * GROWTH).clamp(FIRST.min(limit), limit);
         let generation = self.shared.index.next_generation();
         self.current = Some(Current { segment, generation, position: 0, commits: 0 });
         self.shared.upkeep.call(Call::Look);
         self.begin();
+    /// Nobody will write the seals that are still to be said.
+    fn write_seals(&mut self) {
+        if self.seals.is_empty() {
+            return;
+        }
+        let at_least = self.room_of_seals();
+        let wanted = Wanted { length: at_least, at_least, purpose: Purpose::Rest };
+        match self.begin_segment(wanted).map(|()| self.write()) {
+            Ok(Ok(())) => self.succeed(),
+            Ok(Err(failure)) => self.fail(failure),
+            Err(failure) => error!("what was refused may come back: {failure}"),
+        }
+    }
+
         Ok(())
     }
 
