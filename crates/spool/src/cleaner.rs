@@ -4,6 +4,10 @@
 //! a segment that a sync failed of asks the disk and not the memory: the kernel keeps the pages
 //! that it could not write, and shows them as if they were there.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
 use mail_common::disk::{self, DiskError};
 use mail_common::log::Id;
 use tracing::error;
@@ -18,6 +22,28 @@ use crate::{SpoolError, corrupt};
 
 /// A segment is emptied when less than one part of so many is alive.
 const PARTS: u64 = 4;
+
+/// How long a segment is left alone that could not be emptied.
+const SPARED: Duration = Duration::from_secs(3600);
+
+/// Segments that could not be emptied, and until when they are left alone.
+#[derive(Debug, Default)]
+pub(crate) struct Spared(HashMap<u32, Instant>);
+
+impl Spared {
+    /// Notes what is still alive in a segment that was emptied just now.
+    pub(crate) fn note(&mut self, index: &Index, number: u32) {
+        let now = Instant::now();
+        self.0.retain(|_, until| *until > now);
+        if index.live(number).records > 0 {
+            self.0.insert(number, now + SPARED);
+        }
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.0.get(&number).is_some_and(|until| *until > Instant::now())
+    }
+}
 
 /// What is to be done with a live record of a segment.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,8 +77,9 @@ pub(crate) enum Part {
 }
 
 /// The segment that is to be emptied next: one that a sync failed of, else the one of which least
-/// is alive, if its last record was written at so many seconds since 1970 or before.
-pub(crate) fn choose(index: &Index, before: i64) -> Option<u32> {
+/// is alive, if its last record was written at so many seconds since 1970 or before. But none of
+/// those that could not be emptied: others behind them can.
+pub(crate) fn choose(index: &Index, before: i64, spared: &Spared) -> Option<u32> {
     if index.phase() != Phase::Complete {
         return None;
     }
@@ -60,7 +87,7 @@ pub(crate) fn choose(index: &Index, before: i64) -> Option<u32> {
     index.each_slot(|number, slot, live| {
         let octets = live.units * UNIT;
         let rank = match slot.stage {
-            _ if live.records == 0 => return,
+            _ if live.records == 0 || spared.has(number) => return,
             Stage::Sealed => 0,
             Stage::Closed if is_ripe(slot, octets, before) => octets,
             Stage::Blank | Stage::Taken | Stage::Open | Stage::Closed => return,
@@ -71,10 +98,11 @@ pub(crate) fn choose(index: &Index, before: i64) -> Option<u32> {
 }
 
 /// Says of all live records of a segment what is to be done. `act` returns once it is done, and
-/// durable where that matters for the next step; an error ends it.
+/// durable where that matters for the next step; an error ends it. What cannot be read is told to
+/// the log and stays.
 ///
 /// # Errors
-/// The disk is broken, or what `act` says.
+/// What `act` says.
 pub(crate) fn empty(
     directories: &Directories,
     index: &Index,
@@ -82,11 +110,13 @@ pub(crate) fn empty(
     act: &mut dyn FnMut(Task) -> Result<(), SpoolError>,
 ) -> Result<(), SpoolError> {
     let Some(slot) = index.slot(number) else { return Ok(()) };
-    let file = directories.segments.file(name(number))?;
-    if slot.stage == Stage::Sealed {
-        let path = directories.segments.path().join(name(number));
-        disk::drop_cached(&file).map_err(|error| DiskError::new(path, error))?;
-    }
+    let file = match open(directories, number, slot.stage) {
+        Ok(file) => file,
+        Err(error) => {
+            error!("a segment cannot be emptied: {error}");
+            return Ok(());
+        }
+    };
     for (place, id, part) in live(index, number) {
         let read = match scan::record(&file, slot.generation, place.offset()) {
             Ok(Ok(record)) if record.header.id == Some(id) => {
@@ -115,6 +145,15 @@ pub(crate) fn empty(
 
 fn is_ripe(slot: &Slot, octets: u64, before: i64) -> bool {
     octets < slot.length / PARTS && slot.written <= before
+fn open(directories: &Directories, number: u32, stage: Stage) -> Result<File, DiskError> {
+    let file = directories.segments.file(name(number))?;
+    if stage == Stage::Sealed {
+        let path = directories.segments.path().join(name(number));
+        disk::drop_cached(&file).map_err(|error| DiskError::new(path, error))?;
+    }
+    Ok(file)
+}
+
 }
 
 /// The live records of a segment, in the order of the disk.
@@ -133,13 +172,7 @@ fn copy(id: Id, part: Part, from: Place, record: Record, octets: Vec<u8>) -> Tas
     Task::Copy { id, part, from, text: record.text, body: record.header.body, octets }
 }
 
-fn quarantine(
-    directories: &Directories,
-    file: &std::fs::File,
-    id: Id,
-    part: Part,
-    stretch: Stretch,
-) {
+fn quarantine(directories: &Directories, file: &File, id: Id, part: Part, stretch: Stretch) {
     if let Err(error) = corrupt::keep(&directories.corrupt, file, &stretch) {
         error!("{id}: its octets could not be kept: {error}");
     }

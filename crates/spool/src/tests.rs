@@ -853,3 +853,35 @@ fn what_was_refused_does_not_come_back_after_a_stop() {
         assert_eq!(ids, [first], "closed: {is_closed}, begun: {is_begun}");
     }
 }
+
+#[test]
+fn a_segment_that_cannot_be_read_keeps_no_other_from_being_emptied() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let add_sealed = || {
+        let id = add(&spool, b"text");
+        let path = directory.path().join(format!("segments/{:08x}", row(&spool, id).letter.slot));
+        (id, path)
+    };
+    let seal = || {
+        spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+        try_to_add(&spool, b"refused").unwrap_err();
+    };
+    let (stays, path) = add_sealed();
+    // Nobody can read from a directory.
+    let elsewhere = directory.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    fs::create_dir(&path).unwrap();
+    seal();
+    let (copied, other) = add_sealed();
+    let before = row(&spool, copied).letter;
+    assert!(path < other);
+    seal();
+    until(|| row(&spool, copied).letter.slot != before.slot);
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    drop(spool);
+    let spool = open(&directory);
+    assert_eq!(read(&spool, stays), b"text");
+    assert_eq!(read(&spool, copied), b"text");
+}

@@ -8,6 +8,7 @@ use mail_common::log::Id;
 use mail_common::time::now_seconds;
 use tracing::error;
 
+use crate::cleaner::Spared;
 use crate::copies::Copies;
 use crate::index::{Phase, Position, Stage};
 use crate::recovery::{self, Directories, Survey};
@@ -76,6 +77,7 @@ impl Upkeep {
         shared.want_first();
         // Until when nothing is tried again that failed.
         let mut pause = Instant::now();
+        let mut spared = Spared::default();
         loop {
             let (bodies, call) = self.wait();
             bodies.into_iter().for_each(|id| shared.big.remove(id));
@@ -83,7 +85,7 @@ impl Upkeep {
                 Call::End => return,
                 Call::Close => return report(checkpoint(shared, directories)),
                 Call::None | Call::Look if Instant::now() < pause => continue,
-                Call::None | Call::Look => look(shared, directories),
+                Call::None | Call::Look => look(shared, directories, &mut spared),
             };
             if done.is_err() {
                 pause = Instant::now() + PERIOD;
@@ -106,22 +108,19 @@ impl Upkeep {
 }
 
 /// Does what is due.
-fn look(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
+fn look(shared: &Shared, directories: &Directories, spared: &mut Spared) -> Result<(), SpoolError> {
     if is_due(shared) {
         checkpoint(shared, directories)?;
     }
     trim(shared)?;
-    let mut last = None;
-    loop {
-        let before = now_seconds().saturating_sub(shared.settings.rest);
-        let chosen = cleaner::choose(&shared.index, before);
-        // What could not be emptied just now cannot be a moment later.
-        let Some(slot) = chosen.filter(|_| chosen != last) else { return Ok(()) };
+    let before = now_seconds().saturating_sub(shared.settings.rest);
+    while let Some(slot) = cleaner::choose(&shared.index, before, spared) {
         let mut copies = Copies::new(shared, directories);
         cleaner::empty(directories, &shared.index, slot, &mut |task| copies.act(task))?;
         copies.settle()?;
-        last = chosen;
+        spared.note(&shared.index, slot);
     }
+    Ok(())
 }
 
 /// Gives back what the disk lent to a queue that was longer: one segment at a time, for removing

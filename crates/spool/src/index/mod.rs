@@ -203,6 +203,11 @@ impl Index {
                 None => return,
             }
             rows.iter().for_each(&mut see);
+    /// What is alive of a slot.
+    pub(crate) fn live(&self, number: u32) -> Live {
+        self.lock().table.live(number)
+    }
+
         }
     }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index as Pick;
 
 use super::*;
-use crate::cleaner::{self, Part, Task};
+use crate::cleaner::{self, Part, Spared, Task};
 use crate::fsck::fsck;
 use crate::index::{Applied, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
@@ -332,7 +332,7 @@ impl Model {
     }
 
     fn clean(&mut self) {
-        let Some(slot) = cleaner::choose(&self.index, now_seconds()) else {
+        let Some(slot) = cleaner::choose(&self.index, now_seconds(), &Spared::default()) else {
             return;
         };
         let mut tasks = Vec::new();
@@ -591,7 +591,11 @@ fn what_a_seal_cuts_off_does_not_count() {
     model.restart();
     model.check(&[]);
     assert_eq!(model.index.slot(0).unwrap().stage, crate::index::Stage::Sealed);
-    assert_eq!(cleaner::choose(&model.index, 0), Some(0), "at once, though it is full of life");
+    assert_eq!(
+        cleaner::choose(&model.index, 0, &Spared::default()),
+        Some(0),
+        "at once, though it is full of life"
+    );
 }
 
 #[test]
@@ -638,14 +642,14 @@ fn nothing_ripe_is_left_to_clean() {
     model.current = None;
     model.take(10);
     let now = now_seconds();
-    assert_eq!(cleaner::choose(&model.index, now), None, "all of it is alive");
+    assert_eq!(cleaner::choose(&model.index, now, &Spared::default()), None, "all of it is alive");
     for id in &ids[..4] {
         let (text, body) = (Vec::new(), Vec::new());
         let kind = Kind::Done;
         model.commit(vec![Draft { id: *id, kind, text, body, from: None, after: None }]);
     }
-    assert_eq!(cleaner::choose(&model.index, now - 2), None, "it is too young");
-    assert_eq!(cleaner::choose(&model.index, now), Some(0));
+    assert_eq!(cleaner::choose(&model.index, now - 2, &Spared::default()), None, "it is too young");
+    assert_eq!(cleaner::choose(&model.index, now, &Spared::default()), Some(0));
     // What is damaged is told, and the rest copied.
     model.damage(model.path(0), model.written[4].place.offset() + 200, b"xx");
     let mut tasks = Vec::new();
