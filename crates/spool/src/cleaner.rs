@@ -66,6 +66,8 @@ pub(crate) enum Task {
         /// Of which message.
         id: Id,
         part: Part,
+        /// Where it stood.
+        from: Place,
     },
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn empty(
                 let range = place.offset()..place.end();
                 let stretch = Stretch { slot: number, generation: slot.generation, range };
                 quarantine(directories, &file, id, part, stretch);
-                act(Task::Lost { id, part })?;
+                act(Task::Lost { id, part, from: place })?;
             }
             Err(error) => error!("{id}: cannot be copied, but stays in the queue: {error}"),
         }
@@ -143,8 +145,6 @@ pub(crate) fn empty(
     Ok(())
 }
 
-fn is_ripe(slot: &Slot, octets: u64, before: i64) -> bool {
-    octets < slot.length / PARTS && slot.written <= before
 fn open(directories: &Directories, number: u32, stage: Stage) -> Result<File, DiskError> {
     let file = directories.segments.file(name(number))?;
     if stage == Stage::Sealed {
@@ -154,6 +154,8 @@ fn open(directories: &Directories, number: u32, stage: Stage) -> Result<File, Di
     Ok(file)
 }
 
+fn is_ripe(slot: &Slot, octets: u64, before: i64) -> bool {
+    octets < slot.length / PARTS && slot.written <= before
 }
 
 /// The live records of a segment, in the order of the disk.

@@ -10,9 +10,11 @@ use mail_common::log::Id;
 use tracing::error;
 
 use crate::cleaner::{Part, Task};
+use crate::index::{self, Effect};
 use crate::recovery::Directories;
+use crate::row::Place;
 use crate::spool::Shared;
-use crate::work::{Effect, Octets, Then, Work};
+use crate::work::{Octets, Then, Work};
 use crate::{Progress, SpoolError, corrupt};
 
 /// Records that are under way at a time, and octets of them.
@@ -52,8 +54,8 @@ impl<'spool> Copies<'spool> {
                 let octets = Octets::Own { text, body, blocks: vec![octets] };
                 self.push(Work { id, octets, effect, then: self.then() });
             }
-            Task::Lost { id, part: Part::Letter } => self.forget(id),
-            Task::Lost { id, part: Part::Progress } => self.forget_progress(id)?,
+            Task::Lost { id, part: Part::Letter, from } => self.forget(id, from),
+            Task::Lost { id, part: Part::Progress, from } => self.forget_progress(id, from)?,
         }
         if self.records >= RECORDS || self.octets >= OCTETS { self.settle() } else { Ok(()) }
     }
@@ -70,12 +72,12 @@ impl<'spool> Copies<'spool> {
     }
 
     /// Its body may be whole: it is kept before the message is forgotten, which would remove it.
-    fn forget(&mut self, id: Id) {
+    fn forget(&mut self, id: Id, from: Place) {
         if let Err(error) = self.keep_body(id) {
             return error!("{id}: its body cannot be kept, so it stays in the queue: {error}");
         }
         let octets = Octets::text_only(Vec::new());
-        self.push(Work { id, octets, effect: Effect::Done, then: self.then() });
+        self.push(Work { id, octets, effect: Effect::Done(Some(from)), then: self.then() });
     }
 
     fn keep_body(&self, id: Id) -> Result<(), DiskError> {
@@ -87,15 +89,16 @@ impl<'spool> Copies<'spool> {
         disk::found(corrupt::keep_big(corrupt, big, id)).map(|_| ())
     }
 
-    fn forget_progress(&mut self, id: Id) -> Result<(), SpoolError> {
-        let letter = match self.shared.standing(id) {
-            Ok(standing) => standing.letter,
+    fn forget_progress(&mut self, id: Id, from: Place) -> Result<(), SpoolError> {
+        let letter = match self.shared.letter(id) {
+            Ok(letter) => letter,
             // Finished meanwhile; or lost itself, which is found when it is read.
             Err(SpoolError::Unknown(_) | SpoolError::Damaged { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         let progress = Progress::new(&letter);
-        let effect = Effect::Progress(self.shared.summarise(id, &progress)?);
+        let summary = index::summarise(&letter, Some(&progress), &self.shared.index);
+        let effect = Effect::Progress(Some(from), summary);
         let octets = Octets::text_only(progress.encode());
         self.push(Work { id, octets, effect, then: self.then() });
         Ok(())

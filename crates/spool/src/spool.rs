@@ -8,13 +8,13 @@ use mail_common::log::Id;
 use crate::ahead::{Ahead, Lost};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::index::{self, Index, Phase, Summary};
+use crate::index::{self, Effect, Index, Phase, Summary};
 use crate::open::Owner;
 use crate::record::Body as Field;
 use crate::row::{Name, Place, Row};
 use crate::segment::Segments;
 use crate::upkeep::Upkeep;
-use crate::work::{Effect, Octets, Queue, Work};
+use crate::work::{Octets, Queue, Work};
 use crate::writer::Counts;
 use crate::{Body, Damage, Incoming, Letter, Message, Progress, Settings, SpoolError, Then};
 
@@ -74,7 +74,7 @@ impl Spool {
         match self.0.shared.summarise(id, progress) {
             Ok(summary) => {
                 let octets = Octets::text_only(progress.encode());
-                let effect = Effect::Progress(summary);
+                let effect = Effect::Progress(None, summary);
                 self.0.shared.queue.push(Work { id, octets, effect, then });
             }
             Err(error) => then(Err(error)),
@@ -87,7 +87,7 @@ impl Spool {
             return then(Ok(()));
         }
         let octets = Octets::text_only(Vec::new());
-        self.0.shared.queue.push_patient(Work { id, octets, effect: Effect::Done, then });
+        self.0.shared.queue.push_patient(Work { id, octets, effect: Effect::Done(None), then });
     }
 
     /// Replaces the envelope of a message. It must have as many recipients as before: what became

@@ -6,12 +6,16 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use mail_common::disk::Dir;
 use mail_common::log::Id;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use tempfile::TempDir;
 
+use crate::cleaner::{Part, Task};
+use crate::copies::Copies;
 use crate::record::{BLOCK, UNIT};
+use crate::recovery::Directories;
 use crate::row::Row;
 use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
@@ -769,24 +773,32 @@ fn mail_is_taken_again_once_the_disk_has_room() {
     add(&spool, &random(60_000));
 }
 
-/// As after an export, a delete, an import under the same id, and an admin's change of it.
+/// Its sender has sent it again since.
 #[test]
-fn a_change_of_what_came_back_holds() {
-    let directory = TempDir::new().unwrap();
-    let spool = open(&directory);
-    let first = message(&spool, b"text");
-    let id = first.letter.id;
-    wait(|then| spool.commit(first, then)).unwrap();
-    finish(&spool, id);
-    let mut again = spool.begin(Letter { id, ..letter() });
-    again.write(b"text".to_vec()).unwrap();
-    let again = Arc::new(again.finish().unwrap());
-    wait(|then| spool.commit(again, then)).unwrap();
-    let mut changed = spool.entry(id).unwrap().unwrap().letter;
-    changed.recipients[0].address = "new@example.edu".parse().unwrap();
-    wait(|then| spool.change(&changed, then)).unwrap();
-    drop(spool);
-    assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
+fn what_was_refused_does_not_come_back_after_a_stop() {
+    for (is_closed, is_begun, faults) in
+        [(true, true, 1), (true, false, 1), (false, true, 1), (true, false, 2)]
+    {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let first = add(&spool, b"first");
+        spool.close();
+        let spool = open(&directory);
+        if is_begun {
+            finish(&spool, add(&spool, b"x"));
+        }
+        spool.owner().shared.segments.faults.syncs.store(faults, SeqCst);
+        for _ in 0..faults {
+            try_to_add(&spool, b"refused").unwrap_err();
+        }
+        match is_closed {
+            true => spool.close(),
+            false => drop(spool),
+        }
+        let mut ids = Vec::new();
+        open(&directory).rows(|row| ids.push(row.id));
+        assert_eq!(ids, [first], "closed: {is_closed}, begun: {is_begun}");
+    }
 }
 
 /// Somebody removed it, or it was refused before a kill: that is no trouble that passes.
@@ -826,32 +838,24 @@ fn what_becomes_of_a_damaged_letter_is_recorded() {
     assert_eq!(row(&spool, id).standing, crate::row::Standing::Held);
 }
 
-/// Its sender has sent it again since.
+/// As after an export, a delete, an import under the same id, and an admin's change of it.
 #[test]
-fn what_was_refused_does_not_come_back_after_a_stop() {
-    for (is_closed, is_begun, faults) in
-        [(true, true, 1), (true, false, 1), (false, true, 1), (true, false, 2)]
-    {
-        let directory = TempDir::new().unwrap();
-        let spool = open(&directory);
-        let first = add(&spool, b"first");
-        spool.close();
-        let spool = open(&directory);
-        if is_begun {
-            finish(&spool, add(&spool, b"x"));
-        }
-        spool.owner().shared.segments.faults.syncs.store(faults, SeqCst);
-        for _ in 0..faults {
-            try_to_add(&spool, b"refused").unwrap_err();
-        }
-        match is_closed {
-            true => spool.close(),
-            false => drop(spool),
-        }
-        let mut ids = Vec::new();
-        open(&directory).rows(|row| ids.push(row.id));
-        assert_eq!(ids, [first], "closed: {is_closed}, begun: {is_begun}");
-    }
+fn a_change_of_what_came_back_holds() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let first = message(&spool, b"text");
+    let id = first.letter.id;
+    wait(|then| spool.commit(first, then)).unwrap();
+    finish(&spool, id);
+    let mut again = spool.begin(Letter { id, ..letter() });
+    again.write(b"text".to_vec()).unwrap();
+    let again = Arc::new(again.finish().unwrap());
+    wait(|then| spool.commit(again, then)).unwrap();
+    let mut changed = spool.entry(id).unwrap().unwrap().letter;
+    changed.recipients[0].address = "new@example.edu".parse().unwrap();
+    wait(|then| spool.change(&changed, then)).unwrap();
+    drop(spool);
+    assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
 }
 
 #[test]
@@ -884,4 +888,32 @@ fn a_segment_that_cannot_be_read_keeps_no_other_from_being_emptied() {
     let spool = open(&directory);
     assert_eq!(read(&spool, stays), b"text");
     assert_eq!(read(&spool, copied), b"text");
+}
+
+/// It was seen to be damaged, and replaced before that came to the writer.
+#[test]
+fn a_progress_that_replaced_a_damaged_one_holds() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    let damaged = row(&spool, id).progress.unwrap();
+    progress.set(0, State::Delivered);
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    let directories = Directories::open(Dir::open(directory.path()).unwrap()).unwrap();
+    let mut copies = Copies::new(&spool.owner().shared, &directories);
+    let lose = |copies: &mut Copies<'_>, part, from| {
+        copies.act(Task::Lost { id, part, from }).unwrap();
+        copies.settle().unwrap();
+    };
+    lose(&mut copies, Part::Progress, damaged);
+    lose(&mut copies, Part::Letter, damaged);
+    assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
+    let Row { letter, progress: Some(now), .. } = row(&spool, id) else { panic!("recorded") };
+    lose(&mut copies, Part::Progress, now);
+    let entry = spool.entry(id).unwrap().unwrap();
+    assert_eq!(entry.progress, Progress::new(&entry.letter));
+    lose(&mut copies, Part::Letter, letter);
+    assert_eq!(spool.entry(id).unwrap(), None);
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use mail_common::log::Id;
 
-use crate::index::{Applied, Summary};
+use crate::index::Effect;
 use crate::message::Content;
 use crate::record::{Body, Kind};
-use crate::row::{Place, Row};
 use crate::{Message, SpoolError};
 
 /// What is called once it is durable, or cannot be; on the writer's thread, which everybody waits
@@ -32,18 +31,6 @@ pub(crate) struct Work {
 pub(crate) enum Octets {
     Message(Arc<Message>),
     Own { text: Vec<u8>, body: Body, blocks: Vec<Vec<u8>> },
-}
-
-/// What a record changes once it is durable. Rows come without the place of the record.
-#[derive(Debug)]
-pub(crate) enum Effect {
-    Letter(Row),
-    Progress(Summary),
-    Done,
-    /// Only if the message's letter still stands there; `None`: whatever stands anywhere.
-    MovedLetter(Option<Place>, Row),
-    /// Only if the message's progress still stands there.
-    MovedProgress(Place),
 }
 
 /// The works that wait for the writer.
@@ -81,8 +68,8 @@ impl Work {
     pub(crate) fn kind(&self) -> Kind {
         match self.effect {
             Effect::Letter(_) => Kind::Letter,
-            Effect::Progress(_) => Kind::Progress,
-            Effect::Done => Kind::Done,
+            Effect::Progress(..) => Kind::Progress,
+            Effect::Done(_) => Kind::Done,
             Effect::MovedLetter(..) => Kind::MovedLetter,
             Effect::MovedProgress(_) => Kind::MovedProgress,
         }
@@ -116,19 +103,6 @@ impl Octets {
                 Content::Big(_) => &[],
             },
             Self::Own { blocks, .. } => blocks,
-        }
-    }
-}
-
-impl Effect {
-    /// What is to be applied now that the record stands at `place`.
-    pub(crate) fn at(self, id: Id, place: Place) -> Applied {
-        match self {
-            Self::Letter(row) => Applied::Letter { row: Row { letter: place, ..row } },
-            Self::Progress(summary) => Applied::Progress { id, place, summary },
-            Self::Done => Applied::Done { id },
-            Self::MovedLetter(from, row) => Applied::MovedLetter { id, from, to: place, row },
-            Self::MovedProgress(from) => Applied::MovedProgress { id, from, to: place },
         }
     }
 }

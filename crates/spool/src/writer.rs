@@ -22,13 +22,14 @@ use tracing::error;
 
 use crate::ahead::{Purpose, Wanted};
 use crate::commit::{self, Commit, Record};
+use crate::index::Effect;
 use crate::message::Content;
 use crate::record::{BLOCK, Body, Kind, SegmentHeader};
 use crate::row::Place;
 use crate::segment::Segment;
 use crate::spool::Shared;
 use crate::upkeep::Call;
-use crate::work::{Effect, Octets, Work};
+use crate::work::{Octets, Work};
 use crate::{Settings, SpoolError};
 
 /// Octets of the first segment of a process, if the limit allows.
@@ -98,8 +99,8 @@ impl Writer {
                 self.commit(&mut waiting);
             }
         }
-    }
         self.write_seals();
+    }
 
     fn commit(&mut self, waiting: &mut VecDeque<Work>) {
         self.begin();
@@ -161,18 +162,14 @@ impl Writer {
     /// What can be said of a work without writing anything.
     fn answer(&self, work: &Work) -> Option<Result<(), SpoolError>> {
         let Shared { index, settings, .. } = &*self.shared;
-        match work.effect {
-            Effect::Letter(_) => {
-                let limit = settings.messages;
-                let is_full = index.len() + self.works.len() >= limit;
-                is_full.then_some(Err(SpoolError::TooMany(limit)))
-            }
-            // Something newer stands in the log: a copy of the old must not come after it.
-            Effect::MovedLetter(Some(from), _) | Effect::MovedProgress(from) => {
-                (!index.place_is_live(work.id, from)).then_some(Ok(()))
-            }
-            Effect::MovedLetter(None, _) | Effect::Progress(_) | Effect::Done => None,
+        if matches!(work.effect, Effect::Letter(_)) {
+            let limit = settings.messages;
+            let is_full = index.len() + self.works.len() >= limit;
+            return is_full.then_some(Err(SpoolError::TooMany(limit)));
         }
+        // Something newer stands in the log: what is for the old must not come after it.
+        let is_late = |from| !index.place_is_live(work.id, from);
+        work.effect.from().is_some_and(is_late).then_some(Ok(()))
     }
 
     /// Whether the commit or the segment has no room for a record.
@@ -212,6 +209,9 @@ impl Writer {
         self.current = Some(Current { segment, generation, position: 0, commits: 0 });
         self.shared.upkeep.call(Call::Look);
         self.begin();
+        Ok(())
+    }
+
     /// Nobody will write the seals that are still to be said.
     fn write_seals(&mut self) {
         if self.seals.is_empty() {
@@ -224,9 +224,6 @@ impl Writer {
             Ok(Err(failure)) => self.fail(failure),
             Err(failure) => error!("what was refused may come back: {failure}"),
         }
-    }
-
-        Ok(())
     }
 
     fn write(&mut self) -> Result<(), DiskError> {
@@ -253,11 +250,11 @@ impl Writer {
 
     fn succeed(&mut self) {
         self.seals.clear();
-        let mut applied = Vec::with_capacity(self.works.len());
+        let mut changes = Vec::with_capacity(self.works.len());
         let mut thens = Vec::with_capacity(self.works.len());
         for (work, place) in self.works.drain(..) {
             keep_body(&work.octets);
-            applied.push(work.effect.at(work.id, place));
+            changes.push((work.id, place, work.effect));
             thens.push(work.then);
         }
         let index = &self.shared.index;
@@ -266,7 +263,7 @@ impl Writer {
             // Not earlier: no checkpoint may name a generation that is not on the disk.
             index.begin_segment(current.segment.slot, current.generation);
         }
-        let freed = index.apply(applied);
+        let freed = index.apply(changes);
         index.reached(current.position);
         if current.position >= current.segment.length / 4 {
             self.shared.want(self.length);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::index::{Applied, Table};
+use crate::index::{Effect, Table};
 use crate::recovery::{Directories, recover, survey};
 
 fn row(number: u64, index: &Index) -> Row {
@@ -26,11 +26,16 @@ fn row(number: u64, index: &Index) -> Row {
     }
 }
 
+/// What the row of a letter says, with its place.
+fn taken(row: Row) -> (Id, Place, Effect) {
+    (row.id, row.letter, Effect::Letter(row))
+}
+
 fn index(count: u64) -> Index {
     let index = Index::default();
     index.complete(Table::default(), 0);
     index.begin_segment(9, 5);
-    let applied = (0..count).map(|number| Applied::Letter { row: row(number, &index) });
+    let applied = (0..count).map(|number| taken(row(number, &index)));
     let _ = index.apply(applied.collect());
     index.reached(8192);
     index
@@ -67,7 +72,7 @@ fn rows_come_back() {
         let mut found = Vec::new();
         let position = read(&octets[..], &other, |row| found.push(row)).unwrap();
         assert_eq!(position, Position { generation: 5, offset: 8192 });
-        let _ = other.apply(found.into_iter().map(|row| Applied::Letter { row }).collect());
+        let _ = other.apply(found.into_iter().map(taken).collect());
         assert_eq!(rows(&other), rows(&index));
     }
 }

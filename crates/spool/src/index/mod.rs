@@ -50,51 +50,35 @@ pub(crate) enum Phase {
 }
 
 /// What a durable record changes.
+///
+/// Replay follows the log alone: a copy of what was replaced, behind what replaced it, would undo
+/// that. So what is to count only if a record still stands at a place, the writer records only if
+/// [`Index::place_is_live`] when it lays out the commit, and in front of all else that the commit
+/// has of this message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Applied {
+pub(crate) enum Effect {
     /// A message was taken.
-    Letter {
-        /// Its row.
-        row: Row,
-    },
-    /// More is known of what became of one.
-    Progress {
-        /// Of which.
-        id: Id,
-        /// Where that stands.
-        place: Place,
-        /// What the row says now.
-        summary: Summary,
-    },
-    /// One is done with.
-    Done {
-        /// Which.
-        id: Id,
-    },
-    /// A letter was copied by the cleaner, or changed by an admin.
-    ///
-    /// Replay follows the log alone: a copy of an old letter behind a changed one would undo the
-    /// change. So the writer records a copy only if [`Index::place_is_live`] still holds when it
-    /// encodes the commit, and in front of all else that the commit has of this message.
-    MovedLetter {
-        /// Which.
-        id: Id,
-        /// A copy: only if it still stood here. `None`: it was changed.
-        from: Option<Place>,
-        /// Where it stands now.
-        to: Place,
-        /// What the row of a changed letter says; where its progress stands does not count.
-        row: Row,
-    },
-    /// A progress was copied by the cleaner; see [`MovedLetter`](Self::MovedLetter).
-    MovedProgress {
-        /// Of which message.
-        id: Id,
-        /// Only if it still stood here.
-        from: Place,
-        /// Where it stands now.
-        to: Place,
-    },
+    Letter(Row),
+    /// More is known of what became of one; with a place, only if its progress still stood there.
+    Progress(Option<Place>, Summary),
+    /// One is done with; with a place, only if its letter still stood there.
+    Done(Option<Place>),
+    /// A letter was copied by the cleaner, if it still stood at this place; or, without one, changed
+    /// by an admin, as the row says, in which the place of the progress does not count.
+    MovedLetter(Option<Place>, Row),
+    /// A progress was copied by the cleaner, if it still stood at this place.
+    MovedProgress(Place),
+}
+
+impl Effect {
+    /// The record that must still stand where it did; `None`: nothing is asked.
+    pub(crate) fn from(&self) -> Option<Place> {
+        match *self {
+            Self::Letter(_) => None,
+            Self::Progress(from, _) | Self::Done(from) | Self::MovedLetter(from, _) => from,
+            Self::MovedProgress(from) => Some(from),
+        }
+    }
 }
 
 /// What nobody needs any more.
@@ -115,12 +99,13 @@ impl Index {
         index
     }
 
-    /// Applies what a commit changed, which is durable.
-    pub(crate) fn apply(&self, applied: Vec<Applied>) -> Freed {
+    /// Applies what a commit changed, which is durable: of which message, where that stands, and
+    /// what it says.
+    pub(crate) fn apply(&self, changes: Vec<(Id, Place, Effect)>) -> Freed {
         let mut freed = Freed::default();
         let mut state = self.lock();
-        for change in applied {
-            freed.big.extend(state.table.apply(change));
+        for (id, place, effect) in changes {
+            freed.big.extend(state.table.apply(id, place, effect));
         }
         freed
     }
@@ -132,8 +117,7 @@ impl Index {
 
     /// Whether a message's letter or progress stands here.
     pub(crate) fn place_is_live(&self, id: Id, place: Place) -> bool {
-        let row = self.find(id);
-        row.is_some_and(|row| row.letter == place || row.progress == Some(place))
+        self.lock().table.stands(id, place)
     }
 
     /// How many messages there are.
@@ -203,11 +187,6 @@ impl Index {
                 None => return,
             }
             rows.iter().for_each(&mut see);
-    /// What is alive of a slot.
-    pub(crate) fn live(&self, number: u32) -> Live {
-        self.lock().table.live(number)
-    }
-
         }
     }
 
@@ -222,6 +201,11 @@ impl Index {
         for (number, slot) in state.slots.iter() {
             see(number, slot, state.table.live(number));
         }
+    }
+
+    /// What is alive of a slot.
+    pub(crate) fn live(&self, number: u32) -> Live {
+        self.lock().table.live(number)
     }
 
     /// A slot.

@@ -13,7 +13,7 @@ use std::ops::Range;
 use hashbrown::HashTable;
 use mail_common::log::Id;
 
-use crate::index::Applied;
+use crate::index::Effect;
 use crate::row::{Place, Row};
 
 /// Rows of a piece.
@@ -92,34 +92,36 @@ impl Table {
         Some(row)
     }
 
-    /// Applies what a record changes, and says whose body in `big/` nobody needs any more. What
-    /// concerns a message that is not known counts for nothing.
-    pub(crate) fn apply(&mut self, applied: Applied) -> Option<Id> {
-        match applied {
-            Applied::Letter { row } => self.insert(row),
-            Applied::Progress { id, place, summary } => {
+    /// Applies what a record changes that stands here, and says whose body in `big/` nobody needs
+    /// any more. What concerns a message that is not known counts for nothing.
+    pub(crate) fn apply(&mut self, id: Id, place: Place, effect: Effect) -> Option<Id> {
+        if effect.from().is_some_and(|from| !self.stands(id, from)) {
+            return None;
+        }
+        match effect {
+            Effect::Letter(row) => self.insert(Row { letter: place, ..row }),
+            Effect::Progress(_, summary) => {
                 self.update(id, |row| {
                     row.progress = Some(place);
                     row.summarise(&summary);
                 });
             }
-            Applied::Done { id } => return self.remove(id).filter(|row| row.big).map(|_| id),
-            Applied::MovedLetter { id, from, to, row } => {
-                self.update(id, |known| match from {
-                    Some(from) if known.letter != from => {}
-                    Some(_) => known.letter = to,
-                    None => *known = Row { id, letter: to, progress: known.progress, ..row },
+            Effect::Done(_) => return self.remove(id).filter(|row| row.big).map(|_| id),
+            Effect::MovedLetter(Some(_), _) => drop(self.update(id, |row| row.letter = place)),
+            Effect::MovedLetter(None, row) => {
+                self.update(id, |known| {
+                    *known = Row { id, letter: place, progress: known.progress, ..row };
                 });
             }
-            Applied::MovedProgress { id, from, to } => {
-                self.update(id, |row| {
-                    if row.progress == Some(from) {
-                        row.progress = Some(to);
-                    }
-                });
-            }
+            Effect::MovedProgress(_) => drop(self.update(id, |row| row.progress = Some(place))),
         }
         None
+    }
+
+    /// Whether a message's letter or progress stands here.
+    pub(crate) fn stands(&self, id: Id, place: Place) -> bool {
+        let row = self.find(id);
+        row.is_some_and(|row| row.letter == place || row.progress == Some(place))
     }
 
     /// What is alive of a segment.

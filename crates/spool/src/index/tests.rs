@@ -47,13 +47,22 @@ fn letter(number: u64, recipients: &[&str]) -> Letter {
     }
 }
 
+/// What the row of a letter says, with its place.
+fn taken(row: Row) -> (Id, Place, Effect) {
+    (row.id, row.letter, Effect::Letter(row))
+}
+
+fn done(number: u64) -> (Id, Place, Effect) {
+    (id(number), Place::default(), Effect::Done(None))
+}
+
 fn take(index: &Index, numbers: std::ops::Range<u64>, slot: u32) {
-    let applied = numbers.map(|number| Applied::Letter { row: new_row(number, slot) });
+    let applied = numbers.map(|number| taken(new_row(number, slot)));
     assert!(index.apply(applied.collect()).big.is_empty());
 }
 
 fn finish(index: &Index, numbers: impl Iterator<Item = u64>) -> Freed {
-    index.apply(numbers.map(|number| Applied::Done { id: id(number) }).collect())
+    index.apply(numbers.map(done).collect())
 }
 
 fn live(index: &Index, slot: u32) -> Live {
@@ -97,16 +106,18 @@ fn what_is_alive_is_counted() {
     index.begin_segment(1, 2);
     let summary = summarise(&letter(0, &["ann@example.org"]), None, &index);
     let _ = index.apply(vec![
-        Applied::Progress { id: id(0), place: at(0, 50), summary },
-        Applied::Progress { id: id(0), place: at(1, 60), summary },
-        Applied::MovedLetter { id: id(0), from: Some(at(0, 0)), to: at(1, 70), row: new_row(0, 0) },
-        Applied::Done { id: id(1) },
+        (id(0), at(0, 50), Effect::Progress(None, summary)),
+        (id(0), at(1, 60), Effect::Progress(Some(at(0, 50)), summary)),
+        (id(0), at(1, 70), Effect::MovedLetter(Some(at(0, 0)), new_row(0, 0))),
+        done(1),
         // Of nobody, and of what stands elsewhere by now.
-        Applied::Progress { id: id(9), place: at(0, 80), summary },
-        Applied::MovedProgress { id: id(0), from: at(0, 50), to: at(0, 90) },
-        Applied::MovedLetter { id: id(2), from: Some(at(0, 0)), to: at(0, 91), row: new_row(2, 0) },
-        Applied::MovedLetter { id: id(9), from: None, to: at(0, 92), row: new_row(9, 0) },
-        Applied::Done { id: id(9) },
+        (id(9), at(0, 80), Effect::Progress(None, summary)),
+        (id(0), at(0, 81), Effect::Progress(Some(at(0, 50)), summary)),
+        (id(0), at(0, 90), Effect::MovedProgress(at(0, 50))),
+        (id(0), at(0, 93), Effect::Done(Some(at(0, 0)))),
+        (id(2), at(0, 91), Effect::MovedLetter(Some(at(0, 0)), new_row(2, 0))),
+        (id(9), at(0, 92), Effect::MovedLetter(None, new_row(9, 0))),
+        done(9),
     ]);
     assert_eq!(live(&index, 0), Live { records: 1, units: 2 });
     assert_eq!(live(&index, 1), Live { records: 2, units: 4 });
@@ -117,12 +128,7 @@ fn what_is_alive_is_counted() {
     assert!(!index.place_is_live(id(0), at(0, 0)) && !index.place_is_live(id(9), at(0, 92)));
     // What an admin changed counts wherever the letter stood.
     let changed = Row { sender: 5, ..new_row(0, 0) };
-    let _ = index.apply(vec![Applied::MovedLetter {
-        id: id(0),
-        from: None,
-        to: at(1, 99),
-        row: changed,
-    }]);
+    let _ = index.apply(vec![(id(0), at(1, 99), Effect::MovedLetter(None, changed))]);
     let row = index.find(id(0)).unwrap();
     assert_eq!((row.letter, row.progress, row.sender), (at(1, 99), Some(at(1, 60)), 5));
     let _ = finish(&index, [0, 2].into_iter());
@@ -134,7 +140,7 @@ fn bodies_apart_are_freed_with_their_message() {
     let index = empty();
     take(&index, 0..1, 0);
     let big = Row { big: true, ..new_row(1, 0) };
-    let _ = index.apply(vec![Applied::Letter { row: big }]);
+    let _ = index.apply(vec![taken(big)]);
     assert_eq!(finish(&index, 0..2).big, [id(1)]);
     assert_eq!(finish(&index, 0..2).big, []);
 }
@@ -160,7 +166,7 @@ fn a_slot_is_free_below_both_checkpoints_without_rows() {
         let (newer, older) = index.checkpoints();
         copy.set_checkpoints(newer, older);
         copy.complete(Table::default(), 0);
-        let rows = index.find(id(1)).into_iter().map(|row| Applied::Letter { row });
+        let rows = index.find(id(1)).into_iter().map(taken);
         let _ = copy.apply(rows.collect());
         std::iter::from_fn(|| copy.take_free_slot()).collect::<Vec<_>>()
     };

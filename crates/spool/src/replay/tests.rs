@@ -15,7 +15,7 @@ use proptest::sample::Index as Pick;
 use super::*;
 use crate::cleaner::{self, Part, Spared, Task};
 use crate::fsck::fsck;
-use crate::index::{Applied, summarise};
+use crate::index::{Effect, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
 use crate::recovery::{recover, survey};
 
@@ -240,7 +240,7 @@ impl Model {
     }
 
     /// The octets of a commit, and what it changes.
-    fn encode(&mut self, drafts: &[Draft]) -> (Vec<u8>, Vec<(Written, Applied)>) {
+    fn encode(&mut self, drafts: &[Draft]) -> (Vec<u8>, Vec<(Written, Effect)>) {
         let octets = drafts
             .iter()
             .map(|draft| (64 + draft.text.len() + draft.body.len()).next_multiple_of(64) as u64);
@@ -282,22 +282,21 @@ impl Model {
             buffer.resize(buffer.len().next_multiple_of(UNIT as usize), 0);
             let generation = current.generation;
             let one = Written { id: draft.id, kind: draft.kind, place, generation };
-            written.push((one, self.applied(draft, place, body)));
+            written.push((one, self.effect(draft, place, body)));
         }
         buffer.resize(buffer.len().next_multiple_of(BLOCK as usize), 0);
         (buffer, written)
     }
 
-    fn applied(&self, draft: &Draft, place: Place, body: Body) -> Applied {
-        let id = draft.id;
-        let Some(after) = &draft.after else { return Applied::Done { id } };
+    fn effect(&self, draft: &Draft, place: Place, body: Body) -> Effect {
+        let Some(after) = &draft.after else { return Effect::Done(None) };
         let summary = summarise(&after.letter, after.progress.as_ref(), &self.index);
         let row = index::row(&after.letter, place, body, &summary);
         match (draft.kind, draft.from) {
-            (Kind::Letter, _) => Applied::Letter { row },
-            (Kind::Progress, _) => Applied::Progress { id, place, summary },
-            (Kind::MovedLetter, from) => Applied::MovedLetter { id, from, to: place, row },
-            (_, from) => Applied::MovedProgress { id, from: from.unwrap(), to: place },
+            (Kind::Letter, _) => Effect::Letter(row),
+            (Kind::Progress, _) => Effect::Progress(None, summary),
+            (Kind::MovedLetter, from) => Effect::MovedLetter(from, row),
+            (_, from) => Effect::MovedProgress(from.unwrap()),
         }
     }
 
@@ -312,9 +311,9 @@ impl Model {
         current.commit += 1;
         let end = current.offset;
         self.file(slot).write_all_at(&buffer, offset).unwrap();
-        let (written, applied): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        self.written.extend(written);
-        let freed = self.index.apply(applied);
+        self.written.extend(changes.iter().map(|(written, _)| *written));
+        let effects = changes.into_iter().map(|(one, effect)| (one.id, one.place, effect));
+        let freed = self.index.apply(effects.collect());
         self.index.reached(end);
         // Every other time the process dies before it comes to that.
         for id in freed.big.into_iter().filter(|_| self.written.len().is_multiple_of(2)) {
@@ -658,7 +657,8 @@ fn nothing_ripe_is_left_to_clean() {
         Ok(())
     });
     done.unwrap();
-    let [Task::Lost { id: lost, part: Part::Letter }, Task::Copy { id, .. }] = &tasks[..] else {
+    let [Task::Lost { id: lost, part: Part::Letter, .. }, Task::Copy { id, .. }] = &tasks[..]
+    else {
         panic!("{tasks:?}")
     };
     assert_eq!([*lost, *id], ids[4..]);
