@@ -65,10 +65,13 @@ impl<'spool> Copies<'spool> {
     /// # Errors
     /// Some of it was not written.
     pub(crate) fn settle(&mut self) -> Result<(), SpoolError> {
-        self.octets = 0;
-        let count = std::mem::take(&mut self.records);
-        let results: Vec<_> = self.receiver.iter().take(count).collect();
-        results.into_iter().collect()
+        let before = std::mem::replace(self, Self::new(self.shared, self.directories));
+        drop(before.sender);
+        // They end with the last who could tell.
+        let results: Vec<_> = before.receiver.into_iter().collect();
+        let is_all = results.len() == before.records;
+        results.into_iter().collect::<Result<(), _>>()?;
+        if is_all { Ok(()) } else { Err(SpoolError::Stopped) }
     }
 
     /// Its body may be whole: it is kept before the message is forgotten, which would remove it.

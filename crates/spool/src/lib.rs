@@ -4,6 +4,7 @@
 
 pub mod admin;
 mod ahead;
+mod alarm;
 mod big;
 mod blocks;
 mod body;

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use mail_common::disk::{self, Dir, DiskError};
 
 use crate::ahead::{Ahead, Lost, Supply};
+use crate::alarm::{Alarm, Guard};
 use crate::big::Big;
 use crate::blocks::Blocks;
 use crate::checkpoint;
@@ -73,19 +74,28 @@ impl Owner {
     ) -> Result<Self, SpoolError> {
         let (writer, others) = (Mutex::default(), Mutex::default());
         let owner = Self { shared, writer, others };
-        let writer = Writer::new(Arc::clone(&owner.shared));
-        *lock_of(&owner.writer) = Some(spawn("spool-write", move || writer.run())?);
-        let shared = Arc::clone(&owner.shared);
-        let ahead = spawn("spool-ahead", move || {
-            let Shared { segments, index, lost, ahead, .. } = &*shared;
+        let writer = owner.spawn("spool-write", |shared| Writer::new(Arc::clone(shared)).run())?;
+        *lock_of(&owner.writer) = Some(writer);
+        let ahead = owner.spawn("spool-ahead", |shared| {
+            let Shared { segments, index, lost, ahead, .. } = &**shared;
             ahead.run(Supply::new(segments, index, lost));
         })?;
         lock_of(&owner.others).push(ahead);
-        let shared = Arc::clone(&owner.shared);
-        let upkeep =
-            spawn("spool-upkeep", move || shared.upkeep.run(&shared, &directories, &survey))?;
+        let upkeep = owner.spawn("spool-upkeep", move |shared| {
+            shared.upkeep.run(shared, &directories, &survey);
+        })?;
         lock_of(&owner.others).push(upkeep);
         Ok(owner)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> Result<JoinHandle<()>, SpoolError> {
+        let guard = Guard(Arc::clone(&self.shared));
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || run(&guard.0));
+        spawned.map_err(|error| DiskError::new(name.into(), error).into())
     }
 
     fn stop(&self, call: Call) {
@@ -93,7 +103,8 @@ impl Owner {
         let writer = lock_of(&self.writer).take();
         writer.into_iter().for_each(join);
         self.shared.ahead.stop();
-        self.shared.upkeep.call(call);
+        // What a thread that panicked left half done belongs into no checkpoint.
+        self.shared.upkeep.call(if self.shared.alarm.is_raised() { Call::End } else { call });
         let others = std::mem::take(&mut *lock_of(&self.others));
         others.into_iter().for_each(join);
     }
@@ -129,6 +140,7 @@ pub(crate) fn take(
         upkeep: Upkeep::default(),
         big: Big::new(directories.big.clone()),
         counts: Counts::default(),
+        alarm: Alarm::default(),
         lock: Mutex::new(Some(lock)),
     });
     Ok((shared, directories, survey))
@@ -193,11 +205,6 @@ fn rise_above_checkpoints(directories: &Directories, index: &Index) {
             index.rise_above(position.generation);
         }
     }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, SpoolError> {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-    spawned.map_err(|error| DiskError::new(name.into(), error).into())
 }
 
 fn lock_of<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

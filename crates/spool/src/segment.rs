@@ -141,6 +141,7 @@ pub(crate) mod faults {
         pub(crate) zeros: AtomicU32,
         pub(crate) writes: AtomicU32,
         pub(crate) syncs: AtomicU32,
+        pub(crate) panics: AtomicU32,
         /// 1: the disk has nothing but what is spared.
         pub(crate) spared: AtomicU32,
     }
@@ -150,6 +151,7 @@ pub(crate) mod faults {
             &self,
             error: impl FnOnce(io::Error) -> DiskError,
         ) -> Result<(), DiskError> {
+            assert!(fail(&self.panics, || ()).is_ok(), "as the test wants it");
             fail(&self.zeros, || error(io::ErrorKind::StorageFull.into()))
         }
 
@@ -168,7 +170,7 @@ pub(crate) mod faults {
         }
     }
 
-    fn fail(left: &AtomicU32, error: impl FnOnce() -> DiskError) -> Result<(), DiskError> {
+    fn fail<E>(left: &AtomicU32, error: impl FnOnce() -> E) -> Result<(), E> {
         let less = |left: u32| left.checked_sub(1);
         match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
             Ok(_) => Err(error()),

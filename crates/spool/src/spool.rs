@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use mail_common::log::Id;
 
 use crate::ahead::{Ahead, Lost};
+use crate::alarm::Alarm;
 use crate::big::Big;
 use crate::blocks::Blocks;
 use crate::index::{self, Effect, Index, Phase, Summary};
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) big: Big,
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) counts: Counts,
+    pub(crate) alarm: Alarm,
     /// Until it is given back.
     pub(crate) lock: Mutex<Option<File>>,
 }
@@ -134,6 +136,18 @@ impl Spool {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.index().wait() == Phase::Complete
+    }
+
+    /// Has `tell` called if one of the spool's threads panics, on that thread. Nothing is taken or
+    /// written any more then, so the process should end; the next finds all that was promised.
+    pub fn when_broken(&self, tell: impl FnOnce() + Send + 'static) {
+        self.0.shared.alarm.watch(Box::new(tell));
+    }
+
+    /// Whether one of the spool's threads panicked.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.shared.alarm.is_raised()
     }
 
     /// How many messages there are.

@@ -917,3 +917,40 @@ fn a_progress_that_replaced_a_damaged_one_holds() {
     lose(&mut copies, Part::Letter, letter);
     assert_eq!(spool.entry(id).unwrap(), None);
 }
+
+/// Mail would be refused, or waited for, without an end.
+#[test]
+fn a_panic_closes_the_spool_and_is_told() {
+    for is_writer in [true, false] {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let mut ids = vec![add(&spool, b"first")];
+        let (tell, told) = mpsc::channel();
+        spool.when_broken(move || tell.send(()).unwrap());
+        if is_writer {
+            let last = message(&spool, b"last");
+            ids.push(last.letter.id);
+            spool.commit(last, Box::new(|_| panic!("as the test wants it")));
+        } else {
+            spool.owner().shared.segments.faults.panics.store(1, SeqCst);
+            let refused = loop {
+                match try_to_add(&spool, &random(60_000)) {
+                    Ok(id) => ids.push(id),
+                    Err(refused) => break refused,
+                }
+            };
+            assert!(matches!(refused, SpoolError::Stopped), "{refused}");
+        }
+        told.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(spool.is_broken());
+        let refused = try_to_add(&spool, b"late").unwrap_err();
+        assert!(matches!(refused, SpoolError::Stopped), "{refused}");
+        let (tell, told) = mpsc::channel();
+        spool.when_broken(move || tell.send(()).unwrap());
+        told.try_recv().unwrap();
+        spool.close();
+        let spool = open(&directory);
+        ids.iter().for_each(|&id| assert!(spool.entry(id).unwrap().is_some(), "{id}"));
+        assert_eq!(spool.len(), ids.len());
+    }
+}

@@ -264,9 +264,13 @@ impl Index {
         self.set_phase(Phase::Complete);
     }
 
-    /// The rows of earlier processes cannot be read.
+    /// The rows of earlier processes are not read, unless they are here already.
     pub(crate) fn fail(&self) {
-        self.set_phase(Phase::Failed);
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if *phase == Phase::Replaying {
+            *phase = Phase::Failed;
+            self.phase_changed.notify_all();
+        }
     }
 
     /// How far it is.
