@@ -313,6 +313,8 @@ impl Daemon for Mtad {
         let Some(beginning) = lock(&self.beginning).take() else { return Ok(()) };
         let Beginning { arriving, recovered, control } = beginning;
         let surroundings = Surroundings { stop: surroundings.stop.child_token(), ..surroundings };
+        let stop = surroundings.stop.clone();
+        self.queue.spool().when_broken(move || stop.cancel());
         let (mtad, stop) = (Arc::clone(&self), surroundings.stop.clone());
         let admins = tokio::spawn(async move {
             let reader = Arc::clone(&mtad);
@@ -329,7 +331,11 @@ impl Daemon for Mtad {
         let is_whole = admins.await.unwrap_or(true);
         let queue = self.queue.clone();
         self.disk.run(move || queue.close()).await;
-        if is_whole { Ok(()) } else { Err(not_read()) }
+        match is_whole {
+            _ if self.queue.spool().is_broken() => Err(broken_off()),
+            true => Ok(()),
+            false => Err(not_read()),
+        }
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {
@@ -382,6 +388,15 @@ fn not_usable(site: &Site, error: &QueueError) -> StartError {
             }
         }
         .to_owned(),
+    }
+}
+
+fn broken_off() -> StartError {
+    StartError {
+        what: "the queue broke off".to_owned(),
+        why: "a panic, of which a line before this one tells".to_owned(),
+        remedy: "What was promised is all still there, and delivered after the next start"
+            .to_owned(),
     }
 }
 

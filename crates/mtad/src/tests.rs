@@ -576,6 +576,22 @@ async fn a_queue_that_cannot_be_read_ends_the_process_and_loses_nothing() {
     assert_eq!(scene.mtad.queue.oldest(), Some(old));
 }
 
+/// Else it would refuse all mail until somebody starts it anew.
+#[tokio::test]
+async fn a_panic_of_the_queue_ends_the_process() {
+    let mut scene = Scene::new("");
+    scene.run();
+    let old = scene.send("<x@example.net>", &["y@foreign.example"]);
+    let progress = scene.waiting().remove(0).progress;
+    let spool = scene.mtad.queue.spool();
+    spool.record(old, &progress, Box::new(|_| panic!("as the test wants it")));
+    let ended = scene.courier.take().unwrap().await.unwrap().unwrap_err();
+    assert!(ended.what.contains("the queue broke off"), "{ended}");
+    let scene = scene.again();
+    assert!(scene.mtad.queue.spool().is_whole());
+    assert_eq!(scene.waiting().iter().map(|entry| entry.id).collect::<Vec<_>>(), [old]);
+}
+
 #[tokio::test]
 async fn what_is_broken_off_by_our_stop_is_not_given_up() {
     let soon = "mtad.retry_first = '1s'\nmtad.retry_max = '1s'\nmtad.lifetime = '1s'";
