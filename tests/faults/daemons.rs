@@ -126,9 +126,10 @@ fn a_local_delivery_that_breaks_off_is_tried_again() {
 /// Makes an attempt at a delivery, over LMTP as mtad does.
 fn hand_over(suite: &Suite, delivery_id: &str) {
     let mut lmtp = Smtp::hello(suite.connect("lmtp"), "LHLO").expect("is greeted");
-    let mail = format!("MAIL FROM:<bob@example.net> XDELIVERID={delivery_id}");
+    let to = format!("RCPT TO:<ann@example.org> XDELIVERID={delivery_id}");
     let letter = "Subject: again\r\n\r\nand again\r\n.";
-    let steps = [(mail.as_str(), "250"), ("RCPT TO:<ann@example.org>", "250"), ("DATA", "354")];
+    let mail = "MAIL FROM:<bob@example.net>";
+    let steps = [(mail, "250"), (to.as_str(), "250"), ("DATA", "354")];
     for (line, reply) in steps.into_iter().chain([(letter, "250")]) {
         lmtp.command(line, reply).expect("is taken");
     }

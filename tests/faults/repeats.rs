@@ -208,9 +208,10 @@ fn delivery_id() -> String {
 /// Makes an attempt at a delivery, over LMTP as mtad does.
 fn deliver(suite: &Suite, delivery_id: &str) -> io::Result<()> {
     let mut lmtp = Smtp::hello(suite.connect("lmtp"), "LHLO")?;
-    let mail = format!("MAIL FROM:<bob@example.net> XDELIVERID={delivery_id}");
+    let to = format!("RCPT TO:<ann@example.org> XDELIVERID={delivery_id}");
     let letter = "Subject: again\r\n\r\nand again\r\n.";
-    let steps = [(mail.as_str(), "250"), ("RCPT TO:<ann@example.org>", "250"), ("DATA", "354")];
+    let mail = "MAIL FROM:<bob@example.net>";
+    let steps = [(mail, "250"), (to.as_str(), "250"), ("DATA", "354")];
     for (line, reply) in steps.into_iter().chain([(letter, "250")]) {
         lmtp.command(line, reply)?;
     }

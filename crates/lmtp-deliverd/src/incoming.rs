@@ -11,7 +11,7 @@ use mail_common::maildir::{
 };
 use mail_common::time;
 use mail_proto::address::Address;
-use mail_proto::smtp::{Accepted, Client, Envelope, Failure, Transaction};
+use mail_proto::smtp::{Accepted, Client, Envelope, Failure, Recipient, Transaction};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -32,6 +32,7 @@ const ACTION: &str = "keep";
 pub(crate) struct Incoming {
     client: Client,
     envelope: Envelope,
+    /// Where a recipient has no delivery id.
     id: String,
     header: Header,
     spool: Spool,
@@ -63,7 +64,7 @@ enum DeliveryError {
 }
 
 impl Incoming {
-    /// A message that is about to come. One without a delivery id gets an id of its own.
+    /// A message that is about to come.
     #[must_use]
     pub(crate) fn new(
         client: Client,
@@ -71,11 +72,10 @@ impl Incoming {
         site: &Site,
         shared: Arc<Shared>,
     ) -> Self {
-        let id = envelope.delivery_id.clone().unwrap_or_else(|| Id::new().to_string());
         Self {
             client,
             envelope,
-            id,
+            id: Id::new().to_string(),
             header: Header::new(site.limits.header_size),
             spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
@@ -126,8 +126,8 @@ impl Incoming {
         site: &Site,
     ) -> Result<Delivered, Failure> {
         let recipient = self.envelope.recipients.get(number).expect("there is a user for each");
-        let (id, to) = (&self.id, &recipient.address);
-        match self.deliver_to(to, user, site) {
+        let (id, to) = (recipient.delivery_id.as_ref().unwrap_or(&self.id), &recipient.address);
+        match self.deliver_to(recipient, id, user, site) {
             Ok((delivery, tidings)) => {
                 Ok(Delivered { id: id.clone(), to: to.clone(), delivery, tidings })
             }
@@ -151,17 +151,18 @@ impl Incoming {
 
     fn deliver_to(
         &self,
-        recipient: &Address,
+        recipient: &Recipient,
+        name: &str,
         user: &User,
         site: &Site,
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
-        if self.header.was_delivered_to(recipient) {
+        let to = &recipient.address;
+        if self.header.was_delivered_to(to) {
             return Err(DeliveryError::Loop);
         }
         let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
-        let Some(id) = self.envelope.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            let appending = inbox.append(NewMessage::default())?;
-            return self.write(&inbox, recipient, site, appending, &());
+        let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
+            return self.write(&inbox, to, name, site, None, || ());
         };
         let journal = &self.shared.journal;
         let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
@@ -171,9 +172,7 @@ impl Incoming {
         let delivered = if self.was_made(&inbox, &id, &attempt)? {
             (Delivery::Repeated, None)
         } else {
-            let message = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
-            let appending = inbox.append_in_sight(&attempt.file_name(), message)?;
-            self.write(&inbox, recipient, site, appending, &attempt)?
+            self.write(&inbox, to, name, site, Some(id), || attempt.visible())?
         };
         journal.delivered(vec![attempt]);
         Ok(delivered)
@@ -211,6 +210,7 @@ impl Incoming {
         &self,
         inbox: &Inbox,
         recipient: &Address,
+        id: &str,
         site: &Site,
         mut appending: Appending,
         note: &impl Note,
@@ -220,7 +220,7 @@ impl Incoming {
             sender: &self.envelope.sender,
             recipient,
             hostname: &site.hostname,
-            id: &self.id,
+            id,
             date: &time::rfc5322(time::now_seconds()),
         };
         appending.write(trace.fields().as_bytes())?;

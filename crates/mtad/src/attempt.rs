@@ -35,7 +35,7 @@ use crate::route::{Route, Routes};
 use crate::schedule::{Cause, Feedback, Turn};
 use crate::verdict::{Verdict, feedback, judge};
 
-/// Recipients of a transaction with the next hop: RFC 5321, 4.5.3.1.8 lets it refuse more.
+/// Recipients of a transaction: RFC 5321, 4.5.3.1.8 lets a next hop refuse more.
 const TRANSACTION: usize = 100;
 /// Characters of a reason that are kept.
 const REASON: usize = 500;
@@ -113,7 +113,13 @@ pub(crate) struct Again {
 struct Transaction {
     lane: Arc<Lane>,
     recipients: Vec<(Recipient, Address)>,
-    delivery_id: Option<String>,
+}
+
+impl Transaction {
+    /// Whether it is with lmtp-deliverd.
+    fn is_local(&self) -> bool {
+        matches!(self.lane.target, Target::Local(_))
+    }
 }
 
 /// The connection was cut off before it told what became of a transaction. If that was not because
@@ -189,19 +195,14 @@ impl Attempt {
         self.conclude().await
     }
 
-    /// Who is carried where. A local recipient has a transaction of its own, because its
-    /// XDELIVERID is its own.
+    /// Who is carried where.
     async fn transactions(&mut self) -> Vec<Transaction> {
-        let mut transactions = Vec::new();
+        let mut local = Vec::new();
         // All of an attempt have one next hop; mail for postmaster may add another.
         let mut foreign: Vec<(NextHop, Vec<(Recipient, Address)>)> = Vec::new();
         for recipient in self.own.clone() {
             match self.routes.find(&recipient.address).await {
-                Ok(Route::Local(to)) => transactions.push(Transaction {
-                    lane: self.lanes.local(),
-                    delivery_id: Some(format!("{}.{}", self.entry.id, recipient.number)),
-                    recipients: vec![(recipient, to)],
-                }),
+                Ok(Route::Local(to)) => local.push((recipient, to)),
                 Ok(Route::Foreign { to, next_hop: Some(hop) }) => {
                     match foreign.iter_mut().find(|(other, _)| *other == hop) {
                         Some((_, group)) => group.push((recipient, to)),
@@ -219,27 +220,34 @@ impl Attempt {
                 Err(error) => self.put_off(&recipient, &error.to_string(), Cause::Peer),
             }
         }
-        transactions.extend(foreign.iter().flat_map(|(hop, group)| {
-            group.chunks(TRANSACTION).map(|group| {
-                let (lane, recipients) = (self.lanes.next_hop(hop), group.to_vec());
-                Transaction { lane, recipients, delivery_id: None }
-            })
-        }));
-        transactions
+        let foreign = foreign.iter().map(|(hop, group)| (self.lanes.next_hop(hop), group));
+        let groups = std::iter::once((self.lanes.local(), &local)).chain(foreign);
+        let transactions = groups.flat_map(|(lane, group)| {
+            let transaction = move |group: &[_]| Transaction {
+                lane: Arc::clone(&lane),
+                recipients: group.to_vec(),
+            };
+            group.chunks(TRANSACTION).map(transaction)
+        });
+        transactions.collect()
     }
 
     fn envelope(&self, transaction: &Transaction) -> Envelope {
         let letter = &self.entry.letter;
+        let is_local = transaction.is_local();
+        let delivery_id = |recipient: &Recipient| {
+            is_local.then(|| format!("{}.{}", self.entry.id, recipient.number))
+        };
         let to = |(recipient, address): &(Recipient, Address)| smtp::Recipient {
             address: address.clone(),
+            delivery_id: delivery_id(recipient),
             ..self.asked(recipient)
         };
         Envelope {
             recipients: transaction.recipients.iter().map(to).collect(),
             size: Some(self.entry.size),
             eight_bit: letter.eight_bit,
-            oldest: transaction.delivery_id.as_ref().and(self.mtad.oldest()),
-            delivery_id: transaction.delivery_id.clone(),
+            oldest: is_local.then(|| self.mtad.oldest()).flatten(),
             ret: letter.ret,
             envid: letter.envid.clone(),
             ..Envelope::new(letter.sender.clone())
@@ -248,7 +256,7 @@ impl Attempt {
 
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
-        let is_local = matches!(transaction.lane.target, Target::Local(_));
+        let is_local = transaction.is_local();
         let (relay, outcomes, notifies) = match done {
             Done::Reported { relay, report } => {
                 self.feedback = self.feedback.max(feedback(&report.recipients));

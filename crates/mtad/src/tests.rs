@@ -240,6 +240,8 @@ enum Manner {
     OneMessage,
     /// Tells when a message begins, and takes it half a second later.
     Slow,
+    /// Takes the first message for all but eve, and the others for everybody.
+    EveLater,
 }
 
 /// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.
@@ -250,7 +252,9 @@ async fn serve(
     heard: mpsc::UnboundedSender<String>,
 ) {
     let (manner, mut taken) = (script(connection), 0);
-    let (mut letter, mut rcpts) = (String::new(), 0);
+    let (mut letter, mut rcpts) = (String::new(), Vec::new());
+    // LMTP has a reply to a message for each of its recipients.
+    let mut is_lmtp = false;
     let (reader, mut writer) = io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 peer\r\n").await.unwrap();
@@ -259,21 +263,24 @@ async fn serve(
         let reply = match verb {
             "EHLO" if manner == Manner::Notifies => "250-peer\r\n250 DSN".to_owned(),
             "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
-            "LHLO" => "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned(),
+            "LHLO" => {
+                is_lmtp = true;
+                "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned()
+            }
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
             "MAIL" => {
                 // Which message is the oldest depends on when it was looked for.
                 let line = line.split(" XOLDEST=").next().unwrap_or_default();
-                (letter, rcpts) = (format!("{line}\n"), 0);
+                (letter, rcpts) = (format!("{line}\n"), Vec::new());
                 "250 Ok".to_owned()
             }
             "RCPT" if line.contains("bob@") => "550 5.1.1 no bob".to_owned(),
             "RCPT" => {
                 let _ = writeln!(letter, "{line}");
-                rcpts += 1;
+                rcpts.push(line);
                 "250 Ok".to_owned()
             }
-            "DATA" if rcpts == 0 => "503 no recipients".to_owned(),
+            "DATA" if rcpts.is_empty() => "503 no recipients".to_owned(),
             "DATA" => {
                 if manner == Manner::Slow {
                     heard.send("DATA".to_owned()).unwrap();
@@ -294,7 +301,14 @@ async fn serve(
                 }
                 taken += 1;
                 heard.send(letter.clone()).unwrap();
-                "250 2.0.0 taken".to_owned()
+                let later =
+                    |to: &str| manner == Manner::EveLater && taken == 1 && to.contains("<eve@");
+                let replies = rcpts.iter().map(|to| match later(to) {
+                    true => "452 4.2.2 later",
+                    false => "250 2.0.0 taken",
+                });
+                let of_it = if is_lmtp { rcpts.len() } else { 1 };
+                replies.take(of_it).collect::<Vec<_>>().join("\r\n")
             }
             _ => "221 bye".to_owned(),
         };
@@ -306,7 +320,7 @@ async fn serve(
 
 fn expected(sender: &str, id: &Id, number: usize, to: &str) -> String {
     format!(
-        "MAIL FROM:{sender} XDELIVERID={id}.{number}\nRCPT TO:<{to}>\n\
+        "MAIL FROM:{sender}\nRCPT TO:<{to}> XDELIVERID={id}.{number}\n\
          Subject: hello\n\n..dot\n"
     )
 }
@@ -317,13 +331,48 @@ async fn each_local_recipient_gets_it_once() {
     let mut letters = scene.deliverd(|_| Manner::NoBob);
     scene.run();
     let id = scene.send("<x@example.net>", &["ann@example.org", "eve@example.org"]);
-    let mut found = [letters.recv().await.unwrap(), letters.recv().await.unwrap()];
-    found.sort();
-    let to = ["ann@example.org", "eve@example.org"];
-    assert_eq!(found, [0, 1].map(|n| expected("<x@example.net>", &id, n, to[n])));
+    let expected = format!(
+        "MAIL FROM:<x@example.net>\nRCPT TO:<ann@example.org> XDELIVERID={id}.0\n\
+         RCPT TO:<eve@example.org> XDELIVERID={id}.1\nSubject: hello\n\n..dot\n"
+    );
+    assert_eq!(letters.recv().await.unwrap(), expected);
     scene.until_empty().await;
     scene.stop().await;
     assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_full_holds_up_its_own_mail_only() {
+    let mut scene = Scene::new("mtad.retry_first = '1s'\nmtad.retry_max = '1s'");
+    let mut letters = scene.deliverd(|n| if n == 0 { Manner::EveLater } else { Manner::NoBob });
+    scene.run();
+    let id = scene.send("<x@example.net>", &["eve@example.org", "ann@example.org"]);
+    let first = letters.recv().await.unwrap();
+    assert!(first.contains("RCPT TO:<ann@example.org>"), "{first}");
+    let is_recorded = |waiting: &[Entry]| match waiting {
+        [one] => matches!(one.progress.recipients[..], [State::Waiting(Some(_)), State::Delivered]),
+        _ => false,
+    };
+    scene.until(is_recorded).await;
+    let again = letters.recv().await.unwrap();
+    assert_eq!(again, expected("<x@example.net>", &id, 0, "eve@example.org"));
+    scene.until_empty().await;
+    scene.stop().await;
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn more_recipients_than_one_transaction_takes() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.run();
+    scene.send("<x@example.net>", &["ann@example.org"; 101]);
+    let letters = [letters.recv().await.unwrap(), letters.recv().await.unwrap()];
+    let mut recipients = letters.map(|letter| letter.matches("RCPT TO:").count());
+    recipients.sort_unstable();
+    assert_eq!(recipients, [1, 100]);
+    scene.until_empty().await;
+    scene.stop().await;
 }
 
 #[tokio::test]
@@ -336,8 +385,8 @@ async fn a_refusal_is_told_to_the_sender_in_one_bounce() {
     let first = letters.recv().await.unwrap();
     assert_eq!(first, expected("<ann@example.org>", &id, 1, "ann@example.org"));
     let bounce = letters.recv().await.unwrap();
-    assert!(bounce.starts_with("MAIL FROM:<> "), "{bounce}");
-    assert!(bounce.contains("\nRCPT TO:<ann@example.org>\n"), "{bounce}");
+    assert!(bounce.starts_with("MAIL FROM:<>\n"), "{bounce}");
+    assert!(bounce.contains("\nRCPT TO:<ann@example.org> XDELIVERID="), "{bounce}");
     assert_eq!(bounce.matches("\nStatus: 5.1.1\n").count(), 2, "{bounce}");
     assert!(bounce.contains("\nSubject: hello\n") && !bounce.contains("dot"), "{bounce}");
     scene.until_empty().await;
@@ -420,7 +469,8 @@ async fn each_destination_is_tried_for_itself() {
     let found = [&mut letters, &mut branch_letters, &mut hop_letters];
     for (letters, to) in found.into_iter().zip([to[0], to[1], to[3]]) {
         let letter = letters.recv().await.unwrap();
-        assert!(letter.contains(&format!("RCPT TO:<{to}>\nSubject:")), "{letter}");
+        assert_eq!(letter.matches("RCPT TO:").count(), 1, "{letter}");
+        assert!(letter.contains(&format!("RCPT TO:<{to}>")), "{letter}");
     }
     // One waits, and is tried again and again, and the others have no part in it.
     loop {

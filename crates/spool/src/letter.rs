@@ -113,9 +113,9 @@ fn restore(stored: StoredRecipient) -> Result<Recipient, BadText> {
         delay: letters.contains('D'),
     };
     Ok(Recipient {
-        address: stored.to.parse().map_err(|error| BadText::new(&error))?,
         notify: stored.notify.map(notify),
         original: stored.original,
+        ..Recipient::new(stored.to.parse().map_err(|error| BadText::new(&error))?)
     })
 }
 

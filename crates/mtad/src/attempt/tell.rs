@@ -85,7 +85,7 @@ impl Attempt {
 
     /// A failure, as long as nothing else is said.
     pub(super) fn fate(&self, recipient: &Recipient, status: &str, words: Words) -> Fate {
-        let smtp::Recipient { address, notify, original } = self.asked(recipient);
+        let smtp::Recipient { address, notify, original, .. } = self.asked(recipient);
         let status = status.to_owned();
         let told = Told { recipient: address, original, status, remote_mta: None, words };
         Fate { number: recipient.number, action: Action::Failed, notify, told }

@@ -94,8 +94,10 @@ impl Scene {
 
     fn deliver(&self, id: Id, to: &str) -> oneshot::Receiver<Done> {
         let mut envelope = Envelope::new(ReversePath(None));
-        envelope.recipients = vec![Recipient::new(format!("{to}@example.org").parse().unwrap())];
-        envelope.delivery_id = Some(format!("{id}.0"));
+        envelope.recipients = vec![Recipient {
+            delivery_id: Some(format!("{id}.0")),
+            ..Recipient::new(format!("{to}@example.org").parse().unwrap())
+        }];
         let (done, told) = oneshot::channel();
         Lane::deliver(&self.lane, Job { id, message: None, envelope, done, again: false });
         told

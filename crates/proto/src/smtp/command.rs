@@ -20,11 +20,12 @@ pub(super) enum Command {
     Auth(String, Option<String>),
     /// MAIL: an envelope that has no recipients yet.
     Mail(Envelope),
-    /// RCPT, with what RFC 3461 lets it say: NOTIFY and ORCPT, as in `Recipient`.
+    /// RCPT, with what it may say besides: all as in `Recipient`.
     Rcpt {
         path: ForwardPath,
         notify: Option<Notify>,
         original: Option<String>,
+        delivery_id: Option<String>,
     },
     Data,
     /// BDAT (RFC 3030): so many octets follow.
@@ -201,7 +202,6 @@ fn mail_parameter(text: &str, envelope: &mut Envelope, setup: &Setup) -> Result<
                 return Err(Reply::BAD_PARAMETER);
             }
         }
-        "XDELIVERID" if setup.delivery_ids => once(&mut envelope.delivery_id, own_id(value))?,
         "XOLDEST" if setup.delivery_ids => once(&mut envelope.oldest, own_id(value))?,
         _ => return Err(Reply::UNKNOWN_PARAMETER),
     }
@@ -218,7 +218,7 @@ fn once<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), Reply> {
 }
 
 /// RFC 5321, 4.1.1.3.
-fn rcpt(arguments: &str, _: &Setup) -> Result<Command, Reply> {
+fn rcpt(arguments: &str, setup: &Setup) -> Result<Command, Reply> {
     let path = after_keyword(arguments, "TO:").ok_or(Reply::RCPT_SYNTAX)?;
     let (path, rest) = ForwardPath::from_path(path).map_err(|error| match error {
         AddressError::Path => Reply::RCPT_SYNTAX,
@@ -227,16 +227,17 @@ fn rcpt(arguments: &str, _: &Setup) -> Result<Command, Reply> {
     if let ForwardPath::Address(address) = &path {
         only_ascii(address)?;
     }
-    let (mut notify, mut original) = (None, None);
+    let (mut notify, mut original, mut delivery_id) = (None, None, None);
     for parameter in parameters(rest, Reply::RCPT_SYNTAX)? {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match keyword.to_ascii_uppercase().as_str() {
             "NOTIFY" => once(&mut notify, dsn::notify(value))?,
             "ORCPT" => once(&mut original, dsn::original(value))?,
+            "XDELIVERID" if setup.delivery_ids => once(&mut delivery_id, own_id(value))?,
             _ => return Err(Reply::UNKNOWN_PARAMETER),
         }
     }
-    Ok(Command::Rcpt { path, notify, original })
+    Ok(Command::Rcpt { path, notify, original, delivery_id })
 }
 
 /// RFC 3030, 2.

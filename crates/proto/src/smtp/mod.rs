@@ -40,7 +40,7 @@ pub struct Setup {
     pub starttls: bool,
     /// Whether AUTH is offered before TLS too.
     pub cleartext_auth: bool,
-    /// Whether XDELIVERID is offered (our own LMTP socket).
+    /// Whether XDELIVERID is offered, and with it XOLDEST (our own LMTP socket).
     pub delivery_ids: bool,
 }
 
@@ -86,9 +86,7 @@ pub struct Envelope {
     pub size: Option<u64>,
     /// Whether the sender said BODY=8BITMIME.
     pub eight_bit: bool,
-    /// XDELIVERID: mtad's queue id, on our own LMTP socket only.
-    pub delivery_id: Option<String>,
-    /// XOLDEST, beside it: the oldest of mtad's messages that are not done with.
+    /// XOLDEST, on our own LMTP socket only: the oldest of mtad's messages that are not done with.
     pub oldest: Option<String>,
     /// RET (RFC 3461, 4.3): how much of the message a notification of failure brings back.
     pub ret: Option<Return>,
@@ -105,6 +103,8 @@ pub struct Recipient {
     pub notify: Option<Notify>,
     /// ORCPT (RFC 3461, 4.2), decoded: `rfc822;ann@example.org`, the address that the sender wrote.
     pub original: Option<String>,
+    /// XDELIVERID, on our own LMTP socket only: mtad's queue id, and which recipient this is.
+    pub delivery_id: Option<String>,
 }
 
 /// Of what a sender wants to be notified. All false: NOTIFY=NEVER.
@@ -136,7 +136,6 @@ impl Envelope {
             recipients: Vec::new(),
             size: None,
             eight_bit: false,
-            delivery_id: None,
             oldest: None,
             ret: None,
             envid: None,
@@ -148,7 +147,7 @@ impl Recipient {
     /// One of whom nothing is known but the address.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, notify: None, original: None }
+        Self { address, notify: None, original: None, delivery_id: None }
     }
 }
 

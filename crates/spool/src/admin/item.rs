@@ -163,10 +163,11 @@ impl Item {
             text => Some(text.parse().map_err(|_| bad(text, "address"))?),
         };
         let recipient = |to: &To| {
+            let address = to.address.parse().map_err(|_| bad(&to.address, "address"))?;
             Ok(Recipient {
-                address: to.address.parse().map_err(|_| bad(&to.address, "address"))?,
                 notify: to.notify.as_deref().map(notify),
                 original: to.original.clone(),
+                ..Recipient::new(address)
             })
         };
         let letter = Letter {

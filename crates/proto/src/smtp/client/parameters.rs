@@ -16,9 +16,6 @@ pub(super) fn mail(envelope: &Envelope, offered: Capabilities) -> String {
     if envelope.eight_bit && offered.eight_bit {
         line.push_str(" BODY=8BITMIME");
     }
-    if let (Some(id), true) = (&envelope.delivery_id, offered.delivery_ids) {
-        let _ = write!(line, " XDELIVERID={id}");
-    }
     if let (Some(id), true) = (&envelope.oldest, offered.delivery_ids) {
         let _ = write!(line, " XOLDEST={id}");
     }
@@ -39,6 +36,9 @@ pub(super) fn mail(envelope: &Envelope, offered: Capabilities) -> String {
 /// The RCPT command for this recipient, with the parameters that the peer knows.
 pub(super) fn recipient(recipient: &Recipient, offered: Capabilities) -> String {
     let mut line = format!("RCPT TO:<{}>", recipient.address);
+    if let (Some(id), true) = (&recipient.delivery_id, offered.delivery_ids) {
+        let _ = write!(line, " XDELIVERID={id}");
+    }
     if !offered.notifications {
         return line;
     }
@@ -102,17 +102,13 @@ mod tests {
         let full = Envelope {
             size: Some(9),
             eight_bit: true,
-            delivery_id: Some("Q1.1".to_owned()),
             oldest: Some("Q0".to_owned()),
             ret: Some(Return::Headers),
             envid: Some("a+b=c d".to_owned()),
             ..Envelope::new(ReversePath(None))
         };
         let table = [
-            (
-                ALL,
-                "MAIL FROM:<> SIZE=9 BODY=8BITMIME XDELIVERID=Q1.1 XOLDEST=Q0 RET=HDRS ENVID=a+2Bb+3Dc+20d",
-            ),
+            (ALL, "MAIL FROM:<> SIZE=9 BODY=8BITMIME XOLDEST=Q0 RET=HDRS ENVID=a+2Bb+3Dc+20d"),
             (
                 Capabilities { notifications: true, ..Capabilities::NONE },
                 "MAIL FROM:<> RET=HDRS ENVID=a+2Bb+3Dc+20d",
@@ -147,6 +143,10 @@ mod tests {
             let original = original.map(str::to_owned);
             let to = Recipient { notify, original, ..Recipient::new(address) };
             assert_eq!(recipient(&to, ALL), format!("RCPT TO:<ann@example.org>{parameters}"));
+            assert_eq!(recipient(&to, Capabilities::NONE), "RCPT TO:<ann@example.org>");
+            let to = Recipient { delivery_id: Some("Q1.1".to_owned()), ..to };
+            let line = format!("RCPT TO:<ann@example.org> XDELIVERID=Q1.1{parameters}");
+            assert_eq!(recipient(&to, ALL), line);
             assert_eq!(recipient(&to, Capabilities::NONE), "RCPT TO:<ann@example.org>");
         }
     }

@@ -32,12 +32,14 @@ fn lmtp() -> Setup {
 }
 
 fn envelope(recipients: &[&str]) -> Envelope {
-    let recipient = |local| Recipient::new(format!("{local}@example.org").parse().unwrap());
+    let recipient = |local| Recipient {
+        delivery_id: Some(format!("Q1.{local}")),
+        ..Recipient::new(format!("{local}@example.org").parse().unwrap())
+    };
     Envelope {
         recipients: recipients.iter().map(recipient).collect(),
         size: Some(23),
         eight_bit: true,
-        delivery_id: Some("Q1.1".into()),
         ..Envelope::new(ReversePath(Some("bob@example.net".parse().unwrap())))
     }
 }
@@ -216,10 +218,10 @@ S: 250-peer
 S: 250-PIPELINING
 S: 250-8BITMIME
 S: 250 XDELIVERID
-C: MAIL FROM:<bob@example.net> BODY=8BITMIME XDELIVERID=Q1.1
-C: RCPT TO:<ann@example.org>
-C: RCPT TO:<nobody@example.org>
-C: RCPT TO:<bob@example.org>
+C: MAIL FROM:<bob@example.net> BODY=8BITMIME
+C: RCPT TO:<ann@example.org> XDELIVERID=Q1.ann
+C: RCPT TO:<nobody@example.org> XDELIVERID=Q1.nobody
+C: RCPT TO:<bob@example.org> XDELIVERID=Q1.bob
 C: DATA
 S: 250 Ok
 S: 250 Ok
@@ -236,8 +238,8 @@ S: 452 4.2.2 bob is full
 -- end of DATA: 250 2.0.0 ann
 -- RCPT TO: 550 5.1.1 No
 -- end of DATA: 452 4.2.2 bob is full
-C: MAIL FROM:<bob@example.net> BODY=8BITMIME XDELIVERID=Q1.1
-C: RCPT TO:<ann@example.org>
+C: MAIL FROM:<bob@example.net> BODY=8BITMIME
+C: RCPT TO:<ann@example.org> XDELIVERID=Q1.ann
 C: DATA
 S: 250 Ok
 S: 250 Ok

@@ -20,7 +20,7 @@ fn to(address: &str) -> Command {
 }
 
 fn rcpt(path: ForwardPath) -> Command {
-    Command::Rcpt { path, notify: None, original: None }
+    Command::Rcpt { path, notify: None, original: None, delivery_id: None }
 }
 
 #[test]
@@ -70,6 +70,7 @@ fn commands() {
                 path: ForwardPath::Postmaster,
                 notify: Some(Notify { success: true, failure: false, delay: true }),
                 original: Some("rfc822;Ann+x@a.b".into()),
+                delivery_id: None,
             },
         ),
         ("BDAT 0", Command::Bdat { size: 0, last: false }),
@@ -123,7 +124,6 @@ fn refusals() {
         ("MAIL FROM:<a@b.c> ENVID=a ENVID=a", Reply::BAD_PARAMETER),
         ("MAIL FROM:<a@b.c> NOTIFY=NEVER", Reply::UNKNOWN_PARAMETER),
         ("MAIL FROM:<a@b.c> XOLDEST=1", Reply::UNKNOWN_PARAMETER),
-        ("MAIL FROM:<a@b.c> XDELIVERID=1", Reply::UNKNOWN_PARAMETER),
         ("RCPT FROM:<a@b.c>", Reply::RCPT_SYNTAX),
         ("RCPT TO:<>", Reply::RECIPIENT_SYNTAX),
         ("RCPT TO:<root>", Reply::RECIPIENT_SYNTAX),
@@ -135,6 +135,7 @@ fn refusals() {
         ("RCPT TO:<a@b.c> ORCPT=a@b.c", Reply::BAD_PARAMETER),
         ("RCPT TO:<a@b.c> ORCPT=rfc822;a ORCPT=rfc822;a", Reply::BAD_PARAMETER),
         ("RCPT TO:<a@b.c> RET=FULL", Reply::UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.c> XDELIVERID=1", Reply::UNKNOWN_PARAMETER),
         ("RCPT TO:<a@b.c>NOTIFY=NEVER", Reply::RCPT_SYNTAX),
         ("BDAT", Reply::BDAT_SYNTAX),
         ("BDAT\t10", Reply::BDAT_SYNTAX),
@@ -167,22 +168,25 @@ fn each_dialect_has_its_own() {
         (Inject, "STARTTLS", Err(Reply::NOT_OFFERED)),
         (
             Lmtp,
-            "MAIL FROM:<> XDELIVERID=0abcZ.1",
-            Ok(Command::Mail(Envelope { delivery_id: Some("0abcZ.1".into()), ..envelope("") })),
+            "MAIL FROM:<> XOLDEST=0abb",
+            Ok(Command::Mail(Envelope { oldest: Some("0abb".into()), ..envelope("") })),
         ),
         (
             Lmtp,
-            "MAIL FROM:<> XOLDEST=0abb XDELIVERID=0abcZ.1",
-            Ok(Command::Mail(Envelope {
+            "RCPT TO:<Postmaster> XDELIVERID=0abcZ.1",
+            Ok(Command::Rcpt {
+                path: ForwardPath::Postmaster,
+                notify: None,
+                original: None,
                 delivery_id: Some("0abcZ.1".into()),
-                oldest: Some("0abb".into()),
-                ..envelope("")
-            })),
+            }),
         ),
         (Lmtp, "MAIL FROM:<> XOLDEST=1 XOLDEST=1", Err(Reply::BAD_PARAMETER)),
-        (Lmtp, "MAIL FROM:<> XDELIVERID=1 XDELIVERID=1", Err(Reply::BAD_PARAMETER)),
-        (Lmtp, "MAIL FROM:<> XDELIVERID=a_b", Err(Reply::BAD_PARAMETER)),
-        (Lmtp, "MAIL FROM:<> XDELIVERID", Err(Reply::BAD_PARAMETER)),
+        (Lmtp, "MAIL FROM:<> XOLDEST=a_b", Err(Reply::BAD_PARAMETER)),
+        (Lmtp, "MAIL FROM:<> XDELIVERID=1", Err(Reply::UNKNOWN_PARAMETER)),
+        (Lmtp, "RCPT TO:<a@b.c> XDELIVERID=1 XDELIVERID=1", Err(Reply::BAD_PARAMETER)),
+        (Lmtp, "RCPT TO:<a@b.c> XDELIVERID=a_b", Err(Reply::BAD_PARAMETER)),
+        (Lmtp, "RCPT TO:<a@b.c> XDELIVERID", Err(Reply::BAD_PARAMETER)),
     ];
     for (dialect, line, expected) in table {
         assert_eq!(read(line, dialect), expected, "{dialect:?}: {line}");

@@ -17,7 +17,7 @@ mod starttls;
 use std::time::Duration;
 
 use super::command::{self, Command, Place};
-use super::{Answer, Client, Envelope, Reply, Request, Setup};
+use super::{Answer, Client, Envelope, Recipient, Reply, Request, Setup};
 use crate::line::{BadLine, Input, Line};
 use crate::sasl::Exchange;
 use crate::{Ended, Secured, Session, Step};
@@ -227,7 +227,10 @@ impl Server {
             Command::StartTls => self.starttls(),
             Command::Auth(mechanism, initial) => self.auth(&mechanism, initial.as_deref()),
             Command::Mail(envelope) => self.mail(envelope),
-            Command::Rcpt { path, notify, original } => self.rcpt(path, notify, original),
+            Command::Rcpt { path, notify, original, delivery_id } => {
+                let recipient = |address| Recipient { address, notify, original, delivery_id };
+                self.rcpt(path, recipient);
+            }
             Command::Data => self.data(),
             Command::Bdat { size, last } => self.bdat(size, last),
             Command::Rset => self.rset(),

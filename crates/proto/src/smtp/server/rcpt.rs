@@ -2,15 +2,10 @@
 
 use super::{Reply, Request, Server};
 use crate::address::{Address, Domain, ForwardPath};
-use crate::smtp::{Failure, Notify, Recipient};
+use crate::smtp::{Failure, Recipient};
 
 impl Server {
-    pub(super) fn rcpt(
-        &mut self,
-        path: ForwardPath,
-        notify: Option<Notify>,
-        original: Option<String>,
-    ) {
+    pub(super) fn rcpt(&mut self, path: ForwardPath, recipient: impl FnOnce(Address) -> Recipient) {
         let limit = self.setup.limits.recipients;
         let Some(transaction) = self.transaction() else {
             return self.reply(Reply::BAD_SEQUENCE);
@@ -19,8 +14,7 @@ impl Server {
             return self.reply(Reply::TOO_MANY_RECIPIENTS);
         }
         let sender = transaction.sender.clone();
-        let address = address(path, &self.setup.hostname);
-        let recipient = Recipient { address, notify, original };
+        let recipient = recipient(address(path, &self.setup.hostname));
         self.ask(Request::Route { client: self.client.clone(), sender, recipient });
     }
 

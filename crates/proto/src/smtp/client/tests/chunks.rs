@@ -18,7 +18,6 @@ S: 250 XDELIVERID
 ";
 
 const MAIL: &str = "C: MAIL FROM:<bob@example.net>\n";
-const OUR_MAIL: &str = "C: MAIL FROM:<bob@example.net> XDELIVERID=Q1.1\n";
 const OK: &str = "S: 250 Ok\n";
 
 fn blocks(texts: &[&str]) -> Vec<Answer> {
@@ -38,6 +37,11 @@ fn check(setup: &Setup, envelopes: &[Envelope], message: &[&str], chat: &str) {
 
 fn rcpt(names: &[&str]) -> String {
     names.iter().map(|name| format!("C: RCPT TO:<{name}@example.org>\n")).collect()
+}
+
+fn our_rcpt(names: &[&str]) -> String {
+    let of = |name| format!("C: RCPT TO:<{name}@example.org> XDELIVERID=Q1.{name}\n");
+    names.iter().map(of).collect()
 }
 
 #[test]
@@ -161,14 +165,14 @@ fn lmtp_answers_the_last_chunk_for_each_recipient() {
 fn several_messages_go_to_our_own_in_one_flight() {
     let chat = [
         OURS,
-        OUR_MAIL,
-        &rcpt(&["ann", "bob"]),
+        MAIL,
+        &our_rcpt(&["ann", "bob"]),
         "C: BDAT 3 LAST\nC: x\n",
-        OUR_MAIL,
-        &rcpt(&["no"]),
+        MAIL,
+        &our_rcpt(&["no"]),
         "C: BDAT 3 LAST\nC: x\n",
-        OUR_MAIL,
-        &rcpt(&["eve"]),
+        MAIL,
+        &our_rcpt(&["eve"]),
         "C: BDAT 3 LAST\nC: x\n",
         "S: 250 Ok\nS: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 2.0.0 bob\n",
         "S: 250 Ok\nS: 550 5.1.1 no\nS: 503 5.5.1 nobody\n",
@@ -186,14 +190,14 @@ fn several_messages_go_to_our_own_in_one_flight() {
 fn a_large_message_goes_alone_and_waits_for_its_recipients() {
     let chat = [
         OURS,
-        OUR_MAIL,
-        &rcpt(&["ann"]),
+        MAIL,
+        &our_rcpt(&["ann"]),
         "S: 250 Ok\nS: 250 Ok\n",
         "C: BDAT 5\nC: one\n",
         OK,
         "C: BDAT 5 LAST\nC: two\n",
-        OUR_MAIL,
-        &rcpt(&["no"]),
+        MAIL,
+        &our_rcpt(&["no"]),
         "S: 250 2.0.0 ann\nS: 250 Ok\nS: 550 5.1.1 no\n",
         "-- BDAT: 250 2.0.0 ann\n",
         "-- RCPT TO: 550 5.1.1 no\n",
@@ -210,7 +214,7 @@ fn a_large_message_goes_alone_and_waits_for_its_recipients() {
 #[test]
 fn the_connection_fails_in_the_middle_of_a_window() {
     let said: String = ["ann", "bob", "eve"]
-        .map(|name| format!("{OUR_MAIL}{}C: BDAT 3 LAST\nC: x\n", rcpt(&[name])))
+        .map(|name| format!("{MAIL}{}C: BDAT 3 LAST\nC: x\n", our_rcpt(&[name])))
         .concat();
     let envelopes = ["ann", "bob", "eve"].map(|name| envelope(&[name]));
     let first = "S: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 Ok\n";
@@ -235,11 +239,11 @@ fn the_connection_fails_in_the_middle_of_a_window() {
 fn a_message_that_cannot_be_read_harms_no_other() {
     let chat = [
         OURS,
-        OUR_MAIL,
-        &rcpt(&["ann"]),
+        MAIL,
+        &our_rcpt(&["ann"]),
         "C: BDAT 3 LAST\nC: x\n",
-        OUR_MAIL,
-        &rcpt(&["bob"]),
+        MAIL,
+        &our_rcpt(&["bob"]),
         "S: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 Ok\nS: 250 Ok\n",
         "-- BDAT: 250 2.0.0 ann\n-- lost: the message cannot be read\n-- closed\n",
     ]

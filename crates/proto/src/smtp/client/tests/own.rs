@@ -19,12 +19,12 @@ struct Letter {
 impl Letter {
     fn envelope(&self, ticket: usize) -> Envelope {
         let sender = if self.refused { "spam" } else { "bob" };
-        let to = |(place, fate): (usize, &char)| {
-            Recipient::new(format!("{fate}{place}@example.org").parse().unwrap())
+        let to = |(place, fate): (usize, &char)| Recipient {
+            delivery_id: Some(format!("q{ticket}.{place}")),
+            ..Recipient::new(format!("{fate}{place}@example.org").parse().unwrap())
         };
         Envelope {
             recipients: self.recipients.iter().enumerate().map(to).collect(),
-            delivery_id: Some(format!("q{ticket}.1")),
             oldest: Some("q0".to_owned()),
             ..Envelope::new(ReversePath(Some(format!("{sender}@example.net").parse().unwrap())))
         }
@@ -139,7 +139,7 @@ impl Mailboxes {
                 outcomes.push(Err(Failure::DiskFull));
                 continue;
             }
-            let id = envelope.delivery_id.clone().unwrap();
+            let id = recipient.delivery_id.clone().unwrap();
             self.taken.push((format!("{id}/{name}"), message.to_vec()));
             outcomes.push(Ok(Accepted::Delivered(id)));
         }
@@ -206,7 +206,7 @@ proptest! {
             prop_assert_eq!(&said, &expected);
             for (place, _) in expected.iter().enumerate().filter(|(_, (code, _))| *code == 250) {
                 let fate = letter.recipients[place];
-                wanted.push((format!("q{number}.1/{fate}{place}"), letter.text(number)));
+                wanted.push((format!("q{number}.{place}/{fate}{place}"), letter.text(number)));
             }
         }
         prop_assert!(mailboxes.taken == wanted);
