@@ -3,9 +3,11 @@
 
 mod sessions;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use mail_tests::chat::{self, Chat, Connection, Protocol, World, play, record};
 use mail_tests::pure::Pure;
@@ -81,6 +83,118 @@ fn lmtp_keeps_what_comes_together_in_order() {
         let came: Vec<_> = site.inbox(user).iter().map(subject).collect();
         assert_eq!(came, expected, "{user}");
     }
+}
+
+/// What lmtp-deliverd says to letters for these, and the inodes of what ann and bob have then, with
+/// how many names each has.
+fn delivered(
+    site: &Site,
+    to: &[&str],
+    letters: &[&str],
+) -> (String, BTreeMap<&'static str, Vec<(u64, u64)>>) {
+    let mut stage = sessions::over(site, Protocol::Lmtp)();
+    let mut said = Vec::new();
+    let to = to.iter().map(|user| format!("RCPT TO:<{user}@example.org>\r\n"));
+    let to: String = to.collect();
+    let mut bytes = String::from("LHLO client.example.net\r\n");
+    for letter in letters {
+        bytes += &format!("MAIL FROM:<>\r\n{to}{letter}");
+    }
+    for piece in bytes.as_bytes().chunks(60_000) {
+        stage.receive(piece);
+        stage.advance(&mut said);
+    }
+    let inode = |path: &PathBuf| fs::metadata(path).map(|file| (file.ino(), file.nlink()));
+    let of = |user| {
+        let files = site.message_files(user);
+        (user, files.iter().map(inode).collect::<Result<_, _>>().expect("they are there"))
+    };
+    (String::from_utf8_lossy(&said).into_owned(), ["ann", "bob"].map(of).into())
+}
+
+/// A letter in one chunk.
+fn chunk(text: &str) -> String {
+    format!("BDAT {} LAST\r\n{text}", text.len())
+}
+
+/// One that is delivered with others, and one that is too large for that.
+#[test]
+fn lmtp_writes_a_letter_for_several_once() {
+    let site = Site::new(&[]);
+    let large = "and so on, line after line after line\r\n".repeat(40_000);
+    let letters = [
+        chunk("Delivered-To: eve@example.org\r\nSubject: small\r\n\r\nHello\r\n"),
+        chunk(&format!("Subject: large\r\n\r\n{large}")),
+        "DATA\r\nSubject: lines\r\n\r\nHello\r\n.\r\n".to_owned(),
+    ];
+    let letters = letters.each_ref().map(String::as_str);
+    let (said, inodes) = delivered(&site, &["ann", "bob"], &letters);
+    assert_eq!(said.matches("250 2.0.0 Ok: delivered as ").count(), 6, "{said}");
+    assert_eq!(inodes["ann"], inodes["bob"]);
+    assert!(inodes["ann"].iter().all(|(_, names)| *names == 2), "{inodes:?}");
+    let [small, large, lines] = site.inbox("bob").try_into().expect("three letters");
+    for (mail, end) in [
+        (&small, "\nDelivered-To: eve@example.org\nSubject: small\n\nHello\n"),
+        (&large, "\nand so on, line after line after line\n"),
+        (&lines, "\nSubject: lines\n\nHello\n"),
+    ] {
+        let mail = String::from_utf8_lossy(mail);
+        assert!(mail.starts_with("Return-Path: <>\nReceived: from client"), "{mail:.300}");
+        assert!(mail.ends_with(end), "{mail:.300}");
+        assert!(!mail.contains("ann@") && !mail.contains("bob@"), "{mail:.300}");
+    }
+    // To one alone.
+    let (_, inodes) = delivered(&site, &["ann"], &letters[..1]);
+    assert_eq!(inodes["ann"].last().expect("it came").1, 1);
+    let mail = site.inbox("ann").pop().expect("it came");
+    let mail = String::from_utf8_lossy(&mail);
+    assert!(mail.starts_with("Return-Path: <>\nDelivered-To: ann@example.org\n"), "{mail}");
+    assert!(mail.contains(" for <ann@example.org>;"), "{mail}");
+}
+
+#[test]
+fn lmtp_delivers_to_the_others_when_the_first_cannot_have_it() {
+    let site = Site::new(&[]);
+    let letters = [chunk("Subject: x\r\n\r\nHello\r\n")];
+    let letters = [letters[0].as_str(), "DATA\r\nSubject: x\r\n\r\nHello\r\n.\r\n"];
+    assert_eq!(delivered(&site, &["ann"], &letters).1["ann"].len(), 2);
+    Trouble::MailboxDamaged("ann".to_owned()).befall(&site);
+    let (said, inodes) = delivered(&site, &["ann", "bob", "bob"], &letters);
+    assert_eq!(said.matches("451 4.3.0 ").count(), 2, "{said}");
+    assert_eq!(said.matches("250 2.0.0 Ok: delivered as ").count(), 4, "{said}");
+    let [(first, 2), (second, 2), (third, 2), (fourth, 2)] = inodes["bob"][..] else {
+        panic!("each letter has two names: {inodes:?}");
+    };
+    assert!(first == second && third == fourth && first != third, "{inodes:?}");
+}
+
+#[test]
+fn lmtp_writes_a_letter_for_each_who_cannot_share_it() {
+    let site = Site::new(&[]);
+    let letters = [chunk("Subject: x\r\n\r\nHello\r\n")];
+    let letters = [letters[0].as_str()];
+    let elsewhere = tempfile::tempdir_in("/dev/shm").expect("there is memory");
+    let domain = site.maildir("bob").parent().expect("it is below the domain").to_owned();
+    fs::create_dir_all(&domain).expect("it is writable");
+    symlink(elsewhere.path(), site.maildir("bob")).expect("it is writable");
+    let device = |path: &Path| fs::metadata(path).expect("it is there").dev();
+    if device(elsewhere.path()) == device(&domain) {
+        println!("skipped: there is one file system");
+        return;
+    }
+    let (said, inodes) = delivered(&site, &["ann", "bob"], &letters);
+    assert_eq!(said.matches("250 2.0.0 Ok: delivered as ").count(), 2, "{said}");
+    assert_eq!((inodes["ann"][0].1, inodes["bob"][0].1), (1, 1));
+    assert_eq!(site.inbox("ann"), site.inbox("bob"));
+    // What is made in this directory is another group's.
+    fs::remove_file(site.maildir("bob")).expect("it is writable");
+    let (_, inodes) = delivered(&site, &["bob"], &letters);
+    assert_eq!(inodes["bob"].len(), 1);
+    let passing_on = fs::Permissions::from_mode(0o2700);
+    fs::set_permissions(site.maildir("bob").join("tmp"), passing_on).expect("it is ours");
+    let (_, inodes) = delivered(&site, &["ann", "bob"], &letters);
+    let names = |user: &str| inodes[user].iter().map(|(_, names)| *names).collect::<Vec<_>>();
+    assert_eq!((names("ann"), names("bob")), (vec![1, 1], vec![1, 1]));
 }
 
 #[test]

@@ -38,6 +38,15 @@ fn a_delivery_into_a_mailbox_that_nobody_looked_at() {
 }
 
 #[test]
+fn a_delivery_to_two_in_one_file() {
+    let mailboxes = ["INBOX", "Archive"].map(str::to_owned);
+    let mut before = letters_in("INBOX", 1..3);
+    before.extend(letters_in("Archive", 3..5));
+    let both = Operation::DeliverToBoth { mailboxes, letter: 10 };
+    sweep(&before, &["INBOX", "Archive"], &both);
+}
+
+#[test]
 fn what_another_program_delivered() {
     let mut before = letters_in("INBOX", 1..3);
     let foreign = Operation::Foreign { mailbox: "INBOX".to_owned(), letter: 10 };

@@ -139,13 +139,20 @@ impl Site {
     }
 
     /// The files of a user's INBOX, in order of delivery.
-    pub(crate) fn message_files(&self, user: &str) -> Vec<PathBuf> {
+    #[must_use]
+    pub fn message_files(&self, user: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for place in ["new", "cur"] {
             let Ok(entries) = fs::read_dir(self.maildir(user).join(place)) else { continue };
             files.extend(entries.flatten().map(|entry| entry.path()));
         }
-        files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+        files.sort_by_cached_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // `1795365077.M5972P19834…`
+            let mut numbers = name.split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty());
+            let mut number = || numbers.next().and_then(|n| n.parse::<u64>().ok());
+            (number(), number(), name.clone())
+        });
         files
     }
 

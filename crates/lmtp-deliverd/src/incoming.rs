@@ -7,7 +7,7 @@ use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
 use mail_common::maildir::{
-    Appending, Delivery, DeliveryId, Inbox, Left, NewMessage, Note, StoreError, Tidings,
+    Appending, Delivery, DeliveryId, Inbox, Left, NewMessage, Original, StoreError, Tidings, Whole,
 };
 use mail_common::time;
 use mail_proto::address::Address;
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::Shared;
 use crate::header::Header;
 use crate::journal::{Attempt, Standing};
+use crate::one_file::OneFile;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
 
@@ -32,12 +33,14 @@ const ACTION: &str = "keep";
 pub(crate) struct Incoming {
     client: Client,
     envelope: Envelope,
-    /// Where a recipient has no delivery id.
+    /// The queue id, if the peer said one.
     id: String,
     header: Header,
     spool: Spool,
     /// What stays of the block that came last.
     passed: Vec<u8>,
+    /// Of a message of several recipients.
+    one_file: Option<OneFile>,
     shared: Arc<Shared>,
 }
 
@@ -72,13 +75,15 @@ impl Incoming {
         site: &Site,
         shared: Arc<Shared>,
     ) -> Self {
+        let several = envelope.recipients.len() > 1;
         Self {
             client,
+            id: queue_id(&envelope).map_or_else(|| Id::new().to_string(), str::to_owned),
             envelope,
-            id: Id::new().to_string(),
             header: Header::new(site.limits.header_size),
             spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
+            one_file: several.then(|| OneFile::new(&shared.one_files)).flatten(),
             shared,
         }
     }
@@ -156,13 +161,15 @@ impl Incoming {
         user: &User,
         site: &Site,
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
-        let to = &recipient.address;
-        if self.header.was_delivered_to(to) {
+        if self.header.was_delivered_to(&recipient.address) {
             return Err(DeliveryError::Loop);
         }
         let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
         let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            return self.write(&inbox, to, name, site, None, || ());
+            let link = |original: &_| inbox.link(None, NewMessage::default(), original);
+            let begin = || inbox.append(NewMessage::default());
+            let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
+            return Ok(inbox.deliver(whole, &())?);
         };
         let journal = &self.shared.journal;
         let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
@@ -172,7 +179,12 @@ impl Incoming {
         let delivered = if self.was_made(&inbox, &id, &attempt)? {
             (Delivery::Repeated, None)
         } else {
-            self.write(&inbox, to, name, site, Some(id), || attempt.visible())?
+            let message = || NewMessage { delivery_id: Some(id), ..NewMessage::default() };
+            let file_name = attempt.file_name();
+            let link = |original: &_| inbox.link(Some(&file_name), message(), original);
+            let begin = || inbox.append_in_sight(&file_name, message());
+            let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
+            inbox.deliver(whole, &attempt)?
         };
         journal.delivered(vec![attempt]);
         Ok(delivered)
@@ -206,15 +218,30 @@ impl Incoming {
         Ok(self.shared.inboxes.hold_delivery(inbox, id, doubt)?)
     }
 
+    /// The message, whole, in a file for one recipient's mailbox.
+    fn in_file(
+        &self,
+        link: impl FnOnce(&Original) -> Result<Whole, StoreError>,
+        write: impl FnOnce() -> Result<Whole, DeliveryError>,
+    ) -> Result<Whole, DeliveryError> {
+        match &self.one_file {
+            Some(one_file) => one_file.take(link, write),
+            None => write(),
+        }
+    }
+
+    /// Of what goes to several, nothing says who they are: all of them get the same.
     fn write(
         &self,
-        inbox: &Inbox,
-        recipient: &Address,
+        mut appending: Appending,
+        recipient: &Recipient,
         id: &str,
         site: &Site,
-        mut appending: Appending,
-        note: &impl Note,
-    ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
+    ) -> Result<Whole, DeliveryError> {
+        let (recipient, id) = match self.envelope.recipients.len() {
+            1 => (Some(&recipient.address), id),
+            _ => (None, self.id.as_str()),
+        };
         let trace = Trace {
             client: &self.client,
             sender: &self.envelope.sender,
@@ -225,8 +252,14 @@ impl Incoming {
         };
         appending.write(trace.fields().as_bytes())?;
         self.spool.read(|block| Ok::<_, DeliveryError>(appending.write(block)?))?;
-        Ok(inbox.deliver(appending, note)?)
+        Ok(appending.finish()?)
     }
+}
+
+/// Of the delivery ids, which mtad makes of one queue id and the recipients' numbers.
+fn queue_id(envelope: &Envelope) -> Option<&str> {
+    let id = envelope.recipients.iter().find_map(|to| to.delivery_id.as_deref())?;
+    Some(id.split_once('.').map_or(id, |(queue_id, _)| queue_id))
 }
 
 /// The outcomes of deliveries, and the last one that was made. Those before it are told of: not

@@ -1,16 +1,17 @@
 //! Local delivery: LMTP in, mailboxes out.
 //!
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
-//! [`spool`] until it is whole, and written into one mailbox after another; messages that come
-//! together go into all their mailboxes at the same time ([`batch`]). Each recipient has an
-//! outcome of its own, and a 250 only once the message survives a power cut. [`journal`] knows
-//! what was delivered before.
+//! [`spool`] until it is whole, written for its first recipient, and linked into the mailboxes of
+//! the others ([`one_file`]); messages that come together go into all their mailboxes at the same
+//! time ([`batch`]). Each recipient has an outcome of its own, and a 250 only once the message
+//! survives a power cut. [`journal`] knows what was delivered before.
 
 mod backend;
 mod batch;
 pub mod header;
 mod incoming;
 mod journal;
+mod one_file;
 pub mod spool;
 pub mod trace;
 
@@ -49,6 +50,8 @@ pub struct LmtpDeliverd {
 pub(crate) struct Shared {
     pub(crate) inboxes: Inboxes,
     pub(crate) journal: Journal,
+    /// Counts messages with one file for several mailboxes.
+    pub(crate) one_files: Arc<()>,
 }
 
 impl LmtpDeliverd {
@@ -97,7 +100,14 @@ impl Daemon for LmtpDeliverd {
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let present = Present::open(site, Self::NAME, THREADS)?;
         let journal = journal(&present.parts().site)?;
-        Ok(Self { present, shared: Arc::new(Shared { inboxes: Inboxes::default(), journal }) })
+        Ok(Self {
+            present,
+            shared: Arc::new(Shared {
+                inboxes: Inboxes::default(),
+                journal,
+                one_files: Arc::default(),
+            }),
+        })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

@@ -10,8 +10,8 @@ pub struct Trace<'a> {
     pub client: &'a Client,
     /// Where bounces go.
     pub sender: &'a ReversePath,
-    /// Who gets it.
-    pub recipient: &'a Address,
+    /// Who gets it, if nobody else does.
+    pub recipient: Option<&'a Address>,
     /// Our name.
     pub hostname: &'a Domain,
     /// The message's id.
@@ -24,16 +24,20 @@ impl Trace<'_> {
     /// The fields in wire form.
     #[must_use]
     pub fn fields(&self) -> String {
-        let Self { sender, recipient, hostname, id, date, .. } = self;
+        let Self { sender, hostname, id, date, .. } = self;
+        let (delivered_to, receiver) = match self.recipient {
+            Some(to) => (format!("Delivered-To: {to}\r\n"), format!(" for <{to}>")),
+            None => Default::default(),
+        };
         let from = self.from();
         // RFC 3848.
         let with = if self.client.tls.is_some() { "LMTPS" } else { "LMTP" };
         format!(
             "Return-Path: {sender}\r\n\
-             Delivered-To: {recipient}\r\n\
+             {delivered_to}\
              Received: from {from}\r\n\
              \tby {hostname} (Posthorn) with {with}\r\n\
-             \tid {id} for <{recipient}>;\r\n\
+             \tid {id}{receiver};\r\n\
              \t{date}\r\n"
         )
     }
@@ -50,7 +54,7 @@ impl Trace<'_> {
 mod tests {
     use super::*;
 
-    fn fields(hello: &str, tls: bool) -> String {
+    fn fields(hello: &str, tls: bool, to: Option<&str>) -> String {
         let secured = mail_proto::Secured { version: "TLSv1.3".into(), cipher: "X".into() };
         let client = Client {
             hello: hello.to_owned(),
@@ -58,10 +62,11 @@ mod tests {
             tls: tls.then_some(secured),
             username: None,
         };
+        let to = to.map(|to| to.parse().expect("is an address"));
         let trace = Trace {
             client: &client,
             sender: &ReversePath(None),
-            recipient: &"\"a b\"@example.org".parse().expect("is an address"),
+            recipient: to.as_ref(),
             hostname: &"mx.example.org".parse().expect("is a name"),
             id: "0ABC",
             date: "Sun, 22 Nov 2026 15:47:16 +0100",
@@ -71,16 +76,23 @@ mod tests {
 
     #[test]
     fn fields_say_who_when_and_for_whom() {
+        let to = Some("\"a b\"@example.org");
         assert_eq!(
-            fields("mtad", false),
+            fields("mtad", false, to),
             "Return-Path: <>\r\nDelivered-To: \"a b\"@example.org\r\n\
              Received: from mtad\r\n\tby mx.example.org (Posthorn) with LMTP\r\n\
              \tid 0ABC for <\"a b\"@example.org>;\r\n\tSun, 22 Nov 2026 15:47:16 +0100\r\n"
         );
-        assert!(fields("[192.0.2.1]", true).contains("from [192.0.2.1]\r\n"));
-        assert!(fields("mtad", true).contains(" with LMTPS\r\n"));
+        assert_eq!(
+            fields("mtad", false, None),
+            "Return-Path: <>\r\nReceived: from mtad\r\n\
+             \tby mx.example.org (Posthorn) with LMTP\r\n\
+             \tid 0ABC;\r\n\tSun, 22 Nov 2026 15:47:16 +0100\r\n"
+        );
+        assert!(fields("[192.0.2.1]", true, to).contains("from [192.0.2.1]\r\n"));
+        assert!(fields("mtad", true, to).contains(" with LMTPS\r\n"));
         for forged in ["", "a b", "a;b", "x\r\nSubject:", "(x"] {
-            assert!(fields(forged, false).contains("Received: from unknown\r\n"), "{forged:?}");
+            assert!(fields(forged, false, to).contains("Received: from unknown\r\n"), "{forged:?}");
         }
     }
 }

@@ -8,7 +8,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mail_common::maildir::{DeliveryId, Directory, NewMessage, Store, StoreError};
+use mail_common::maildir::{
+    DeliveryId, Directory, Inbox, NewMessage, Original, Store, StoreError, Tidings,
+};
 use mail_proto::mailbox::{Change, FlagChange, NamedFlags, Uid};
 
 use super::ledger::Ledger;
@@ -142,6 +144,9 @@ impl Driver {
             Operation::Deliver { mailbox, letter, identified } => {
                 self.deliver(mailbox, *letter, *identified)
             }
+            Operation::DeliverToBoth { mailboxes, letter } => {
+                self.deliver_to_both(mailboxes, *letter)
+            }
             Operation::Foreign { mailbox, letter } => {
                 self.put(mailbox, *letter);
                 Ok(Answer::default())
@@ -211,6 +216,32 @@ impl Driver {
             self.store(mailbox)?.append(NewMessage { delivery_id, ..NewMessage::default() })?;
         message.write(&text(letter))?;
         message.deliver()?;
+        Ok(Answer::default())
+    }
+
+    /// As lmtp-deliverd does: the second mailbox has a file of its own where it can have no link.
+    fn deliver_to_both(
+        &self,
+        mailboxes: &[String; 2],
+        letter: Letter,
+    ) -> Result<Answer, StoreError> {
+        let delivery_id = DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{letter}"));
+        let message = || NewMessage { delivery_id, ..NewMessage::default() };
+        let in_tmp = format!("{letter}.both");
+        let write = |inbox: &Inbox| {
+            let mut appending = inbox.append_in_sight(&in_tmp, message())?;
+            appending.write(&text(letter))?;
+            appending.finish()
+        };
+        let [first, second] = mailboxes;
+        let first = Inbox::open(|| self.store(first))?;
+        let whole = write(&first)?;
+        let original = whole.original();
+        first.deliver(whole, &())?.1.into_iter().for_each(Tidings::tell);
+        let second = Inbox::open(|| self.store(second))?;
+        let link = |original: Original| second.link(Some(&in_tmp), message(), &original).ok();
+        let whole = original.and_then(link).map_or_else(|| write(&second), Ok)?;
+        second.deliver(whole, &())?.1.into_iter().for_each(Tidings::tell);
         Ok(Answer::default())
     }
 

@@ -76,8 +76,15 @@ impl Author {
     fn deliver(&mut self) {
         let letter = self.letter("INBOX");
         let mailbox = "INBOX".to_owned();
-        let identified = self.dice.throw(3) > 0;
-        self.operations.push(Operation::Deliver { mailbox, letter, identified });
+        self.operations.push(match self.dice.throw(4) {
+            0 => Operation::Deliver { mailbox, letter, identified: false },
+            1 => {
+                self.letters.entry("Archive".to_owned()).or_default().push(letter);
+                let mailboxes = [mailbox, "Archive".to_owned()];
+                Operation::DeliverToBoth { mailboxes, letter }
+            }
+            _ => Operation::Deliver { mailbox, letter, identified: true },
+        });
     }
 
     fn append(&mut self, mailbox: String) {

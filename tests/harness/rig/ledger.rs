@@ -130,6 +130,13 @@ impl Ledger {
                 kept.most = if *identified { 1 } else { kept.most + 1 };
                 kept.marks.insert(Marks::default());
             }
+            Operation::DeliverToBoth { mailboxes, letter } => {
+                for mailbox in mailboxes {
+                    let kept = self.letter(mailbox, *letter);
+                    kept.most = 1;
+                    kept.marks.insert(Marks::default());
+                }
+            }
             Operation::Foreign { mailbox, letter } => {
                 let kept = self.letter(mailbox, *letter);
                 kept.most += 1;
@@ -214,6 +221,11 @@ impl Ledger {
         match operation {
             Operation::Deliver { mailbox, letter, .. } | Operation::Foreign { mailbox, letter } => {
                 self.letter(mailbox, *letter).presence = Sure::Yes;
+            }
+            Operation::DeliverToBoth { mailboxes, letter } => {
+                for mailbox in mailboxes {
+                    self.letter(mailbox, *letter).presence = Sure::Yes;
+                }
             }
             Operation::Append { mailbox, letter, .. } => {
                 self.tell(mailbox, answer, &[*letter]);

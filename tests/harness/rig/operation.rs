@@ -25,6 +25,13 @@ pub enum Operation {
         /// Whether it has a delivery id, made of its number.
         identified: bool,
     },
+    /// Deliver a letter that both of two mailboxes get, in one file; with ids, as above.
+    DeliverToBoth {
+        /// Where to.
+        mailboxes: [String; 2],
+        /// What.
+        letter: Letter,
+    },
     /// Another program puts a letter into `new`, durably.
     Foreign {
         /// Where to.

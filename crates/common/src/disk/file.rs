@@ -117,6 +117,16 @@ impl NewFile {
         self.state = State::Named;
     }
 
+    /// Where it was created.
+    pub(super) fn directory(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// One more descriptor of it.
+    pub(super) fn handle(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| self.dir.error(&self.name, error))
+    }
+
     /// The name that it was created with.
     #[must_use]
     pub fn name(&self) -> &OsStr {

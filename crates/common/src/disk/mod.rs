@@ -24,7 +24,7 @@ pub use block::BlockFile;
 pub use dir::Dir;
 pub use entries::{Entries, Entry};
 pub use file::{AppendFile, NewFile};
-pub use nameless::NamelessFile;
+pub use nameless::{NamelessFile, SharedFile};
 pub use stat::{Identity, Kind, Stamp, Stat};
 
 use std::fs::File;

@@ -18,6 +18,8 @@
 //! A name has one use, for who asks for it: it tells a later process whether the file got its final
 //! name before its own process died. That is [`Dir::create_in_sight`].
 
+mod shared;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -26,6 +28,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags};
 use rustix::io::Errno;
+
+pub use shared::SharedFile;
 
 use super::{Dir, DiskError, NewFile, Result, found};
 
@@ -133,7 +137,7 @@ impl NamelessFile {
     }
 }
 
-/// Gives a file its first name.
+/// Gives a file one more name, which may be its first.
 fn link(file: &File, dir: &Dir, name: &OsStr) -> rustix::io::Result<()> {
     // Linux before 6.10 lets only root name a file by its descriptor: others go through `/proc`.
     match rustix::fs::linkat(file, c"", dir, name, AtFlags::EMPTY_PATH) {

@@ -13,10 +13,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::append::Appending;
+use super::StoreError;
 use super::mailbox::Mailbox;
 use super::store::Located;
-use super::{StoreError, append};
+use super::whole::{self, Whole};
 
 /// The messages that wait to get into a mailbox.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ struct Line {
 /// A message, and who waits for it.
 #[derive(Debug)]
 struct Waiting {
-    message: Appending,
+    message: Whole,
     session: SyncSender<Turn>,
 }
 
@@ -83,7 +83,7 @@ impl Commits {
         let (sessions, messages): (Vec<_>, Vec<_>) = group.unzip();
         drop(line);
         let mut group = Group { commits: self, sessions, results: Vec::new() };
-        group.results = append::commit_all(mailbox, messages);
+        group.results = whole::commit_all(mailbox, messages);
     }
 
     /// Waits for those who are on their way now, for a moment.
@@ -108,7 +108,7 @@ impl Commits {
 
 impl Coming<'_> {
     /// Adds the message, which was made to last in `tmp`.
-    pub(super) fn join(self, mailbox: &Mailbox, message: Appending) -> Result<Located, StoreError> {
+    pub(super) fn join(self, mailbox: &Mailbox, message: Whole) -> Result<Located, StoreError> {
         let commits = self.0;
         // Room for what is told: nobody who tells waits.
         let (session, turns) = sync_channel(2);

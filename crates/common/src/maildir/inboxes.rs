@@ -14,7 +14,7 @@ use crate::auth::User;
 use crate::config::Mail;
 use crate::disk::{self, Dir, NamelessFile};
 
-use super::append::{Appending, Delivery, Note};
+use super::append::Appending;
 use super::cache::Writer;
 use super::deliveries::{Deliveries, Doubt};
 use super::directory::Directory;
@@ -24,6 +24,7 @@ use super::places::Places;
 use super::scan::Place;
 use super::store::{NewMessage, Store};
 use super::tidings::Tidings;
+use super::whole::{Delivery, Note, Original, Whole};
 use super::{DeliveryId, StoreError, name};
 
 /// INBOXes that are open. All of it blocks.
@@ -131,6 +132,25 @@ impl Inbox {
         self.begin(message, |tmp| tmp.create_in_sight(name))
     }
 
+    /// A message that another mailbox has, in the same file, which has this name in `tmp` as with
+    /// [`append_in_sight`](Self::append_in_sight); `None`: one that nobody else has. An error where
+    /// the two cannot have one file, which says nothing of this mailbox: the message is to be
+    /// written then.
+    pub fn link(
+        &self,
+        name: Option<&str>,
+        message: NewMessage,
+        original: &Original,
+    ) -> Result<Whole, StoreError> {
+        let folders = self.open.folders.clone();
+        let file = match name {
+            Some(name) => folders.tmp.link_in_sight(name, &original.file)?,
+            None => folders.tmp.link_in_sight(name::unique(), &original.file)?,
+        };
+        let (mailbox, cache) = (Arc::clone(&self.store.mailbox), Arc::clone(&self.cache));
+        Ok(Whole { mailbox, folders, file, message, content: original.content.clone(), cache })
+    }
+
     /// What became of the file that an earlier process wrote under this name in `tmp`, which was
     /// then the directory with this checksum.
     pub fn left(&self, name: &str, tmp: u32) -> Result<Left, StoreError> {
@@ -147,12 +167,12 @@ impl Inbox {
         Ok(self.open.folders.cur.sync()?)
     }
 
-    /// As [`Appending::deliver`], but what is to be told of a message that came is left to the
+    /// Puts a message into the mailbox, as [`Appending::deliver`], but what is to be told of a message that came is left to the
     /// caller. An error if the directory was moved away meanwhile: who restores a backup removes
     /// what it replaced, and the message with it.
     pub fn deliver(
         &self,
-        message: Appending,
+        message: Whole,
         note: &impl Note,
     ) -> Result<(Delivery, Option<Tidings>), StoreError> {
         let delivered = message.put(note, Dir::sync)?;

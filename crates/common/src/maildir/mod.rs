@@ -54,8 +54,9 @@ mod tidings;
 mod uid_validity;
 mod uidlist;
 mod watch;
+mod whole;
 
-pub use append::{Appending, Delivery, Note};
+pub use append::Appending;
 pub use cache::Summaries;
 pub use deliveries::Doubt;
 pub use delivery_id::DeliveryId;
@@ -67,6 +68,7 @@ pub use maintenance::{Finding, Settled};
 pub use store::{Located, Message, Moved, NewMessage, Store};
 pub use tidings::Tidings;
 pub use watch::{Watch, join};
+pub use whole::{Delivery, Note, Original, Whole};
 
 use std::io;
 use std::path::PathBuf;

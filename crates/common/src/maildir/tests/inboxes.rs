@@ -1,12 +1,15 @@
 //! INBOXes that stay open between deliveries.
 
 use std::cell::Cell;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use mail_proto::mailbox::{Change, FlagChange, Flags};
+
 use super::super::inboxes::Inboxes;
 use super::super::{
-    Appending, Delivery, DeliveryId, Doubt, Inbox, Left, Note, StoreError, Tidings,
+    Delivery, DeliveryId, Doubt, Inbox, Left, Note, Original, StoreError, Tidings, Whole,
 };
 use super::*;
 use crate::disk::Dir;
@@ -16,7 +19,7 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    let (_, tidings) = inbox.deliver(message, &()).unwrap();
+    let (_, tidings) = inbox.deliver(message.finish().unwrap(), &()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
     ann.names("new").len()
 }
@@ -29,7 +32,7 @@ fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
     ann.open();
-    let error = inbox.deliver(message, &()).unwrap_err();
+    let error = inbox.deliver(message.finish().unwrap(), &()).unwrap_err();
     assert!(matches!(error, StoreError::Replaced), "{error}");
     assert_eq!(delivered(&inboxes, &ann), 1);
 }
@@ -137,7 +140,7 @@ fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
     let delivery_id = Some(id(number));
     let mut message = inbox.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
     message.write(b"text\r\n").unwrap();
-    inbox.deliver(message, &()).unwrap();
+    inbox.deliver(message.finish().unwrap(), &()).unwrap();
 }
 
 fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
@@ -290,12 +293,12 @@ impl Note for Noting {
     }
 }
 
-fn noted(inbox: &Inbox, text: &[u8]) -> Appending {
+fn noted(inbox: &Inbox, text: &[u8]) -> Whole {
     let delivery_id = Some(id(0));
     let message = NewMessage { delivery_id, ..NewMessage::default() };
     let mut message = inbox.append_in_sight("noted", message).unwrap();
     message.write(text).unwrap();
-    message
+    message.finish().unwrap()
 }
 
 #[test]
@@ -341,4 +344,85 @@ fn what_readers_did_not_see_stays_in_tmp_if_its_note_stays() {
         let left = if is_stuck { Left::There } else { Left::Gone };
         assert_eq!(inbox.left("noted", note.tmp.get().unwrap()).unwrap(), left);
     }
+}
+
+/// Writes a message into one mailbox, which is given what others need for theirs.
+fn written(inbox: &Inbox, text: &[u8]) -> (Whole, Original) {
+    let mut message = inbox.append(NewMessage::default()).unwrap();
+    message.write(text).unwrap();
+    let whole = message.finish().unwrap();
+    let original = whole.original().unwrap();
+    (whole, original)
+}
+
+fn put(inbox: &Inbox, whole: Whole) {
+    let (delivery, tidings) = inbox.deliver(whole, &()).unwrap();
+    assert_eq!(delivery, Delivery::Made);
+    tidings.into_iter().for_each(Tidings::tell);
+}
+
+#[test]
+fn one_file_is_a_message_of_each_of_its_mailboxes() {
+    let (ann, bob) = (Ann::new(), Ann::new());
+    let text = b"Subject: for both\r\n\r\ntext\r\n";
+    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    let (anns, bobs) = (open(&ann), open(&bob));
+    let (whole, original) = written(&anns, text);
+    let delivery_id = Some(id(7));
+    let message = || NewMessage { delivery_id, ..NewMessage::default() };
+    // Left by a dead process.
+    fs::write(bob.home().join("tmp/noted"), "half").unwrap();
+    let linked = bobs.link(Some("noted"), message(), &original).unwrap();
+    let note = Noting::default();
+    let (delivery, tidings) = bobs.deliver(linked, &note).unwrap();
+    assert!(note.seen_in_tmp.get());
+    assert_eq!(delivery, Delivery::Made);
+    tidings.into_iter().for_each(Tidings::tell);
+    put(&anns, whole);
+    let again = bobs.link(Some("noted"), message(), &original).unwrap();
+    assert_eq!(bobs.deliver(again, &()).unwrap().0, Delivery::Repeated);
+
+    let metadata = |ann: &Ann| {
+        let [name] = ann.names("new").try_into().unwrap();
+        assert!(name.ends_with(",S=24,W=27"), "{name}");
+        assert_eq!(ann.names("tmp"), [""; 0]);
+        fs::metadata(ann.home().join("new").join(name)).unwrap()
+    };
+    assert_eq!((metadata(&ann).ino(), metadata(&ann).nlink()), (metadata(&bob).ino(), 2));
+    for ann in [&ann, &bob] {
+        assert_eq!(uids(&ann.inbox()), [1]);
+        let mut summary = Vec::new();
+        assert!(ann.inbox().summaries().read(1, &mut summary), "it was made with the message");
+        assert!(String::from_utf8_lossy(&summary).contains("for both"));
+    }
+    // What becomes of one is nothing to the other.
+    let flags = NamedFlags { system: Flags::SEEN, keywords: vec!["$Junk".to_owned()] };
+    let seen = FlagChange { how: Change::Add, flags };
+    ann.inbox().store_flags(&[1], &seen).unwrap();
+    ann.inbox().copy(&[1], &ann.open().mailbox("Archive").unwrap()).unwrap();
+    ann.inbox().expunge(&[1]).unwrap();
+    assert_eq!(super::text(&bob.inbox(), 1).as_bytes(), b"Subject: for both\n\ntext\n");
+    let bobs_letter = bob.inbox().sync().unwrap().messages.iter().next().unwrap();
+    assert_eq!(bobs_letter.flags, Flags::default());
+    let archive = ann.open().mailbox("Archive").unwrap();
+    bob.inbox().expunge(&[1]).unwrap();
+    assert_eq!(super::text(&archive, 1).as_bytes(), b"Subject: for both\n\ntext\n");
+}
+
+#[test]
+fn what_its_reader_took_away_already_is_not_linked() {
+    let (ann, bob) = (Ann::new(), Ann::new());
+    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    let (anns, bobs) = (open(&ann), open(&bob));
+    let (whole, original) = written(&anns, b"text\r\n");
+    put(&anns, whole);
+    put(&bobs, bobs.link(None, NewMessage::default(), &original).unwrap());
+    ann.inbox().sync().unwrap();
+    ann.inbox().expunge(&[1]).unwrap();
+    put(&bobs, bobs.link(None, NewMessage::default(), &original).unwrap());
+    assert_eq!(bob.names("new").len(), 2);
+    bob.inbox().sync().unwrap();
+    bob.inbox().expunge(&[1, 2]).unwrap();
+    assert!(bobs.link(None, NewMessage::default(), &original).is_err());
+    assert_eq!(bob.names("tmp"), [""; 0]);
 }

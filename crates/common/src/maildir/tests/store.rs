@@ -109,7 +109,7 @@ fn what_another_attempt_confirmed_is_not_taken_back() {
     let begun = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
     let mut message = inbox.append(begun).unwrap();
     message.write(b"x\n").unwrap();
-    let failed = message.put(&(), |new| {
+    let failed = message.finish().unwrap().put(&(), |new| {
         // Of another process, that did not know of the first and can sync.
         assert_eq!(attempt(&inbox, &id, "x\n"), Delivery::Repeated);
         Err(DiskError::new(new.path().to_owned(), std::io::Error::other("the sync failed")))
