@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Traced;
 use crate::trouble::Trouble;
 
 /// One thing that happens. `connection` counts from 1.
@@ -52,12 +53,14 @@ pub enum Act {
         /// As written.
         text: String,
     },
-    /// `-- delivered to ann: plain`.
+    /// `-- delivered to ann: plain`, `-- delivered to ann alone: plain`.
     Delivered {
         /// To whom.
         user: String,
         /// What.
         name: String,
+        /// What its trace says of that.
+        traced: Traced,
     },
     /// `-- the disk is full`: the world goes wrong around the server.
     Befall(Trouble),

@@ -2,6 +2,53 @@
 
 use std::fs;
 
+/// What the fields that its way puts on top of a message say of who gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traced {
+    /// The chat does not care.
+    Somehow,
+    /// `alone`: there is a Delivered-To, and a Received that says for whom.
+    Alone,
+    /// `among others`: nothing.
+    AmongOthers,
+}
+
+impl Traced {
+    /// What stands behind the user in a chat.
+    pub(super) const WORDS: [(&str, Self); 3] =
+        [(" alone", Self::Alone), (" among others", Self::AmongOthers), ("", Self::Somehow)];
+
+    /// As a chat says it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        Self::WORDS
+            .into_iter()
+            .find_map(|(words, one)| (one == self).then_some(words))
+            .unwrap_or("")
+    }
+}
+
+/// Whether a stored message is the one of this name, as it is delivered to a user of ours.
+///
+/// # Panics
+/// If there is none of this name.
+#[must_use]
+pub fn is_delivered(stored: &[u8], user: &str, name: &str, traced: Traced) -> bool {
+    let rest = without_trace(stored);
+    let stored = with_crlf(stored);
+    let trace = String::from_utf8_lossy(stored.strip_suffix(rest.as_slice()).unwrap_or(&stored));
+    let to = format!("{user}@example.org");
+    let says_so = match traced {
+        Traced::Somehow => true,
+        Traced::Alone => {
+            trace.contains(&format!("Delivered-To: {to}\r\n"))
+                && trace.contains(&format!("for <{to}>"))
+        }
+        Traced::AmongOthers => !trace.contains("Delivered-To:") && !trace.contains("for <"),
+    };
+    says_so && rest == message(name)
+}
+
 /// A message of `tests/chats/mail`, with CRLF line ends whatever the file has.
 ///
 /// # Panics
@@ -93,6 +140,23 @@ mod tests {
         let stored = b"Return-Path: <a@b.c>\nDelivered-To: x\nReceived: from y\n\tby \
             mx.example.org\nReceived: old\nX: 1\n\nb\n";
         assert_eq!(without_trace(stored), b"Received: old\r\nX: 1\r\n\r\nb\r\n");
+        for (traced, expected) in
+            [(Traced::Somehow, true), (Traced::Alone, false), (Traced::AmongOthers, true)]
+        {
+            let stored = [b"Return-Path: <a@b.c>\n", message("plain").as_slice()].concat();
+            assert_eq!(is_delivered(&stored, "ann", "plain", traced), expected, "{traced:?}");
+            let to = "Delivered-To: ann@example.org\nReceived: by mx.example.org\n\tfor \
+                <ann@example.org>\n";
+            let stored = [to.as_bytes(), &message("plain")].concat();
+            let is_hers = traced != Traced::AmongOthers;
+            assert_eq!(is_delivered(&stored, "ann", "plain", traced), is_hers, "{traced:?}");
+            assert!(!is_delivered(&stored, "ann", "8bit", traced));
+            assert_eq!(
+                is_delivered(&stored, "bob", "plain", traced),
+                traced == Traced::Somehow,
+                "{traced:?}"
+            );
+        }
         let untouched = b"Subject: x\r\n\r\nReturn-Path: y\r\n";
         assert_eq!(without_trace(untouched), untouched);
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::trouble::Trouble;
 
 pub use act::{Act, Said};
-pub use mail::{message, stuffed, without_trace};
+pub use mail::{Traced, is_delivered, message, stuffed, without_trace};
 pub(crate) use pattern::{Names, written};
 pub use play::play;
 pub use record::record;

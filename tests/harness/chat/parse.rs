@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Chat, Heading, Said};
+use super::{Act, Chat, Heading, Said, Traced};
 use crate::trouble::Trouble;
 
 impl Chat {
@@ -134,7 +134,10 @@ impl Acts {
         if let Some(delivered) = event.strip_prefix("delivered to ") {
             let (user, name) =
                 delivered.split_once(": ").ok_or("write `-- delivered to ann: plain`")?;
-            return Ok(Act::Delivered { user: user.to_owned(), name: name.to_owned() });
+            let with = |(words, traced)| user.strip_suffix(words).map(|user| (user, traced));
+            let (user, traced) =
+                Traced::WORDS.into_iter().find_map(with).unwrap_or((user, Traced::Somehow));
+            return Ok(Act::Delivered { user: user.to_owned(), name: name.to_owned(), traced });
         }
         if let Some(text) = event.strip_suffix(" pass") {
             let span = span(text).ok_or_else(|| format!("{text:?} is no span: 30s, 5m, 2h"))?;
@@ -169,10 +172,13 @@ mod tests {
 
     #[test]
     fn a_chat_is_read() {
+        let delivered =
+            |traced| Act::Delivered { user: "ann".into(), name: "plain".into(), traced };
         let chat = Chat::parse(
             "# One.\n# Two.\nwith: ann has plain, 8bit\nconfig: limits.recipients = 2\n\n\
              C: a NOOP\nC< plain\nC2: b NOOP\nS* 1 EXISTS\nS* 0 RECENT\nS2: b OK\n-- closed\n\
-             -- 30m pass\n-- delivered to ann: plain\n-- bob's messages are gone\n-- shutdown\n",
+             -- 30m pass\n-- delivered to ann: plain\n-- delivered to ann alone: plain\n\
+             -- bob's messages are gone\n-- shutdown\n",
         )
         .expect("is a chat");
         assert!(chat.body.starts_with("C: a NOOP\n"));
@@ -193,7 +199,8 @@ mod tests {
                 Act::Hear { connection: 2, line: "b OK".into() },
                 Act::Closed(2),
                 Act::Pass { connection: 2, span: Duration::from_secs(1800), text: "30m".into() },
-                Act::Delivered { user: "ann".into(), name: "plain".into() },
+                delivered(Traced::Somehow),
+                delivered(Traced::Alone),
                 Act::Befall(Trouble::MessagesGone("bob".into())),
                 Act::Shutdown,
             ]

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::slice;
 
 use super::pattern::{Names, written};
-use super::{Act, Chat, Connection, Heard, Protocol, Said, World, message, stuffed, without_trace};
+use super::{
+    Act, Chat, Connection, Heard, Protocol, Said, Traced, World, is_delivered, message, stuffed,
+};
 
 /// Says the client's lines to the world and returns the conversation that came of it: the chat's
 /// own body if all was as expected. It ends at the first line that did not come, with `-- silence`,
@@ -91,7 +93,7 @@ impl<'a> Player<'a> {
                 }
                 self.note(&format!("-- {text} pass"));
             }
-            Act::Delivered { user, name } => self.delivered(user, name),
+            Act::Delivered { user, name, traced } => self.delivered(user, name, *traced),
             Act::Befall(trouble) => {
                 self.world.befall(trouble);
                 self.note(&format!("-- {trouble}"));
@@ -178,17 +180,17 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn delivered(&mut self, user: &str, name: &str) {
-        let expected = message(name);
-        let same = |stored: &Vec<u8>| without_trace(stored) == expected;
+    fn delivered(&mut self, user: &str, name: &str, traced: Traced) {
+        let words = traced.words();
+        let same = |stored: &Vec<u8>| is_delivered(stored, user, name, traced);
         match self.world.inbox(user, &mut |inbox| inbox.iter().any(same)) {
             Some(inbox) if !inbox.iter().any(same) => {
-                self.note(&format!("-- not delivered to {user}: {name}; INBOX has:"));
+                self.note(&format!("-- not delivered to {user}{words}: {name}; INBOX has:"));
                 for stored in inbox {
                     self.note(&written(&stored));
                 }
             }
-            Some(_) | None => self.note(&format!("-- delivered to {user}: {name}")),
+            Some(_) | None => self.note(&format!("-- delivered to {user}{words}: {name}")),
         }
     }
 

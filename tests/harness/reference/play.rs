@@ -7,7 +7,8 @@ use std::io;
 use super::reply::{Expected, Lines, Reply};
 use super::{Inbox, Originals};
 use crate::chat::{
-    Act, Chat, Connection, Heard, Names, Protocol, Said, message, stuffed, without_trace, written,
+    Act, Chat, Connection, Heard, Names, Protocol, Said, Traced, is_delivered, message, stuffed,
+    written,
 };
 use crate::client::Client;
 
@@ -77,7 +78,7 @@ impl Player<'_> {
                 client.start_tls()?;
                 self.note(" ", "-- tls");
             }
-            Act::Delivered { user, name } => self.delivered(user, name),
+            Act::Delivered { user, name, traced } => self.delivered(user, name, *traced),
             // Time cannot be hurried, and what we do to our own site is not done to theirs: the chat
             // ends here, and was right so far.
             Act::Pass { .. } | Act::Befall(_) | Act::Shutdown => return Ok(false),
@@ -180,12 +181,12 @@ impl Player<'_> {
         Ok(false)
     }
 
-    fn delivered(&mut self, user: &str, name: &str) {
-        let expected = message(name);
-        let same = |stored: &Vec<u8>| without_trace(stored) == expected;
+    fn delivered(&mut self, user: &str, name: &str, traced: Traced) {
+        let words = traced.words();
+        let same = |stored: &Vec<u8>| is_delivered(stored, user, name, traced);
         let inbox: Inbox = self.originals.inbox_when(user, &mut |inbox| inbox.iter().any(same));
         let there = inbox.iter().any(same);
-        self.note(if there { " " } else { "-" }, &format!("-- delivered to {user}: {name}"));
+        self.note(if there { " " } else { "-" }, &format!("-- delivered to {user}{words}: {name}"));
         if !there {
             self.differs = true;
             self.note("+", &format!("-- {} others in {user}'s INBOX", inbox.len()));
