@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -37,18 +38,28 @@ impl Probe {
         let end = Duration::from_secs(self.seconds);
         let meter = Meter::start(&[]);
         let begun = Instant::now();
-        let times = std::thread::scope(|scope| {
+        // They end when the meter was read: it measures threads that live best.
+        let measured = Barrier::new(self.threads + 1);
+        let (times, spent) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..self.threads)
                 .map(|number| {
                     let (folder, content) = (top.join(number.to_string()), &content);
                     let work = if self.append { append } else { create };
-                    scope.spawn(move || work(&folder, content, begun, end))
+                    let measured = &measured;
+                    scope.spawn(move || {
+                        let times = work(&folder, content, begun, end);
+                        measured.wait();
+                        measured.wait();
+                        times
+                    })
                 })
                 .collect();
+            measured.wait();
+            let spent = meter.stop();
+            measured.wait();
             let all = workers.into_iter().map(|worker| worker.join().expect("does not panic"));
-            all.collect::<io::Result<Vec<_>>>()
+            (all.collect::<io::Result<Vec<_>>>(), spent)
         });
-        let spent = meter.stop();
         let times: Vec<Duration> = times?.into_iter().flatten().collect();
         let name = if self.append { "durable appends" } else { "durable creates" };
         Report::new(name, times.len() as u64, spent, times)
