@@ -48,7 +48,7 @@ fn tell_of_all(courier: &mut Courier) {
 /// Waits a little; where time is paused, no longer than it takes to look. Fails if it has come to
 /// nothing for long.
 async fn a_moment(begin: std::time::Instant) {
-    assert!(begin.elapsed() < Duration::from_secs(20), "nothing happens");
+    assert!(begin.elapsed() < Duration::from_secs(60), "nothing happens");
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 

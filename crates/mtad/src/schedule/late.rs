@@ -32,6 +32,20 @@ impl Late {
 }
 
 impl Schedule {
+    /// Takes out all that waits, and leaves what is under way. For what is added again, the time
+    /// that it stood before a dead destination counts on.
+    pub(crate) fn clear(&mut self, now: u64) {
+        let waiting: Vec<_> = self.entries.numbers().filter(|&n| !self.is_handed_out(n)).collect();
+        self.stood.clear();
+        for number in waiting {
+            let Entry { id, destination, waited, .. } = *self.entries.at(number);
+            if waited > 0 {
+                self.stood.insert((id, destination), waited);
+            }
+            self.forget(number, now);
+        }
+    }
+
     /// What waits for a destination that is still dead has waited in earnest for so much longer;
     /// senders of what is late by now are told, and what is too old is given up.
     pub(super) fn pass(&mut self, destination: Destination, pause: Duration, now: u64) {

@@ -146,20 +146,6 @@ impl Schedule {
         self.add(Waiting { due: seconds(now).saturating_add(after), ..waiting }, now);
     }
 
-    /// Takes out all that waits, and leaves what is under way. For what is added again, the time
-    /// that it stood before a dead destination counts on.
-    pub(crate) fn clear(&mut self, now: u64) {
-        let waiting: Vec<_> = self.entries.numbers().filter(|&n| !self.is_handed_out(n)).collect();
-        self.stood.clear();
-        for number in waiting {
-            let Entry { id, destination, waited, .. } = *self.entries.at(number);
-            if waited > 0 {
-                self.stood.insert((id, destination), waited);
-            }
-            self.forget(number, now);
-        }
-    }
-
     /// Takes a message out: it was deleted, or is held. If an attempt is under way
     /// [`Schedule::ended`] will say that it is not wanted any more.
     pub(crate) fn remove(&mut self, id: Id, now: u64) {
