@@ -69,6 +69,51 @@ fn nor_does_one_of_the_repeat_of_what_was_seen() {
     sweep(Some(SEEN), &[Reader::Moves]);
 }
 
+/// One letter for two, in one file: who of them had it before the kill does not get it again, and who
+/// had it not gets it.
+#[test]
+fn nor_does_one_where_two_have_one_file() {
+    const CALLS: [&str; 7] =
+        ["write", "fdatasync", "fsync", "pwritev", "renameat2", "linkat", "fgetxattr"];
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    let (mut wrong, mut kills) = (Vec::new(), 0);
+    for call in CALLS {
+        // Until the delivery makes no more of them.
+        for number in 1.. {
+            let ids = [delivery_id(), delivery_id()];
+            let to = [("ann", ids[0].as_str()), ("bob", ids[1].as_str())];
+            let mut copies = [0, 0];
+            let mut take = |suite: &Suite| {
+                for ((user, _), copies) in to.iter().zip(&mut copies) {
+                    *copies += take_away_from(suite, user, Reader::Deletes);
+                }
+            };
+            let warm = [("ann", &*delivery_id()), ("bob", &*delivery_id())];
+            deliver_to(&suite, &warm).expect("nothing is in its way");
+            take_away_from(&suite, "ann", Reader::Deletes);
+            take_away_from(&suite, "bob", Reader::Deletes);
+            let spot = format!("inject={call}:signal=KILL:when={number}");
+            let tracer = Tracer::attach(&suite, &[&spot]);
+            let answer = deliver_to(&suite, &to);
+            tracer.end(&mut suite, &ids[0]);
+            take(&suite);
+            suite.restart(DAEMON);
+            deliver_to(&suite, &to).expect("nothing is in its way");
+            take(&suite);
+            if copies != [1, 1] {
+                wrong.push(format!("{call} {number}: {copies:?} copies after {answer:?}"));
+            }
+            if answer.is_ok() {
+                break;
+            }
+            kills += 1;
+        }
+    }
+    println!("figure: lmtp-deliverd killed before {kills} calls of a delivery to two");
+    assert!(kills > 10, "of two deliveries");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Whatever call fails, the same process delivers when it does not fail any more, and the next one
 /// knows it.
 #[test]
@@ -205,17 +250,22 @@ fn delivery_id() -> String {
     format!("{}.0", Id::new())
 }
 
-/// Makes an attempt at a delivery, over LMTP as mtad does.
+/// Makes an attempt at a delivery to ann.
 fn deliver(suite: &Suite, delivery_id: &str) -> io::Result<()> {
+    deliver_to(suite, &[("ann", delivery_id)])
+}
+
+/// Makes an attempt at the deliveries of a letter, over LMTP as mtad does.
+fn deliver_to(suite: &Suite, recipients: &[(&str, &str)]) -> io::Result<()> {
     let mut lmtp = Smtp::hello(suite.connect("lmtp"), "LHLO")?;
-    let to = format!("RCPT TO:<ann@example.org> XDELIVERID={delivery_id}");
-    let letter = "Subject: again\r\n\r\nand again\r\n.";
-    let mail = "MAIL FROM:<bob@example.net>";
-    let steps = [(mail, "250"), (to.as_str(), "250"), ("DATA", "354")];
-    for (line, reply) in steps.into_iter().chain([(letter, "250")]) {
-        lmtp.command(line, reply)?;
+    lmtp.command("MAIL FROM:<bob@example.net>", "250")?;
+    for (user, delivery_id) in recipients {
+        lmtp.command(&format!("RCPT TO:<{user}@example.org> XDELIVERID={delivery_id}"), "250")?;
     }
-    Ok(())
+    lmtp.command("DATA", "354")?;
+    let (_, others) = recipients.split_first().expect("it is for somebody");
+    lmtp.command("Subject: again\r\n\r\nand again\r\n.", "250")?;
+    others.iter().try_for_each(|_| lmtp.expect("250").map(|_| ()))
 }
 
 /// Octets that lmtp-deliverd says before the first MAIL.
@@ -233,10 +283,14 @@ fn octets_of_hello(suite: &Suite) -> usize {
     octets
 }
 
-/// Removes all messages, as their reader would, and returns how many there were.
+/// Removes all of ann's messages, as their reader would, and returns how many there were.
 fn take_away(suite: &Suite, reader: Reader) -> usize {
-    let maildir = suite.site.maildir("ann");
-    let elsewhere = suite.site.path("elsewhere");
+    take_away_from(suite, "ann", reader)
+}
+
+fn take_away_from(suite: &Suite, user: &str, reader: Reader) -> usize {
+    let maildir = suite.site.maildir(user);
+    let elsewhere = suite.site.path("elsewhere").join(user);
     fs::create_dir_all(&elsewhere).expect("the directory is ours");
     let take = |path: PathBuf| match reader {
         Reader::Deletes => fs::remove_file(path).expect("is there"),

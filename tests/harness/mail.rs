@@ -67,7 +67,11 @@ impl Smtp {
         self.expect(reply).map_err(|error| io::Error::new(error.kind(), format!("{line}: {error}")))
     }
 
-    fn expect(&mut self, reply: &str) -> io::Result<String> {
+    /// Hears one more reply.
+    ///
+    /// # Errors
+    /// Another one comes, or none.
+    pub fn expect(&mut self, reply: &str) -> io::Result<String> {
         loop {
             let line = self.0.line()?;
             if !line.starts_with(reply) {
