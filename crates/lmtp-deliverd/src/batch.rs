@@ -2,7 +2,8 @@
 //! done at the same time, because each waits for the disk most of its time. Only what one user
 //! gets is done in its order, which is the order of the mailbox.
 //!
-//! A message is read once, by whoever of its recipients comes first, and kept once, in memory.
+//! A message is read once, by whoever of its recipients comes first, kept once, in memory, and
+//! written once, where that is possible ([`crate::one_file`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -38,6 +38,9 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(32).expect("32 is not 0");
 /// that was taken there must not be refused here.
 const TRANSIT: u64 = 16 << 10;
 
+/// Recipients that mtad names in one transaction, however few it lets others name.
+const TOGETHER: usize = 100;
+
 /// The daemon.
 #[derive(Debug)]
 pub struct LmtpDeliverd {
@@ -66,7 +69,7 @@ impl LmtpDeliverd {
             hostname: parts.site.hostname.clone(),
             limits: Limits {
                 message_size: limits.message_size.saturating_add(if local { TRANSIT } else { 0 }),
-                recipients: limits.recipients,
+                recipients: limits.recipients.max(if local { TOGETHER } else { 0 }),
                 command_line: limits.smtp_command_line,
                 errors: limits.errors,
                 patience: limits.patience.duration(),

@@ -24,9 +24,8 @@ const KEPT: usize = 1024;
 impl OneFile {
     /// For a message of several recipients; `None`: there are too many. `all` counts them.
     pub(crate) fn new(all: &Arc<()>) -> Option<Self> {
-        let one_of = Arc::clone(all);
-        let room = Arc::strong_count(all) <= KEPT;
-        room.then(|| Self { written: Mutex::default(), _one_of: one_of })
+        let one_more = || Self { written: Mutex::default(), _one_of: Arc::clone(all) };
+        (Arc::strong_count(all) <= KEPT).then(one_more)
     }
 
     /// The message for one of the recipients: linked, if it is written already.
@@ -46,5 +45,20 @@ impl OneFile {
             debug!(%error, "a mailbox gets a file of its own");
             write()
         })
+    }
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_only_so_many() {
+        let all = Arc::default();
+        let mut kept: Vec<_> = (0..KEPT).map(|_| OneFile::new(&all).unwrap()).collect();
+        assert!(OneFile::new(&all).is_none());
+        kept.pop();
+        assert!(OneFile::new(&all).is_some());
     }
 }
