@@ -167,9 +167,9 @@ impl Inbox {
         Ok(self.open.folders.cur.sync()?)
     }
 
-    /// Puts a message into the mailbox, as [`Appending::deliver`], but what is to be told of a message that came is left to the
-    /// caller. An error if the directory was moved away meanwhile: who restores a backup removes
-    /// what it replaced, and the message with it.
+    /// Puts a message into the mailbox, as [`Appending::deliver`], but what is to be told of it is
+    /// left to the caller. An error if the directory was moved away meanwhile: who restores a
+    /// backup removes what it replaced, and the message with it.
     pub fn deliver(
         &self,
         message: Whole,
