@@ -276,11 +276,6 @@ impl<'spool> Replay<'spool> {
                 let letter = corrupt::envelope(file, range.start);
                 self.note(&Finding::Unfinished { stretch: stretch_at(range), letter });
             }
-            Found::Torn(record) => {
-                let range = record.offset..record.offset + record.header.span();
-                let letter = corrupt::envelope(file, range.start);
-                self.note(&Finding::Unfinished { stretch: stretch_at(range), letter });
-            }
         }
     }
 

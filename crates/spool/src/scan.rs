@@ -74,10 +74,9 @@ pub(crate) enum Found {
     Record(Record),
     /// Where records must have been.
     Damage(Range<u64>),
-    /// The same in the last commit, which may never have been finished.
+    /// The same in the last commit, which may never have been finished, or there a record whose
+    /// body is not whole.
     Unfinished(Range<u64>),
-    /// A record of the last commit whose body is not whole.
-    Torn(Record),
 }
 
 /// Which use of its slot a segment is of.
@@ -251,7 +250,7 @@ fn of_last_commit(source: &(impl Octets + ?Sized), found: Found) -> Found {
     match found {
         // What cannot be read now may be read later, or be found damaged then.
         Found::Record(record) if matches!(body_holds(source, &record), Ok(false)) => {
-            Found::Torn(record)
+            Found::Unfinished(record.offset..record.offset + record.header.span())
         }
         Found::Damage(stretch) => Found::Unfinished(stretch),
         other => other,
