@@ -28,6 +28,7 @@ mod recovery;
 mod replay;
 pub mod row;
 mod scan;
+mod seal;
 mod segment;
 mod settings;
 mod spool;

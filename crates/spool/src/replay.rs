@@ -28,6 +28,7 @@ use crate::record::{BLOCK, Kind};
 use crate::recovery::{Directories, Survey, name};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Record, Use};
+use crate::seal::Seal;
 use crate::text::{self, BadText};
 use crate::{Letter, Progress, State, corrupt};
 
@@ -223,7 +224,7 @@ impl<'spool> Replay<'spool> {
             // What cannot be read is met again, and told of, when the log is applied.
             while let Ok(Ok(record)) = scan::record(&file, generation, at)
                 && record.header.kind == Kind::Seal
-                && let Ok(seal) = text::decode::<Seal>(&record.text)
+                && let Ok(seal) = Seal::decode(&record.text)
             {
                 let length = self.seals.entry(seal.generation).or_insert(seal.length);
                 *length = seal.length.min(*length);
@@ -382,15 +383,6 @@ impl<'spool> Replay<'spool> {
             self.table.update(row.id, |row| row.summarise(&summary));
         }
     }
-}
-
-/// The text of a seal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Seal {
-    /// Of the segment.
-    pub(crate) generation: u64,
-    /// What stands from here on counts for nothing.
-    pub(crate) length: u64,
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::index::Effect;
 use crate::message::Content;
 use crate::record::{BLOCK, Body, Kind, SegmentHeader};
 use crate::row::Place;
+use crate::seal::Seal;
 use crate::segment::Segment;
 use crate::spool::Shared;
 use crate::upkeep::Call;
@@ -36,15 +37,6 @@ use crate::{Settings, SpoolError};
 const FIRST: u64 = 1 << 20;
 /// How many times as long the next one is.
 const GROWTH: u64 = 4;
-
-/// A segment that is not written to any more because a write or sync failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    pub(crate) slot: u32,
-    pub(crate) generation: u64,
-    /// Where the last good commit ended.
-    pub(crate) length: u64,
-}
 
 /// What the writer did since the start.
 #[derive(Debug, Default)]
@@ -70,7 +62,7 @@ pub(crate) struct Writer {
     /// Works that were laid out, and where.
     works: Vec<(Work, Place)>,
     /// To be said at the beginning of the next segment.
-    seals: Vec<Sealed>,
+    seals: Vec<Seal>,
 }
 
 /// The segment that is written to.
@@ -125,9 +117,8 @@ impl Writer {
         let header = SegmentHeader { generation: current.generation, slot };
         self.commit.begin(header, current.commits + 1, current.position);
         if current.position == 0 {
-            for sealed in &self.seals {
-                let text = seal(sealed);
-                let body = Body::NONE;
+            for seal in &self.seals {
+                let (text, body) = (seal.encode(), Body::NONE);
                 self.commit.add(Record { kind: Kind::Seal, id: None, text: &text, body, of: 0 });
             }
         }
@@ -278,11 +269,9 @@ impl Writer {
         error!("a commit failed, {} records are refused: {failure}", self.works.len());
         self.shared.counts.failures.fetch_add(1, Ordering::Relaxed);
         if let Some(Current { segment, generation, position, .. }) = self.current.take() {
-            let length = position.max(BLOCK);
-            let sealed = Sealed { slot: segment.slot, generation, length };
-            self.seals.push(sealed);
+            self.seals.push(Seal { generation, length: position.max(BLOCK) });
             self.length = FIRST.min(self.shared.settings.segment);
-            self.shared.seal(sealed.slot);
+            self.shared.seal(segment.slot);
             self.shared.upkeep.call(Call::Look);
         }
         let failure = Arc::new(failure);
@@ -342,10 +331,4 @@ fn keep_body(octets: &Octets) {
     {
         arrived.keep();
     }
-}
-
-/// The text of a seal.
-fn seal(sealed: &Sealed) -> Vec<u8> {
-    let Sealed { generation, length, .. } = sealed;
-    format!(r#"{{"generation":{generation},"length":{length}}}"#).into_bytes()
 }
