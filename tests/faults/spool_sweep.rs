@@ -36,9 +36,7 @@ fn operations() -> Vec<Operation> {
 #[test]
 fn trouble_at_any_system_call_breaks_no_promise() {
     let operations = operations();
-    let first = in_memory();
-    let spots =
-        strace::all_spots::<Ledger>(Path::new(HISTORY), first.path(), &operations, &TROUBLES);
+    let spots = spots(&operations);
     assert!(!spots.is_empty(), "the history makes no system calls");
     let (mut broken, mut counts) = (Vec::new(), BTreeMap::<String, usize>::new());
     let mut progress = Progress::new("troubles of a spool", spots.len());
@@ -55,6 +53,17 @@ fn trouble_at_any_system_call_breaks_no_promise() {
     // Threads do not do the same twice; but most of what was counted comes up again.
     assert!(counts.values().sum::<usize>() * 4 >= spots.len() * 3, "{counts:?} of {}", spots.len());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Threads ahead of the writer do more in one run than in another: of three, the run with the fewest
+/// calls tells which all make.
+fn spots(operations: &[Operation]) -> Vec<Spot> {
+    let count = |_| {
+        let directory = in_memory();
+        let program = Path::new(HISTORY);
+        strace::all_spots::<Ledger>(program, directory.path(), operations, &TROUBLES)
+    };
+    (0..3).map(count).min_by_key(Vec::len).expect("there were three")
 }
 
 /// What is broken after trouble at that spot, and whether the trouble came.
