@@ -32,7 +32,7 @@ use crate::memory::Message;
 use crate::notify::{self, Fate};
 use crate::queue::{Damage, Entry, Queue, Recipient, State};
 use crate::route::{Route, Routes};
-use crate::schedule::{Cause, Feedback, Turn};
+use crate::schedule::{Cause, Destination, Feedback, Turn};
 use crate::verdict::{Verdict, feedback, judge};
 
 /// Recipients of a transaction: RFC 5321, 4.5.3.1.8 lets a next hop refuse more.
@@ -256,15 +256,21 @@ impl Attempt {
 
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
-        let is_local = transaction.is_local();
+        let is_local = matches!(transaction.lane.target, Target::Local(_));
+        // Mail for postmaster may have gone elsewhere: that says nothing of this destination.
+        let tells = is_local == (self.turn.destination == Destination::LOCAL);
         let (relay, outcomes, notifies) = match done {
             Done::Reported { relay, report } => {
-                self.feedback = self.feedback.max(feedback(&report.recipients));
+                if tells {
+                    self.feedback = self.feedback.max(feedback(&report.recipients));
+                }
                 (relay, report.recipients, report.notifies)
             }
             Done::Unreachable(why) => {
-                self.feedback = self.feedback.max(Feedback::Unreachable);
-                self.trouble = Some(why.clone());
+                if tells {
+                    self.feedback = self.feedback.max(Feedback::Unreachable);
+                    self.trouble = Some(why.clone());
+                }
                 let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
                 ("none".to_owned(), outcomes, false)
             }

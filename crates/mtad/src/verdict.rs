@@ -71,7 +71,7 @@ fn feedback_of(outcome: &Outcome) -> Feedback {
         // It closes the connection.
         Outcome::Replied(reply) if reply.code == 421 => Feedback::Vanished,
         Outcome::Replied(reply) => match reply.command {
-            "MAIL FROM" | "RCPT TO" | "DATA" | "end of DATA" => Feedback::Refused,
+            "MAIL FROM" | "RCPT TO" | "DATA" | "end of DATA" | "BDAT" => Feedback::Refused,
             // It wants nothing from us, whatever the message.
             _ => Feedback::Unreachable,
         },
@@ -121,6 +121,7 @@ mod tests {
             (vec![said(250, "Ok", "end of DATA"), lost()], Feedback::Delivered),
             (vec![said(550, "No", "RCPT TO"), lost()], Feedback::Refused),
             (vec![said(451, "Later", "end of DATA")], Feedback::Refused),
+            (vec![said(452, "Full", "BDAT")], Feedback::Refused),
             (vec![said(421, "Bye", "MAIL FROM")], Feedback::Vanished),
             (vec![said(554, "Go away", "greeting")], Feedback::Unreachable),
         ];
