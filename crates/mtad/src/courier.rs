@@ -12,6 +12,7 @@ use mail_common::time;
 use mail_spool::admin::{Changed, Outage};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -25,6 +26,9 @@ use crate::{Mtad, lock};
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);
+
+/// How often it is tried again to record what is done with.
+const UNFINISHED: Duration = Duration::from_secs(5);
 
 /// How often deliveries are told how old the oldest message is.
 const OLDEST: Duration = Duration::from_secs(60);
@@ -86,6 +90,7 @@ impl Courier {
 
     pub(crate) async fn run(mut self) {
         let mut oldest = tokio::time::interval(OLDEST);
+        let mut unfinished = tokio::time::interval_at(Instant::now() + UNFINISHED, UNFINISHED);
         while !self.stop.is_cancelled() {
             let wait = self.begin_what_is_due();
             tokio::select! {
@@ -95,10 +100,8 @@ impl Courier {
                 Some(warned) = self.warnings.join_next_with_id() => self.warned(warned),
                 () = self.mtad.reloaded.notified() => {}
                 () = self.mtad.changed.notified() => self.hear_changes(),
-                _ = oldest.tick() => {
-                    self.mtad.finish_the_rest();
-                    self.look_for_the_oldest();
-                }
+                _ = unfinished.tick() => self.mtad.finish_the_rest(),
+                _ = oldest.tick() => self.look_for_the_oldest(),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -135,7 +138,7 @@ impl Courier {
         self.schedule.clear(now);
         // One that is being recorded comes back when its attempt ends.
         self.mtad.tell_of_all();
-        self.schedule.make_all_due(now);
+        self.schedule.probe_all(now);
     }
 
     /// An admin has changed messages: what is known of them is old.
@@ -145,14 +148,13 @@ impl Courier {
         for changed in self.mtad.changes() {
             let id = changed.id();
             self.memory.forget_untaken(id);
-            if !matches!(changed, Changed::Gone(_) | Changed::Held(_)) {
-                self.mtad.tell_of(id, When::Asked);
-            }
-            self.schedule.remove(id, now);
-        }
-        // Whoever wants them tried now may have mended what was wrong.
-        for destination in destinations {
-            self.schedule.ask_again(destination, now);
+            self.schedule.remove(id, time::now_micros());
+            let when = match changed {
+                // It is neither if that could not be recorded.
+                Changed::Gone(_) | Changed::Held(_) => When::Recorded,
+                _ => When::Asked,
+            };
+            self.mtad.tell_of(id, when);
         }
     }
 

@@ -28,7 +28,6 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use mail_common::config::{Cleartext, Role, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, StartError, open_auth};
@@ -40,10 +39,10 @@ use mail_proto::address::Address;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
 use mail_spool::Recovered;
 use mail_spool::admin::{Changed, Desk, Outage, Turn, UnderWay};
-use mail_spool::row::Row;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::{error, info, warn};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
 pub use crate::backend::Connection;
 use crate::control::Control;
@@ -54,9 +53,6 @@ use crate::route::Routes;
 
 /// Threads that write and sync. While one waits for the disk others can join its sync.
 const DISK_THREADS: NonZeroUsize = const { NonZeroUsize::new(8).expect("8 is not 0") };
-
-/// After this long a message is looked at again that could not be read.
-const UNREAD: Duration = Duration::from_secs(60);
 
 /// The mail transport.
 #[derive(Debug)]
@@ -79,6 +75,8 @@ pub struct Mtad {
     outages: Mutex<BTreeMap<String, Outage>>,
     /// Messages that are done with, which could not be recorded.
     unfinished: Mutex<Vec<Turn>>,
+    /// Those of which it is being recorded.
+    finishing: TaskTracker,
 }
 
 /// What is there before anything runs.
@@ -127,8 +125,11 @@ impl Mtad {
     }
 
     fn finish_taken(self: &Arc<Self>, turn: Turn) {
-        let mtad = Arc::clone(self);
-        self.queue.finish(turn, move |turn| lock(&mtad.unfinished).push(turn));
+        let (mtad, token) = (Arc::clone(self), self.finishing.token());
+        self.queue.finish(turn, move |turn| {
+            lock(&mtad.unfinished).push(turn);
+            drop(token);
+        });
     }
 
     /// Records again what could not be recorded.
@@ -137,62 +138,14 @@ impl Mtad {
         unfinished.into_iter().for_each(|turn| self.finish_taken(turn));
     }
 
-    /// Has the courier look at a message again that could not be read just now.
-    fn tell_of_later(self: &Arc<Self>, id: Id) {
-        tokio::spawn(Arc::clone(self).tell_of_it_later(id));
-    }
-
-    async fn tell_of_it_later(self: Arc<Self>, id: Id) {
-        tokio::time::sleep(UNREAD).await;
-        self.tell_of(id, When::Recorded);
-    }
-
-    /// Has the courier look at a message again.
-    fn tell_of(self: &Arc<Self>, id: Id, when: When) {
-        let mtad = Arc::clone(self);
-        tokio::spawn(async move {
-            let queue = mtad.queue.clone();
-            match mtad.disk.run(move || queue.entry(id)).await {
-                Some(Ok(Some(entry))) => {
-                    let _ = mtad.arrivals.send(Arrival::Known(entry, when));
-                }
-                Some(Ok(None)) => {}
-                None => mtad.tell_of_later(id),
-                Some(Err(error)) => {
-                    error!("{id}: cannot be read: {error}");
-                    mtad.tell_of_later(id);
-                }
-            }
-        });
-    }
-
-    /// Has the courier look at all messages again.
-    fn tell_of_all(self: &Arc<Self>) {
-        let mtad = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let mut rows = Vec::new();
-            mtad.queue.spool().rows(|row| rows.push(*row));
-            mtad.tell_of_rows(rows, When::Now);
-        });
-    }
-
-    /// Tells the courier of rows. One that more than one recipient waits for may have more than one
-    /// destination, and is read.
-    fn tell_of_rows(self: &Arc<Self>, mut rows: Vec<Row>, when: When) {
-        let runtime = tokio::runtime::Handle::current();
-        let several: Vec<Id> =
-            rows.extract_if(.., |row| row.waiting > 1).map(|row| row.id).collect();
-        let _ = self.arrivals.send(Arrival::Rows(rows, when));
-        for id in several {
-            match self.queue.entry(id) {
-                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry, when))),
-                Ok(None) => {}
-                Err(error) => {
-                    error!("{id}: cannot be read: {error}");
-                    runtime.spawn(Arc::clone(self).tell_of_it_later(id));
-                }
-            }
-        }
+    /// Gives the queue back, after a last try to record what is done with: the next process would
+    /// deliver it again.
+    async fn close(self: &Arc<Self>) {
+        self.finishing.close();
+        self.finishing.wait().await;
+        self.finish_the_rest();
+        let queue = self.queue.clone();
+        self.disk.run(move || queue.close()).await;
     }
 
     /// What admins changed, and nobody has heard.
@@ -306,6 +259,7 @@ impl Daemon for Mtad {
             oldest: Mutex::default(),
             outages: Mutex::default(),
             unfinished: Mutex::default(),
+            finishing: TaskTracker::new(),
         })
     }
 
@@ -329,13 +283,8 @@ impl Daemon for Mtad {
         });
         Courier::new(Arc::clone(&self), arriving, &surroundings).run().await;
         let is_whole = admins.await.unwrap_or(true);
-        let queue = self.queue.clone();
-        self.disk.run(move || queue.close()).await;
-        match is_whole {
-            _ if self.queue.spool().is_broken() => Err(broken_off()),
-            true => Ok(()),
-            false => Err(not_read()),
-        }
+        self.close().await;
+        if is_whole { Ok(()) } else { Err(not_read()) }
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

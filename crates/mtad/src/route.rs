@@ -104,6 +104,12 @@ impl Routes {
         Some(Route::Foreign { to: to.clone(), next_hop })
     }
 
+    /// The domain of which only postmaster is ours, if there is one: our host name.
+    pub(crate) fn mixed(&self) -> Option<&Domain> {
+        let hostname = &self.site.hostname;
+        (!self.site.domains.local.contains(hostname)).then_some(hostname)
+    }
+
     async fn postmaster(&self, to: &Address) -> Result<Route, AuthError> {
         let configured = self.site.mtad.postmaster.as_ref();
         let others = self.site.domains.local.iter();

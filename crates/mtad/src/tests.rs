@@ -4,6 +4,7 @@ mod notifications;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mail_common::config::{self, Source};
@@ -12,7 +13,10 @@ use mail_common::serve::Backend as _;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::{Accepted, Answer, Client, Envelope, Failure, Recipient, Request};
 use tempfile::TempDir;
-use tokio::io::{self, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    self, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -171,7 +175,7 @@ impl Scene {
     }
 
     /// The same behind a TCP port, as a next hop.
-    async fn server(script: Script) -> (String, mpsc::UnboundedReceiver<String>) {
+    pub(crate) async fn server(script: Script) -> (String, mpsc::UnboundedReceiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (heard, letters) = mpsc::unbounded_channel();
@@ -184,7 +188,7 @@ impl Scene {
         (address, letters)
     }
 
-    fn deliverd(&self, script: Script) -> mpsc::UnboundedReceiver<String> {
+    pub(crate) fn deliverd(&self, script: Script) -> mpsc::UnboundedReceiver<String> {
         let listener = UnixListener::bind(self.directory.path().join("lmtp.sock")).unwrap();
         let (heard, letters) = mpsc::unbounded_channel();
         tokio::spawn(async move {
@@ -224,10 +228,10 @@ fn config_text(path: &Path, more: &str) -> String {
 }
 
 /// What the peer does with the connection of this number, counted from 0.
-type Script = fn(connection: usize) -> Manner;
+pub(crate) type Script = fn(connection: usize) -> Manner;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(crate) enum Manner {
     /// Takes everything but for bob.
     NoBob,
     /// Tells senders itself, and takes everything but for bob.
@@ -240,8 +244,8 @@ enum Manner {
     OneMessage,
     /// Tells when a message begins, and takes it half a second later.
     Slow,
-    /// Takes the first message for all but eve, and the others for everybody.
-    EveLater,
+    /// Takes messages in chunks, as lmtp-deliverd does, but for ann, whose mailbox is full.
+    FullAnn,
 }
 
 /// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.
@@ -261,6 +265,10 @@ async fn serve(
     while let Ok(Some(line)) = lines.next_line().await {
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let reply = match verb {
+            "EHLO" if manner == Manner::FullAnn => "250-peer\r\n250 CHUNKING".to_owned(),
+            "LHLO" if manner == Manner::FullAnn => {
+                "250-peer\r\n250-CHUNKING\r\n250 XDELIVERID".to_owned()
+            }
             "EHLO" if manner == Manner::Notifies => "250-peer\r\n250 DSN".to_owned(),
             "EHLO" => "250-peer\r\n250 PIPELINING".to_owned(),
             "LHLO" => {
@@ -309,6 +317,20 @@ async fn serve(
                 });
                 let of_it = if is_lmtp { rcpts.len() } else { 1 };
                 replies.take(of_it).collect::<Vec<_>>().join("\r\n")
+            }
+            "BDAT" => {
+                let octets = line.split(' ').nth(1).unwrap().parse().unwrap();
+                let mut chunk = vec![0; octets];
+                lines.get_mut().read_exact(&mut chunk).await.unwrap();
+                letter.push_str(std::str::from_utf8(&chunk).unwrap());
+                match (line.ends_with(" LAST"), letter.contains("RCPT TO:<ann@")) {
+                    (false, _) => "250 Ok".to_owned(),
+                    (true, true) => "452 4.2.2 mailbox full".to_owned(),
+                    (true, false) => {
+                        heard.send(letter.clone()).unwrap();
+                        "250 2.0.0 taken".to_owned()
+                    }
+                }
             }
             _ => "221 bye".to_owned(),
         };
@@ -655,6 +677,21 @@ async fn what_is_broken_off_by_our_stop_is_not_given_up() {
     let [entry] = scene.waiting().try_into().unwrap();
     assert_eq!(entry.id, id);
     assert!(!entry.progress.is_done());
+}
+
+#[tokio::test]
+async fn what_is_done_with_is_recorded_before_we_stop() {
+    let mut scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::NoBob);
+    scene.mtad.queue.faults.finishes.store(1, Ordering::SeqCst);
+    scene.run();
+    scene.send("<x@example.net>", &["ann@example.org"]);
+    letters.recv().await.unwrap();
+    while scene.mtad.queue.faults.finishes.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let scene = scene.restart().await;
+    assert!(scene.mtad.queue.spool().is_whole() && scene.waiting().is_empty());
 }
 
 #[tokio::test]

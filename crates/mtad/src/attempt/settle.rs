@@ -17,9 +17,12 @@ use crate::verdict::Verdict;
 const GIVEN_UP: &str = "5.7.0";
 
 impl Attempt {
-    /// Gives everybody up who waits, without an attempt: they are too old, and their destination
-    /// was seen to be dead for long.
+    /// Gives everybody up who waits, without an attempt: an admin wants it, or they are too old,
+    /// and their destination was seen to be dead for long.
     pub(crate) async fn expire(mut self, trouble: Option<String>) -> Ended {
+        if let Some(why) = self.entry.progress.given_up.clone() {
+            return self.give_up(&why).await;
+        }
         self.trouble = trouble;
         for recipient in self.waiting() {
             let fate = self.fate_without_attempt(&recipient);

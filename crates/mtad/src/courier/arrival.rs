@@ -2,16 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail_common::log::Id;
 use mail_common::time;
-use mail_proto::address::ReversePath;
+use mail_proto::address::{Domain, ReversePath};
 use mail_spool::row::{self, Row};
+use tracing::error;
 
 use super::Courier;
+use crate::Mtad;
 use crate::attempt::Again;
 use crate::queue::Entry;
 use crate::schedule::{self, Destination, Schedule, Standing, Waiting};
+
+/// After this long a message is looked at again that could not be read.
+const UNREAD: Duration = Duration::from_secs(60);
 
 /// What the courier is told of the queue.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ pub(crate) enum Arrival {
     New(Entry),
     /// This is in the queue.
     Known(Entry, When),
-    /// These are in the queue; for none more than one recipient waits.
+    /// These are in the queue; for none more than one recipient waits, and its domain says where.
     Rows(Vec<Row>, When),
 }
 
@@ -37,6 +43,71 @@ pub(crate) enum When {
     Asked,
 }
 
+impl Mtad {
+    /// Has the courier look at a message again that could not be read just now.
+    pub(crate) fn tell_of_later(self: &Arc<Self>, id: Id) {
+        tokio::spawn(Arc::clone(self).tell_of_it_later(id));
+    }
+
+    async fn tell_of_it_later(self: Arc<Self>, id: Id) {
+        tokio::time::sleep(UNREAD).await;
+        self.tell_of(id, When::Recorded);
+    }
+
+    /// Has the courier look at a message again.
+    pub(crate) fn tell_of(self: &Arc<Self>, id: Id, when: When) {
+        let mtad = Arc::clone(self);
+        tokio::spawn(async move {
+            let queue = mtad.queue.clone();
+            match mtad.disk.run(move || queue.entry(id)).await {
+                Some(Ok(Some(entry))) => {
+                    let _ = mtad.arrivals.send(Arrival::Known(entry, when));
+                }
+                Some(Ok(None)) => {}
+                None => mtad.tell_of_later(id),
+                Some(Err(error)) => {
+                    error!("{id}: cannot be read: {error}");
+                    mtad.tell_of_later(id);
+                }
+            }
+        });
+    }
+
+    /// Has the courier look at all messages again.
+    pub(crate) fn tell_of_all(self: &Arc<Self>) {
+        let mtad = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let mut rows = Vec::new();
+            mtad.queue.spool().rows(|row| rows.push(*row));
+            mtad.tell_of_rows(rows, When::Now);
+        });
+    }
+
+    /// Tells the courier of rows. What more than one recipient waits for may have more than one
+    /// destination, and that of mail for our host name depends on whether it is for postmaster: both
+    /// are read.
+    pub(crate) fn tell_of_rows(self: &Arc<Self>, mut rows: Vec<Row>, when: When) {
+        let runtime = tokio::runtime::Handle::current();
+        let (routes, spool) = (self.routes(), self.queue.spool());
+        let mixed = routes.mixed().map(Domain::as_str);
+        let is_open = |row: &mut Row| {
+            row.waiting > 1 || mixed.is_some_and(|mixed| spool.name(row.destination) == mixed)
+        };
+        let open: Vec<Id> = rows.extract_if(.., is_open).map(|row| row.id).collect();
+        let _ = self.arrivals.send(Arrival::Rows(rows, when));
+        for id in open {
+            match self.queue.entry(id) {
+                Ok(Some(entry)) => drop(self.arrivals.send(Arrival::Known(entry, when))),
+                Ok(None) => {}
+                Err(error) => {
+                    error!("{id}: cannot be read: {error}");
+                    runtime.spawn(Arc::clone(self).tell_of_it_later(id));
+                }
+            }
+        }
+    }
+}
+
 impl Courier {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
         match arrival {
@@ -47,6 +118,10 @@ impl Courier {
     }
 
     fn plan_new(&mut self, entry: Entry) {
+        // A reload may have told of it before. Asked first: what comes of that is in the row then.
+        if self.is_being_delivered(entry.id) {
+            return;
+        }
         match self.mtad.queue.spool().row(entry.id) {
             // An admin was faster.
             None => {}
@@ -64,7 +139,8 @@ impl Courier {
             return;
         }
         self.plan(entry, None, when.or(entry.progress.due), when.addition());
-        if when == When::Asked {
+        // Whoever is given up needs nobody to answer.
+        if when == When::Asked && standing(entry) != Standing::GivenUp {
             for recipient in entry.waiting() {
                 let destination = self.lanes.destination(&recipient.address);
                 self.schedule.probe(destination, time::now_micros());
@@ -163,7 +239,11 @@ impl When {
 }
 
 fn standing(entry: &Entry) -> Standing {
-    match entry.progress.attempts > 0 || entry.progress.outages > 0 {
+    let progress = &entry.progress;
+    if progress.given_up.is_some() {
+        return Standing::GivenUp;
+    }
+    match progress.attempts > 0 || progress.outages > 0 {
         true => Standing::Deferred,
         false => Standing::New,
     }

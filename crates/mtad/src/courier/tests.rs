@@ -3,11 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use mail_common::log::Id;
-use tokio::time::Instant;
 
 use super::*;
 use crate::queue::{Entry, State};
-use crate::tests::Scene;
+use crate::tests::{Manner, Scene};
 
 const ANN: &[&str] = &["ann@example.org"];
 
@@ -65,6 +64,63 @@ async fn next_arrival(courier: &mut Courier) {
 async fn end_attempt(courier: &mut Courier) {
     let ended = courier.attempts.join_next_with_id().await.unwrap();
     courier.ended(ended).await;
+}
+
+/// Tries what is due.
+async fn try_next(courier: &mut Courier) -> Turn {
+    let turn = next_turn(courier);
+    courier.attempt(turn);
+    end_attempt(courier).await;
+    turn
+}
+
+#[tokio::test]
+async fn a_full_mailbox_does_not_hold_up_another_s_mail() {
+    let scene = Scene::new("");
+    let mut letters = scene.deliverd(|_| Manner::FullAnn);
+    let mut courier = scene.courier();
+    let full = known(&scene, &mut courier, ANN).id;
+    try_next(&mut courier).await;
+    let entry = courier.mtad.queue.entry(full).unwrap().unwrap();
+    let why = "452 4.2.2 mailbox full (in reply to BDAT command)";
+    let reason = entry.progress.recipients.first();
+    assert!(
+        matches!(reason, Some(State::Waiting(Some(text))) if text.ends_with(why)),
+        "{reason:?}"
+    );
+    let other = known(&scene, &mut courier, &["eve@example.org"]).id;
+    assert!(!courier.schedule.is_dead(Destination::LOCAL));
+    assert_eq!(try_next(&mut courier).await.id, other);
+    assert!(letters.recv().await.unwrap().contains("RCPT TO:<eve@example.org>"));
+}
+
+#[tokio::test]
+async fn a_next_hop_that_refuses_what_it_was_sent_is_alive() {
+    let (hop, mut letters) = Scene::server(|_| Manner::FullAnn).await;
+    let scene = Scene::new(&format!("mtad.next_hop = '{hop}'"));
+    let mut courier = scene.courier();
+    for _ in 0..5 {
+        known(&scene, &mut courier, &["ann@else.example"]);
+    }
+    for _ in 0..5 {
+        let turn = try_next(&mut courier).await;
+        assert!(!courier.schedule.is_dead(turn.destination));
+    }
+    known(&scene, &mut courier, &["eve@else.example"]);
+    try_next(&mut courier).await;
+    assert!(letters.recv().await.unwrap().contains("RCPT TO:<eve@else.example>"));
+}
+
+/// Mail for postmaster is lmtp-deliverd's until it is looked up.
+#[tokio::test]
+async fn a_dead_next_hop_is_no_word_on_lmtp_deliverd() {
+    let scene = Scene::new("mtad.postmaster = 'x@else.example'\nmtad.next_hop = '127.0.0.1:1'");
+    let mut courier = scene.courier();
+    known(&scene, &mut courier, &["postmaster@example.org"]);
+    let turn = try_next(&mut courier).await;
+    assert_eq!(turn.destination, Destination::LOCAL);
+    assert!(!courier.schedule.is_dead(Destination::LOCAL));
+    assert_eq!(courier.troubles.get(&Destination::LOCAL), None);
 }
 
 #[tokio::test]
@@ -158,7 +214,7 @@ async fn what_is_done_with_is_recorded_again_and_again() {
         a_moment(moment).await;
     }
     assert_eq!(mtad.queue.faults.finishes.load(Ordering::SeqCst), 0);
-    assert!(begin.elapsed() >= Duration::from_secs(60));
+    assert!(begin.elapsed() >= UNFINISHED);
     stop.cancel();
     running.await.unwrap();
 }
@@ -213,6 +269,86 @@ async fn an_admin_may_be_faster_than_the_news_of_a_message() {
     // It is read again, as it is now.
     next_arrival(&mut courier).await;
     assert!(!is_planned(&courier, ids[1]));
+}
+
+/// A change may fail, and is told all the same.
+#[tokio::test]
+async fn what_could_not_be_held_or_deleted_is_tried() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    for changed in [Changed::Gone(id), Changed::Held(id)] {
+        lock(&courier.mtad.changes).push(changed);
+        courier.hear_changes();
+        assert!(!is_planned(&courier, id));
+        next_arrival(&mut courier).await;
+        assert!(is_planned(&courier, id), "{changed:?}");
+    }
+}
+
+/// All that could be said of it is in the old news, but that it is done with.
+#[tokio::test]
+async fn what_is_done_with_is_not_kept_when_the_news_of_it_comes() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let new = scene.commit("<x@example.net>", ANN, |_| ());
+    let id = new.id;
+    tell_of_all(&mut courier);
+    courier.schedule.remove(id, time::now_micros());
+    courier.mtad.queue.faults.finishes.store(1, Ordering::SeqCst);
+    courier.mtad.finish(id);
+    courier.arrived(Arrival::New(new));
+    assert!(!is_planned(&courier, id) && courier.memory.shared(id).is_none());
+}
+
+/// Our host name is no local domain, but its postmaster is ours.
+#[tokio::test]
+async fn mail_for_our_postmaster_does_not_wait_for_a_next_hop() {
+    let scene = Scene::new("mtad.next_hop = '127.0.0.1:1'");
+    let mut courier = scene.courier();
+    let of = |to| scene.commit("<x@example.net>", &[to], |_| ()).id;
+    let (ours, foreign) = (of("postmaster@mx.example.org"), of("ann@mx.example.org"));
+    let mut rows = Vec::new();
+    courier.mtad.queue.spool().rows(|row| rows.push(*row));
+    courier.mtad.tell_of_rows(rows, When::Left);
+    while let Ok(arrival) = courier.arrivals.try_recv() {
+        courier.arrived(arrival);
+    }
+    let hop = courier.lanes.destination(&"ann@mx.example.org".parse().unwrap());
+    let planned = [ours, foreign]
+        .map(|id| [Destination::LOCAL, hop].map(|at| courier.schedule.knows(id, at)));
+    assert_eq!(planned, [[true, false], [false, true]]);
+}
+
+/// However many they are: nobody is needed to give them up.
+#[tokio::test]
+async fn what_an_admin_gives_up_waits_for_no_probe() {
+    let scene = Scene::new("mtad.next_hop = '127.0.0.1:1'");
+    let mut courier = scene.courier();
+    let ids = [(); 8].map(|()| known(&scene, &mut courier, NOBODY).id);
+    let destination = courier.lanes.destination(&NOBODY[0].parse().unwrap());
+    for _ in 0..5 {
+        try_next(&mut courier).await;
+    }
+    assert!(courier.schedule.is_dead(destination));
+    for id in ids {
+        let give_up = |progress: &mut mail_spool::Progress| progress.given_up = Some("no".into());
+        scene.change(id, give_up, Changed::Due(id)).await;
+    }
+    courier.hear_changes();
+    for _ in ids {
+        next_arrival(&mut courier).await;
+    }
+    while let Action::Expire(turn) = courier.schedule.next(time::now_micros()) {
+        courier.expire(turn);
+        end_attempt(&mut courier).await;
+    }
+    scene.until(|waiting| waiting.iter().all(|one| !ids.contains(&one.id))).await;
+    for notification in scene.waiting() {
+        let mut body = courier.mtad.queue.body(notification.id).unwrap();
+        let text = String::from_utf8(body.block().unwrap()).unwrap();
+        assert!(text.contains("Status: 5.7.0") && !text.contains("4.4.7"), "{text}");
+    }
 }
 
 /// A reload tells of it before the news of it is heard.

@@ -106,7 +106,7 @@ impl State {
     fn queues(&mut self, standing: Standing) -> &mut Fair {
         match standing {
             Standing::New => &mut self.new,
-            Standing::Deferred => &mut self.deferred,
+            Standing::Deferred | Standing::GivenUp => &mut self.deferred,
         }
     }
 }

@@ -29,12 +29,14 @@ pub(crate) struct Waiting {
     pub(crate) told: bool,
 }
 
-/// Whether it was tried before.
+/// Whether it was tried before, and is to be tried at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Standing {
     New,
     Deferred,
+    /// An admin wants it to go back to its sender: once it is due, whatever its destination is like.
+    GivenUp,
 }
 
 /// An entry that is handed out; it is here until [`Schedule::ended`].
@@ -53,7 +55,7 @@ pub(crate) enum Action {
     Attempt(Turn),
     /// Try this one, for the destination was dead when it was seen last.
     Probe(Turn),
-    /// Give this one up: it is too old, and its destination dead.
+    /// Give this one up: an admin wants it, or it is too old, and its destination dead.
     Expire(Turn),
     /// Tell the sender of this one that it takes longer than usual: it stands before a dead
     /// destination. It is not handed out; [`Schedule::warned`] says that it is done.

@@ -218,16 +218,6 @@ impl Schedule {
         stage == Stage::UnderWay
     }
 
-    /// Makes everything due, and probes every destination: what made it wait may be mended.
-    pub(crate) fn make_all_due(&mut self, now: u64) {
-        while let Some((_, mut list)) = self.calendar.pop_first() {
-            self.make_list_ready(&mut list, now);
-        }
-        for destination in self.known() {
-            self.probe(destination, now);
-        }
-    }
-
     /// Probes a destination now, if it is dead: its trouble may be mended.
     pub(crate) fn probe(&mut self, destination: Destination, now: u64) {
         if let Some(state) = self.destinations.get_mut(&destination) {
@@ -265,8 +255,13 @@ impl Schedule {
     }
 
     fn make_ready(&mut self, number: Number, now: u64) {
-        self.entries.at_mut(number).stage = Stage::Ready;
-        let destination = self.entries.at(number).destination;
+        let entry = self.entries.at_mut(number);
+        let destination = entry.destination;
+        if entry.standing == Standing::GivenUp {
+            entry.stage = Stage::Expired;
+            return self.entries.push(&mut self.expired, number);
+        }
+        entry.stage = Stage::Ready;
         if let Some(state) = self.destinations.get_mut(&destination) {
             state.push(&mut self.entries, number);
         }

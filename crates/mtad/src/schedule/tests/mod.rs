@@ -290,7 +290,7 @@ fn few_that_are_left_are_tried_soon() {
 }
 
 #[test]
-fn all_can_be_made_due() {
+fn a_reload_makes_all_due() {
     let mut world = World::new(settings());
     world.peer(2, Peer::Good(1000));
     world.peer(3, Peer::Dead(1000));
@@ -302,7 +302,7 @@ fn all_can_be_made_due() {
     world.run_until(NOW + SECOND);
     assert_eq!(world.delivered.len(), 0);
     let before = world.tried_at(3).len();
-    world.schedule.make_all_due(world.now);
+    world.reload();
     world.run_until(NOW + 2 * SECOND);
     assert_eq!(world.delivered.len(), 10);
     assert_eq!(world.tried_at(3).len(), before + 1, "one probe, however many wait");
@@ -355,6 +355,25 @@ fn what_became_too_old_before_a_dead_destination_is_given_up() {
     // Those that were probes go on, and are given up when they are tried again.
     assert!(world.expired.len() > 950, "{}", world.expired.len());
     assert!(world.expired.iter().all(|(at, _)| *at >= NOW + 120 * HOUR));
+}
+
+#[test]
+fn what_an_admin_gives_up_goes_back_when_it_is_due() {
+    let mut world = World::new(settings());
+    world.peer(2, Peer::Dead(1000));
+    (0..6).for_each(|number| world.add(waiting(number, 2)));
+    world.run_until(NOW + MINUTE);
+    assert!(world.schedule.is_dead(Destination(2)));
+    let tried = world.tried.len();
+    for number in 0..100 {
+        let due = seconds(world.now) + 10 * number as u32 % 20;
+        let standing = Standing::GivenUp;
+        world.add(Waiting { due, standing, ..waiting(100 + number, 2) });
+    }
+    world.run_until(world.now + 1);
+    assert_eq!((world.expired.len(), world.tried.len()), (50, tried));
+    world.run_until(world.now + 10 * SECOND);
+    assert_eq!((world.expired.len(), world.tried.len()), (100, tried));
 }
 
 #[test]

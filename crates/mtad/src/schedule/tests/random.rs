@@ -9,13 +9,13 @@ use super::*;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Add { number: usize, destination: u32, due: u32, sender: u32, deferred: bool, left: bool },
+    Add { number: usize, destination: u32, due: u32, sender: u32, standing: Standing, left: bool },
     Remove(usize),
     Next,
     End { which: usize, feedback: Feedback, again: Option<u32> },
     Pass(u64),
-    MakeAllDue,
-    Probe(u32),
+    ProbeAll,
+    AskAgain(u32),
     Clear,
     Set { foreign: usize, all: usize },
 }
@@ -37,20 +37,28 @@ fn feedbacks() -> impl Strategy<Value = Feedback> {
     ]
 }
 
+fn standings() -> impl Strategy<Value = Standing> {
+    prop_oneof![
+        4 => Just(Standing::New),
+        4 => Just(Standing::Deferred),
+        1 => Just(Standing::GivenUp),
+    ]
+}
+
 fn steps() -> impl Strategy<Value = Step> {
     let destination = 0..4u32;
     prop_oneof![
-        8 => (0..40usize, destination.clone(), 0..20_000u32, 0..5u32, any::<bool>(), any::<bool>())
-            .prop_map(|(number, destination, due, sender, deferred, left)| Step::Add {
-                number, destination, due, sender, deferred, left,
+        8 => (0..40usize, destination.clone(), 0..20_000u32, 0..5u32, standings(), any::<bool>())
+            .prop_map(|(number, destination, due, sender, standing, left)| Step::Add {
+                number, destination, due, sender, standing, left,
             }),
         1 => (0..40usize).prop_map(Step::Remove),
         16 => Just(Step::Next),
         10 => (0..20usize, feedbacks(), prop::option::of(0..20_000u32))
             .prop_map(|(which, feedback, again)| Step::End { which, feedback, again }),
         4 => (0..20_000u64).prop_map(Step::Pass),
-        1 => Just(Step::MakeAllDue),
-        1 => destination.prop_map(Step::Probe),
+        1 => Just(Step::ProbeAll),
+        1 => destination.prop_map(Step::AskAgain),
         1 => Just(Step::Clear),
         1 => (1..5usize, 1..9usize).prop_map(|(foreign, all)| Step::Set { foreign, all }),
     ]
@@ -121,8 +129,7 @@ impl Pair {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Add { number, destination, due, sender, deferred, left } => {
-                let standing = if deferred { Standing::Deferred } else { Standing::New };
+            Step::Add { number, destination, due, sender, standing, left } => {
                 let due = seconds(self.now) + due - 10_000;
                 let arrived = seconds(self.now) - 1_000_000 * (sender % 2);
                 let added = waiting(number, destination);
@@ -140,8 +147,8 @@ impl Pair {
             Step::Next => drop(self.next()),
             Step::End { which, feedback, again } => self.end(which, feedback, again),
             Step::Pass(seconds) => self.now += seconds * SECOND,
-            Step::MakeAllDue => self.schedule.make_all_due(self.now),
-            Step::Probe(number) => self.schedule.probe(Destination(number), self.now),
+            Step::ProbeAll => self.schedule.probe_all(self.now),
+            Step::AskAgain(number) => self.schedule.ask_again(Destination(number), self.now),
             Step::Clear => {
                 self.schedule.clear(self.now);
                 self.places.retain(|_, place| *place != Place::Waiting);

@@ -118,10 +118,13 @@ impl World {
     /// As after a reload.
     pub(super) fn reload(&mut self) {
         self.schedule.clear(self.now);
-        for waiting in self.waiting.values() {
-            self.schedule.add(*waiting, self.now);
+        let mut waiting: Vec<_> = self.waiting.values().copied().collect();
+        waiting.sort_unstable_by_key(|waiting| (waiting.due, waiting.id));
+        for waiting in waiting {
+            let due = waiting.due.min(seconds(self.now));
+            self.schedule.add(Waiting { due, ..waiting }, self.now);
         }
-        self.schedule.make_all_due(self.now);
+        self.schedule.probe_all(self.now);
     }
 
     /// Lets time pass until then, or until there is nothing to do.
