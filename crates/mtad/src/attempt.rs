@@ -256,7 +256,7 @@ impl Attempt {
 
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
-        let is_local = matches!(transaction.lane.target, Target::Local(_));
+        let is_local = transaction.is_local();
         // Mail for postmaster may have gone elsewhere: that says nothing of this destination.
         let tells = is_local == (self.turn.destination == Destination::LOCAL);
         let (relay, outcomes, notifies) = match done {

@@ -143,8 +143,6 @@ impl Courier {
 
     /// An admin has changed messages: what is known of them is old.
     fn hear_changes(&mut self) {
-        let now = time::now_micros();
-        let mut destinations = BTreeSet::new();
         for changed in self.mtad.changes() {
             let id = changed.id();
             self.memory.forget_untaken(id);

@@ -284,7 +284,11 @@ impl Daemon for Mtad {
         Courier::new(Arc::clone(&self), arriving, &surroundings).run().await;
         let is_whole = admins.await.unwrap_or(true);
         self.close().await;
-        if is_whole { Ok(()) } else { Err(not_read()) }
+        match is_whole {
+            _ if self.queue.spool().is_broken() => Err(broken_off()),
+            true => Ok(()),
+            false => Err(not_read()),
+        }
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

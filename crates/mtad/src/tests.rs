@@ -246,6 +246,8 @@ pub(crate) enum Manner {
     Slow,
     /// Takes messages in chunks, as lmtp-deliverd does, but for ann, whose mailbox is full.
     FullAnn,
+    /// Takes the first message for all but eve, and the others for everybody.
+    EveLater,
 }
 
 /// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.

@@ -26,7 +26,7 @@ pub(crate) enum Name {
     Soak,
     /// Octets that nobody would write to what reads those of others: ten minutes for each target
     Fuzz,
-    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, mail
+    /// Our daemons, Postfix and Dovecot under the same loads: lmtp, append, open, memory, fetch, flags, news, accept, queue, mail
     Bench,
 }
 

@@ -93,6 +93,7 @@ impl Filling {
             eight_bit: false,
             ret: None,
             envid: None,
+            hold: None,
         }
     }
 }

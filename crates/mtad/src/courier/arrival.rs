@@ -143,7 +143,7 @@ impl Courier {
         if when == When::Asked && standing(entry) != Standing::GivenUp {
             for recipient in entry.waiting() {
                 let destination = self.lanes.destination(&recipient.address);
-                self.schedule.probe(destination, time::now_micros());
+                self.schedule.ask_again(destination, time::now_micros());
             }
         }
     }

@@ -18,6 +18,7 @@
 //! - A wall clock may be set. An entry or a probe that is due further away than twice the longest
 //!   pause is due now; one set forward makes everything due, which the windows bear.
 
+mod admin;
 mod destination;
 mod entries;
 mod exchange;
@@ -219,7 +220,7 @@ impl Schedule {
     }
 
     /// Probes a destination now, if it is dead: its trouble may be mended.
-    pub(crate) fn probe(&mut self, destination: Destination, now: u64) {
+    fn probe_now(&mut self, destination: Destination, now: u64) {
         if let Some(state) = self.destinations.get_mut(&destination) {
             state.health.probe_by(now);
         }
@@ -244,7 +245,7 @@ impl Schedule {
         }
         let latest = now + u64::from(self.horizon()) * SECOND;
         while let Some(&(_, destination)) = self.probes.last().filter(|(at, _)| *at > latest) {
-            self.probe(destination, now);
+            self.probe_now(destination, now);
         }
     }
 

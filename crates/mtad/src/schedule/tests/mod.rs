@@ -1,10 +1,8 @@
 //! The schedule in a simulated world.
 
 mod random;
-mod seen;
 mod world;
 
-use self::seen::SeenState;
 use self::world::*;
 use super::*;
 
@@ -309,20 +307,25 @@ fn a_reload_makes_all_due() {
 }
 
 #[test]
-fn a_dead_destination_can_be_probed_now() {
+fn an_admin_has_a_dead_destination_probed() {
     let mut world = World::new(settings());
-    world.peer(2, Peer::DeadUntil(NOW + MINUTE, 1000));
-    world.peer(3, Peer::Dead(1000));
-    for number in 0..20 {
-        world.add(waiting(number, 2 + number as u32 % 2));
+    world.peer(2, Peer::Dead(1000));
+    (0..6).for_each(|number| world.add(waiting(number, 2)));
+    world.run_until(NOW + 3 * HOUR);
+    let tried = world.tried_at(2).len();
+    for minute in 1..=20 {
+        let now = world.now;
+        world.add(waiting(10 + minute, 2));
+        world.schedule.ask_again(Destination(2), now);
+        world.run_until(now + SECOND);
+        assert_eq!(world.tried_at(2).len(), tried + minute);
+        let probe = world.schedule.probe_of(Destination(2), world.now).unwrap();
+        assert!(probe < now + 6 * MINUTE, "however often it is asked");
     }
-    world.run_until(NOW + 2 * MINUTE);
-    let before = world.tried_at(3).len();
-    world.schedule.probe(Destination(2), world.now);
-    world.run_until(NOW + 3 * MINUTE);
-    // Who was tried before it was dead waits for its own time.
-    assert_eq!(world.delivered.len(), 5);
-    assert_eq!(world.tried_at(3).len(), before);
+    world.peer(2, Peer::Good(1000));
+    world.schedule.ask_again(Destination(2), world.now);
+    world.run_until(world.now + SECOND);
+    assert_eq!(world.schedule.probe_of(Destination(2), world.now), None);
 }
 
 #[test]
