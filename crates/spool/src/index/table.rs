@@ -106,7 +106,11 @@ impl Table {
                     row.summarise(&summary);
                 });
             }
-            Effect::Done(_) => return self.remove(id).filter(|row| row.big).map(|_| id),
+            // That of a lost letter was put aside, and its name may be another one's by now.
+            Effect::Done(from) => {
+                let gone = self.remove(id)?;
+                return (gone.big && from.is_none()).then_some(id);
+            }
             Effect::MovedLetter(Some(_), _) => drop(self.update(id, |row| row.letter = place)),
             Effect::MovedLetter(None, row) => {
                 self.update(id, |known| {

@@ -143,6 +143,10 @@ fn bodies_apart_are_freed_with_their_message() {
     let _ = index.apply(vec![taken(big)]);
     assert_eq!(finish(&index, 0..2).big, [id(1)]);
     assert_eq!(finish(&index, 0..2).big, []);
+    // That of a letter which the cleaner found damaged was put aside by then.
+    let _ = index.apply(vec![taken(big)]);
+    assert_eq!(index.apply(vec![(id(1), at(0, 9), Effect::Done(Some(big.letter)))]).big, []);
+    assert_eq!(index.len(), 0);
 }
 
 #[test]
