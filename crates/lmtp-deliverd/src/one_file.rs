@@ -1,9 +1,11 @@
 //! One file for all recipients of a message: whoever comes first writes it and makes it last, and
 //! it is linked into the mailboxes of the others. They wait for that, which takes less than to
 //! write it themselves. Who cannot write it, because of his own mailbox or for want of room, says so
-//! for himself, and the next one tries. Who cannot have a link writes a file of his own.
+//! for himself, and the next one tries. Who cannot have a link writes a file of his own; so does
+//! who has waited for a moment, because the first one's disk may hang.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mail_common::maildir::{Original, StoreError, Whole};
 use tracing::debug;
@@ -12,19 +14,40 @@ use tracing::debug;
 /// recipients have it: who reads it may have removed its name by then.
 #[derive(Debug)]
 pub(crate) struct OneFile {
-    written: Mutex<Option<Arc<Original>>>,
+    stage: Mutex<Stage>,
+    /// The stage is another one.
+    changed: Condvar,
     /// Counts those that there are.
     _one_of: Arc<()>,
 }
+
+/// How far it is.
+#[derive(Debug, Default)]
+enum Stage {
+    /// Nobody has written it.
+    #[default]
+    Unwritten,
+    /// Somebody is writing it.
+    UnderWay,
+    /// It lasts.
+    Written(Arc<Original>),
+}
+
+/// Somebody who writes. Dropped without a [`finish`](Self::finish), he has failed.
+struct Writer<'file>(&'file OneFile);
 
 /// So many are there at a time, with one descriptor each. The recipients of more messages have a
 /// file each.
 const KEPT: usize = 1024;
 
+/// So long one waits for who writes.
+const MOMENT: Duration = Duration::from_secs(1);
+
 impl OneFile {
     /// For a message of several recipients; `None`: there are too many. `all` counts them.
     pub(crate) fn new(all: &Arc<()>) -> Option<Self> {
-        let one_more = || Self { written: Mutex::default(), _one_of: Arc::clone(all) };
+        let (stage, changed) = (Mutex::default(), Condvar::new());
+        let one_more = || Self { stage, changed, _one_of: Arc::clone(all) };
         (Arc::strong_count(all) <= KEPT).then(one_more)
     }
 
@@ -34,17 +57,55 @@ impl OneFile {
         link: impl FnOnce(&Original) -> Result<Whole, StoreError>,
         write: impl FnOnce() -> Result<Whole, E>,
     ) -> Result<Whole, E> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(original) = written.clone() else {
-            let whole = write()?;
-            *written = whole.original().map(Arc::new);
-            return Ok(whole);
-        };
-        drop(written);
-        link(&original).or_else(|error| {
-            debug!(%error, "a mailbox gets a file of its own");
-            write()
-        })
+        let under_way = |stage: &mut Stage| matches!(stage, Stage::UnderWay);
+        let waited = self.changed.wait_timeout_while(self.stage(), MOMENT, under_way);
+        let (mut stage, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &*stage {
+            Stage::Unwritten => {
+                *stage = Stage::UnderWay;
+                drop(stage);
+                let writer = Writer(self);
+                let whole = write()?;
+                writer.finish(&whole);
+                Ok(whole)
+            }
+            Stage::UnderWay => {
+                drop(stage);
+                debug!("a mailbox gets a file of its own: who writes takes too long");
+                write()
+            }
+            Stage::Written(original) => {
+                let original = Arc::clone(original);
+                drop(stage);
+                link(&original).or_else(|error| {
+                    debug!(%error, "a mailbox gets a file of its own");
+                    write()
+                })
+            }
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer<'_> {
+    fn finish(self, whole: &Whole) {
+        if let Some(original) = whole.original() {
+            *self.0.stage() = Stage::Written(Arc::new(original));
+        }
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        let mut stage = self.0.stage();
+        if matches!(*stage, Stage::UnderWay) {
+            *stage = Stage::Unwritten;
+        }
+        drop(stage);
+        self.0.changed.notify_all();
     }
 }
 
@@ -52,6 +113,21 @@ impl OneFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_long() {
+        let file = OneFile::new(&Arc::default()).unwrap();
+        let refused = || Err::<Whole, _>("full");
+        let no_link = |_: &Original| panic!("there is nothing to link");
+        let first = file.take(no_link, || {
+            // While it is being written, the next one does not wait for ever; nor is he in the way.
+            assert_eq!(file.take(no_link, refused).unwrap_err(), "full");
+            assert!(matches!(*file.stage(), Stage::UnderWay));
+            Err::<Whole, _>("broken")
+        });
+        assert_eq!(first.unwrap_err(), "broken");
+        assert!(matches!(*file.stage(), Stage::Unwritten), "the next one writes it");
+    }
 
     #[test]
     fn there_are_only_so_many() {
