@@ -274,7 +274,9 @@ impl SegmentHeader {
         if u32::from_le_bytes(take(&mut fields)) != crc32c::crc32c(&header[..20]) {
             return Err(NoRecord::Checksum);
         }
-        if version == VERSION { Ok(Self { generation, slot }) } else { Err(NoRecord::Unknown) }
+        // No other could follow the last one, so nobody writes it.
+        let is_known = version == VERSION && generation < u64::MAX;
+        is_known.then_some(Self { generation, slot }).ok_or(NoRecord::Unknown)
     }
 }
 
@@ -346,6 +348,8 @@ mod tests {
         let octets = header.encode();
         assert_eq!(SegmentHeader::decode(&octets), Ok(header));
         assert_eq!(SegmentHeader::decode(&[0; 24]), Err(NoRecord::Magic));
+        let last = SegmentHeader { generation: u64::MAX, slot: 4 };
+        assert_eq!(SegmentHeader::decode(&last.encode()), Err(NoRecord::Unknown));
         for bit in 0..octets.len() * 8 {
             let mut damaged = octets;
             damaged[bit / 8] ^= 1 << (bit % 8);
