@@ -11,11 +11,12 @@ use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{
     Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server, Transaction,
 };
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::Shared;
-use crate::batch::{Batch, Outcomes};
-use crate::incoming::{Delivered, Incoming};
+use crate::batch::{Batch, Outcomes, PATIENCE};
+use crate::incoming::Incoming;
 
 /// Recipients whose users are remembered; those of one transaction are, however many.
 const ROUTED: usize = 1024;
@@ -81,7 +82,7 @@ impl Deliveries {
             batch.add(transaction, users, &self.parts, &self.shared);
         }
         self.routed = HashMap::new();
-        batch.deliver(&self.parts).await
+        batch.deliver(&self.parts, &self.shared, Instant::now() + PATIENCE).await
     }
 
     /// Gives the block back, empty.
@@ -101,17 +102,17 @@ impl Deliveries {
         let Some((mut incoming, users)) = self.incoming.take() else {
             return Vec::new();
         };
-        let recipients = users.len();
-        let parts = Arc::clone(&self.parts);
-        let work = move || {
-            let (outcomes, last) = match incoming.add(&block) {
-                Ok(()) => incoming.deliver(&users, &parts.site),
-                Err(failure) => (vec![Err(failure); recipients], None),
-            };
-            (outcomes, || last.into_iter().for_each(Delivered::tell))
-        };
-        let outcomes = self.parts.pool.run_ahead(work).await;
-        outcomes.unwrap_or_else(|| vec![Err(Failure::Unavailable); recipients])
+        let until = Instant::now() + PATIENCE;
+        let work = move || incoming.finish(&block).map(|()| incoming);
+        let finished = timeout_at(until, self.parts.pool.run(work)).await.ok().flatten();
+        match finished.unwrap_or(Err(Failure::Unavailable)) {
+            Ok(incoming) => {
+                let batch = Batch::of_one(incoming, users);
+                let outcomes = batch.deliver_in_order(&self.parts, &self.shared, until).await;
+                outcomes.into_iter().next().unwrap_or_default()
+            }
+            Err(failure) => vec![Err(failure); users.len()],
+        }
     }
 }
 

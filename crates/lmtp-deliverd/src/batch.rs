@@ -4,24 +4,40 @@
 //!
 //! A message is read once, by whoever of its recipients comes first, kept once, in memory, and
 //! written once, where that is possible ([`crate::one_file`]).
+//!
+//! A mailbox on a disk that hangs keeps nobody else's waiting for long: what is not done in time is a
+//! temporary failure ([`crate::turns`]).
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use mail_common::auth::User;
 use mail_common::config::Site;
 use mail_common::daemon::Parts;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Accepted, Failure, Transaction};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span, warn};
 
 use crate::Shared;
 use crate::incoming::{Delivered, Incoming, one_after_another};
+use crate::turns::{Line, Turn};
+
+/// So long a batch waits for its mailboxes: far longer than any delivery takes where the disk does
+/// not hang, and far less than the 10 minutes that mtad and others (RFC 5321, 4.5.3.2.6) wait for
+/// us.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What becomes of each message, for each recipient.
 pub(crate) type Outcomes = Vec<Vec<Result<Accepted, Failure>>>;
 
 /// A message that is read when it is first needed.
 type Letter = LazyLock<Incoming, Box<dyn FnOnce() -> Incoming + Send>>;
+
+/// What becomes of a share, as far as that is known in time.
+type Known = Pin<Box<dyn Future<Output = Vec<Result<Accepted, Failure>>> + Send>>;
 
 /// Messages that came together. What is not known of them is a temporary failure.
 #[derive(Debug, Default)]
@@ -43,12 +59,24 @@ struct Share {
 #[derive(Debug)]
 struct Copy {
     letter: Arc<Letter>,
-    /// Which message it is, and which recipient of it.
+    place: Place,
+}
+
+/// Which message it is, and which recipient of it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
     message: usize,
     recipient: usize,
 }
 
 impl Batch {
+    /// One message, for these users, in the envelope's order.
+    pub(crate) fn of_one(incoming: Incoming, users: Vec<User>) -> Self {
+        let mut batch = Self::default();
+        batch.add_letter(Box::new(|| incoming), users.into_iter().map(Some).collect());
+        batch
+    }
+
     /// Adds a message. A recipient without a user will have a temporary failure.
     pub(crate) fn add(
         &mut self,
@@ -57,42 +85,54 @@ impl Batch {
         parts: &Parts,
         shared: &Arc<Shared>,
     ) {
-        let message = self.outcomes.len();
-        self.outcomes.push(vec![Err(Failure::Unavailable); users.len()]);
         let (site, shared) = (Arc::clone(&parts.site), Arc::clone(shared));
-        let read = move || Incoming::whole(transaction, &site, shared);
-        let letter: Arc<Letter> = Arc::new(LazyLock::new(Box::new(read)));
-        for (recipient, user) in users.into_iter().enumerate() {
-            let Some(user) = user else { continue };
-            let letter = Arc::clone(&letter);
-            self.share(user).copies.push(Copy { letter, message, recipient });
-        }
+        self.add_letter(Box::new(move || Incoming::whole(transaction, &site, shared)), users);
     }
 
-    /// Delivers all of it.
-    pub(crate) async fn deliver(self, parts: &Arc<Parts>) -> Outcomes {
+    /// Delivers all of it at the same time.
+    pub(crate) async fn deliver(
+        self,
+        parts: &Arc<Parts>,
+        shared: &Shared,
+        until: Instant,
+    ) -> Outcomes {
         let Self { mut outcomes, shares, .. } = self;
-        let start = |share: Share| {
-            let place = |copy: &Copy| (copy.message, copy.recipient);
-            let places: Vec<_> = share.copies.iter().map(place).collect();
-            let site = Arc::clone(&parts.site);
-            let work = move || {
-                let (outcomes, last) = share.deliver(&site);
-                (outcomes, || last.into_iter().for_each(Delivered::tell))
-            };
-            (places, parts.pool.run_ahead(work))
-        };
+        let start = |share: Share| (share.places(), share.start(parts, shared, until));
         let under_way: Vec<_> = shares.into_iter().map(start).collect();
-        for (places, outcomes_of_share) in under_way {
-            let known = outcomes_of_share.await.unwrap_or_default();
-            for ((message, recipient), outcome) in places.into_iter().zip(known) {
-                let of_message = outcomes.get_mut(message);
-                if let Some(place) = of_message.and_then(|all| all.get_mut(recipient)) {
-                    *place = outcome;
-                }
-            }
+        for (places, known) in under_way {
+            enter(&mut outcomes, places, known.await);
         }
         outcomes
+    }
+
+    /// Delivers it to one user after another: what is large is written once, and not by several
+    /// who did not want to wait for each other.
+    pub(crate) async fn deliver_in_order(
+        self,
+        parts: &Arc<Parts>,
+        shared: &Shared,
+        until: Instant,
+    ) -> Outcomes {
+        let Self { mut outcomes, shares, .. } = self;
+        for share in shares {
+            if Instant::now() >= until {
+                break;
+            }
+            let places = share.places();
+            enter(&mut outcomes, places, share.start(parts, shared, until).await);
+        }
+        outcomes
+    }
+
+    fn add_letter(&mut self, read: Box<dyn FnOnce() -> Incoming + Send>, users: Vec<Option<User>>) {
+        let message = self.outcomes.len();
+        self.outcomes.push(vec![Err(Failure::Unavailable); users.len()]);
+        let letter: Arc<Letter> = Arc::new(LazyLock::new(read));
+        for (recipient, user) in users.into_iter().enumerate() {
+            let Some(user) = user else { continue };
+            let (letter, place) = (Arc::clone(&letter), Place { message, recipient });
+            self.share(user).copies.push(Copy { letter, place });
+        }
     }
 
     fn share(&mut self, user: User) -> &mut Share {
@@ -105,9 +145,292 @@ impl Batch {
 }
 
 impl Share {
-    fn deliver(self, site: &Site) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    fn places(&self) -> Vec<Place> {
+        self.copies.iter().map(|copy| copy.place).collect()
+    }
+
+    /// Begins to deliver it: now, if the user has a turn.
+    fn start(self, parts: &Arc<Parts>, shared: &Shared, until: Instant) -> Known {
+        let line = shared.turns.of(self.user.address());
+        if line.hangs() {
+            let (user, messages) = (self.user.address(), self.copies.len());
+            warn!(%user, messages, "put off: an earlier delivery to this mailbox has not ended");
+            return Box::pin(async { Vec::new() });
+        }
+        match line.try_take() {
+            Some(turn) => self.work(turn, parts, until),
+            None => self.wait(line, parts, until),
+        }
+    }
+
+    fn wait(self, line: Arc<Line>, parts: &Arc<Parts>, until: Instant) -> Known {
+        let parts = Arc::clone(parts);
+        let work = async move {
+            match timeout_at(until, line.take()).await {
+                Ok(turn) => self.work(turn, &parts, until).await,
+                Err(_) => Vec::new(),
+            }
+        };
+        let work = tokio::spawn(work.instrument(Span::current()));
+        Box::pin(async { work.await.unwrap_or_default() })
+    }
+
+    fn work(self, turn: Turn, parts: &Parts, until: Instant) -> Known {
+        let turn = Arc::new(turn);
+        let (watched, user) = (Arc::downgrade(&turn), self.user.address().clone());
+        let site = Arc::clone(&parts.site);
+        let work = move || {
+            let (outcomes, last) = self.deliver(&turn, &site);
+            let tell = move || {
+                last.into_iter().for_each(Delivered::tell);
+                drop(turn);
+            };
+            (outcomes, tell)
+        };
+        let done = parts.pool.run_ahead(work);
+        Box::pin(async move {
+            let in_time = timeout_at(until, done).await;
+            if in_time.is_err()
+                && let Some(turn) = watched.upgrade()
+            {
+                turn.give_up();
+                warn!(%user, "a delivery takes too long: until it ends, there is no other to this user");
+            }
+            in_time.ok().flatten().unwrap_or_default()
+        })
+    }
+
+    /// What nobody waits for any more is not begun.
+    fn deliver(
+        self,
+        turn: &Turn,
+        site: &Site,
+    ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
         let Self { user, copies } = self;
-        let copy = |copy: Copy| copy.letter.deliver_one(copy.recipient, &user, site);
+        let copy = |Copy { letter, place }: Copy| match turn.is_given_up() {
+            true => Err(Failure::Unavailable),
+            false => letter.deliver_one(place.recipient, &user, site),
+        };
         one_after_another(copies.into_iter().map(copy))
+    }
+}
+
+fn enter(outcomes: &mut Outcomes, places: Vec<Place>, known: Vec<Result<Accepted, Failure>>) {
+    for (Place { message, recipient }, outcome) in places.into_iter().zip(known) {
+        let of_message = outcomes.get_mut(message);
+        if let Some(place) = of_message.and_then(|all| all.get_mut(recipient)) {
+            *place = outcome;
+        }
+    }
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::num::NonZeroUsize;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use mail_common::config::{self, Source};
+    use mail_common::daemon::Present;
+    use mail_common::log::Id;
+    use mail_proto::address::ReversePath;
+    use mail_proto::smtp::{Client, Envelope, Recipient};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::journal::Journal;
+    use crate::turns::MOST;
+
+    /// Who delivers waits here until it is open, as if the disk hung.
+    #[derive(Default)]
+    struct Gate {
+        open: OnceLock<()>,
+        stuck: AtomicUsize,
+    }
+
+    struct Rig {
+        directory: TempDir,
+        parts: Arc<Parts>,
+        shared: Arc<Shared>,
+    }
+
+    impl Rig {
+        /// With one thread more than a user may take.
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = |name: &str| directory.path().join(name);
+            fs::create_dir(path("mail")).unwrap();
+            let passwd = "ann@example.org:{PLAIN}a\nbob@example.org:{PLAIN}b\n";
+            fs::write(path("passwd"), passwd).unwrap();
+            let text = format!(
+                "config_version = 1\nhostname = \"mx.example.org\"\n\
+                 domains.local = [\"example.org\"]\n\
+                 mail.path = \"{0}/mail/%d/%n\"\nauth.passwd = \"{0}/passwd\"\n",
+                directory.path().display()
+            );
+            fs::write(path("posthorn.toml"), text).unwrap();
+            let source = Source { file: path("posthorn.toml"), flags: Vec::new() };
+            let site = config::load(&source).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            let threads = NonZeroUsize::new(MOST + 1).unwrap();
+            let parts = Present::open(Arc::new(site), "test", threads).unwrap().parts();
+            let journal = Journal::open(&path("state"), 1000, 0).unwrap();
+            Self { directory, parts, shared: Arc::new(Shared::new(journal)) }
+        }
+
+        /// A message that is stuck until the gate opens.
+        async fn add(&self, batch: &mut Batch, to: &[(&str, &Id)], gate: &Arc<Gate>) {
+            let mut users = Vec::new();
+            let mut recipients = Vec::new();
+            for (name, id) in to {
+                let address: Address = format!("{name}@example.org").parse().unwrap();
+                users.push(self.parts.auth.lookup(&address).await.unwrap());
+                let delivery_id = Some(format!("{id}.{}", recipients.len()));
+                recipients.push(Recipient { address, notify: None, original: None, delivery_id });
+            }
+            let envelope = Envelope {
+                sender: ReversePath(None),
+                recipients,
+                size: None,
+                eight_bit: false,
+                oldest: None,
+                ret: None,
+                envid: None,
+            };
+            let hello = "mtad".to_owned();
+            let client = Client { hello, extended: true, tls: None, username: None };
+            let message = b"Subject: news\r\n\r\ntext\r\n".to_vec();
+            let transaction = Transaction { client, envelope, message };
+            let (site, shared) = (Arc::clone(&self.parts.site), Arc::clone(&self.shared));
+            let gate = Arc::clone(gate);
+            let read = move || {
+                gate.stuck.fetch_add(1, Ordering::SeqCst);
+                gate.open.wait();
+                Incoming::whole(transaction, &site, shared)
+            };
+            batch.add_letter(Box::new(read), users);
+        }
+
+        async fn batch(&self, to: &[(&str, &Id)], gate: &Arc<Gate>) -> Batch {
+            let mut batch = Batch::default();
+            self.add(&mut batch, to, gate).await;
+            batch
+        }
+
+        fn deliver(&self, batch: Batch) -> tokio::task::JoinHandle<Outcomes> {
+            let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
+            let until = Instant::now() + PATIENCE;
+            tokio::spawn(async move { batch.deliver(&parts, &shared, until).await })
+        }
+
+        fn deliver_in_order(&self, batch: Batch) -> tokio::task::JoinHandle<Outcomes> {
+            let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
+            let until = Instant::now() + PATIENCE;
+            tokio::spawn(async move { batch.deliver_in_order(&parts, &shared, until).await })
+        }
+
+        /// Until there are so many letters, and nobody works on more.
+        async fn until_there_are(&self, name: &'static str, letters: usize) {
+            let line = self.shared.turns.of(&format!("{name}@example.org").parse().unwrap());
+            let new = self.directory.path().join("mail/example.org").join(name).join("new");
+            let count = move || fs::read_dir(&new).map_or(0, Iterator::count);
+            until(move || count() == letters && line.is_idle()).await;
+        }
+    }
+
+    impl Gate {
+        fn open() -> Arc<Self> {
+            let gate = Arc::<Self>::default();
+            gate.open.set(()).unwrap();
+            gate
+        }
+
+        /// From now on the clock goes.
+        fn set_open(&self) {
+            self.open.set(()).unwrap();
+            tokio::time::resume();
+        }
+
+        /// Until so many wait for it. The clock stands meanwhile.
+        async fn until_stuck(self: &Arc<Self>, count: usize) {
+            let gate = Arc::clone(self);
+            until(move || gate.stuck.load(Ordering::SeqCst) == count).await;
+        }
+    }
+
+    /// Tries often enough for what it waits for. The clock stands meanwhile.
+    async fn until(is_so: impl Fn() -> bool + Send + 'static) {
+        let work = move || {
+            (0..60_000).any(|_| {
+                thread::park_timeout(Duration::from_millis(1));
+                is_so()
+            })
+        };
+        assert!(tokio::task::spawn_blocking(work).await.unwrap(), "it takes too long");
+    }
+
+    fn is_sent(outcomes: &[Result<Accepted, Failure>]) -> bool {
+        outcomes.iter().all(Result::is_ok)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mailbox_that_hangs_holds_up_nobody_else() {
+        let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+        let ids: Vec<Id> = (0..MOST + 4).map(|_| Id::new()).collect();
+        let mut under_way = Vec::new();
+        for id in &ids {
+            let mut batch = rig.batch(&[("ann", id)], &gate).await;
+            if id == ids.last().unwrap() {
+                rig.add(&mut batch, &[("bob", &Id::new())], &Gate::open()).await;
+            }
+            under_way.push(rig.deliver(batch));
+        }
+        // A thread is left for bob.
+        gate.until_stuck(MOST).await;
+        rig.until_there_are("bob", 1).await;
+        for (number, outcomes) in under_way.into_iter().enumerate() {
+            let outcomes = outcomes.await.unwrap();
+            assert_eq!(outcomes[0], [Err(Failure::Unavailable)], "{number}");
+            assert!(outcomes.get(1).is_none_or(|bob| is_sent(bob)));
+        }
+        // Nobody waits for the others that she gets.
+        let started = Instant::now();
+        let mut batch = rig.batch(&[("ann", &ids[0])], &Gate::open()).await;
+        rig.add(&mut batch, &[("ann", &Id::new())], &Gate::open()).await;
+        let unavailable = [vec![Err(Failure::Unavailable)], vec![Err(Failure::Unavailable)]];
+        assert_eq!(rig.deliver(batch).await.unwrap(), unavailable);
+        assert_eq!(started.elapsed(), Duration::ZERO, "by the test's clock, which stands");
+        // What went on is known when it is repeated, and what had not begun never did.
+        gate.set_open();
+        rig.until_there_are("ann", MOST).await;
+        for id in &ids {
+            let batch = rig.batch(&[("ann", id)], &Gate::open()).await;
+            assert!(is_sent(&rig.deliver(batch).await.unwrap()[0]));
+        }
+        rig.until_there_are("ann", ids.len()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_repeat_of_a_large_message_reaches_who_is_behind_the_one_that_hangs() {
+        let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+        let (ann, bob) = (Id::new(), Id::new());
+        let to = [("ann", &ann), ("bob", &bob)];
+        let first = rig.deliver_in_order(rig.batch(&to, &gate).await);
+        gate.until_stuck(1).await;
+        let unavailable = Err(Failure::Unavailable);
+        assert_eq!(first.await.unwrap(), [[unavailable.clone(), unavailable.clone()]]);
+        let second = rig.deliver_in_order(rig.batch(&to, &Gate::open()).await);
+        rig.until_there_are("bob", 1).await;
+        let second = second.await.unwrap();
+        assert_eq!(second[0][0], unavailable);
+        assert!(second[0][1].is_ok());
+        gate.set_open();
+        rig.until_there_are("ann", 1).await;
+        let third = rig.deliver_in_order(rig.batch(&to, &Gate::open()).await);
+        assert!(is_sent(&third.await.unwrap()[0]));
+        rig.until_there_are("ann", 1).await;
+        rig.until_there_are("bob", 1).await;
     }
 }

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::Shared;
 use crate::header::Header;
-use crate::journal::{Attempt, Standing};
+use crate::journal::{Attempt, Standing, UnderWay};
 use crate::one_file::OneFile;
 use crate::spool::{Spool, Unreadable};
 use crate::trace::Trace;
@@ -62,6 +62,8 @@ enum DeliveryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Spool(#[from] Unreadable),
+    #[error(transparent)]
+    UnderWay(#[from] UnderWay),
     #[error("what is noted of an earlier attempt cannot be taken back")]
     Noted,
 }
@@ -106,20 +108,11 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// The message is whole: delivers it to these users, in the envelope's order. The failure of
-    /// one recipient is none of another. Whoever waits for the outcomes need not wait until the
-    /// last delivery is told of.
-    pub(crate) fn deliver(
-        mut self,
-        users: &[User],
-        site: &Site,
-    ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    /// Takes the last block: the message is whole.
+    pub(crate) fn finish(&mut self, block: &[u8]) -> Result<(), Failure> {
+        self.header.pass(block, &mut self.passed);
         self.header.finish(&mut self.passed);
-        if let Err(failure) = self.spool_passed() {
-            return (vec![Err(failure); users.len()], None);
-        }
-        let one = |(number, user)| self.deliver_one(number, user, site);
-        one_after_another(users.iter().enumerate().map(one))
+        self.spool_passed()
     }
 
     /// Delivers a message that is whole to the recipient of this number, whose mailbox is this
@@ -173,7 +166,7 @@ impl Incoming {
         };
         let journal = &self.shared.journal;
         let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
-        let Some(attempt) = journal.begin(id, user, ACTION, oldest) else {
+        let Some(attempt) = journal.begin(id, user, ACTION, oldest)? else {
             return Ok((Delivery::Repeated, None));
         };
         let delivered = if self.was_made(&inbox, &id, &attempt)? {
@@ -299,7 +292,9 @@ impl DeliveryError {
         match self {
             Self::Loop => Failure::Loop,
             Self::Store(StoreError::Full { .. }) => Failure::DiskFull,
-            Self::Store(_) | Self::Spool(_) | Self::Noted => Failure::Unavailable,
+            Self::Store(_) | Self::Spool(_) | Self::UnderWay(_) | Self::Noted => {
+                Failure::Unavailable
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
 //! [`spool`] until it is whole, written for its first recipient, and linked into the mailboxes of
 //! the others ([`one_file`]); messages that come together go into all their mailboxes at the same
-//! time ([`batch`]). Each recipient has an outcome of its own, and a 250 only once the message
+//! time ([`batch`]), and no user's mail takes all threads ([`turns`]). Each recipient has an outcome of its own, and a 250 only once the message
 //! survives a power cut. [`journal`] knows what was delivered before.
 
 mod backend;
@@ -14,6 +14,7 @@ mod journal;
 mod one_file;
 pub mod spool;
 pub mod trace;
+mod turns;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -29,6 +30,7 @@ use mail_proto::smtp::{self, Dialect, Limits};
 
 pub use backend::Deliveries;
 use journal::Journal;
+use turns::Turns;
 
 /// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
 /// of its journal; and some are still telling of a delivery whose peer sends the next already.
@@ -55,6 +57,14 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     /// Counts messages with one file for several mailboxes.
     pub(crate) one_files: Arc<()>,
+    pub(crate) turns: Turns,
+}
+
+impl Shared {
+    pub(crate) fn new(journal: Journal) -> Self {
+        let (inboxes, one_files, turns) = (Inboxes::default(), Arc::default(), Turns::default());
+        Self { inboxes, journal, one_files, turns }
+    }
 }
 
 impl LmtpDeliverd {
@@ -103,14 +113,7 @@ impl Daemon for LmtpDeliverd {
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let present = Present::open(site, Self::NAME, THREADS)?;
         let journal = journal(&present.parts().site)?;
-        Ok(Self {
-            present,
-            shared: Arc::new(Shared {
-                inboxes: Inboxes::default(),
-                journal,
-                one_files: Arc::default(),
-            }),
-        })
+        Ok(Self { present, shared: Arc::new(Shared::new(journal)) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

@@ -106,6 +106,11 @@ impl Known {
         begun
     }
 
+    /// Whether an attempt is.
+    pub(super) fn is_under_way(&self, key: &Key) -> bool {
+        self.states.get(key) == Some(&State::UnderWay)
+    }
+
     /// What an attempt would be that begins now.
     pub(super) fn stands(&self, key: &Key, micros: u64) -> Begun {
         let since = match self.states.get(key) {

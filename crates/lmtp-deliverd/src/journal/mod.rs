@@ -23,9 +23,8 @@
 //!   longer in a large mailbox; only those before pay for a look through one.
 //!
 //! An attempt can begin while another one at the same delivery is still at work: mtad may have
-//! died and be back before we notice. It waits for the other's end. That holds a thread, but only
-//! while another thread works on what is waited for. Who begins several attempts before he ends the
-//! first must do so in the order of their ids, or two could wait for each other.
+//! died and be back before we notice. It waits for the other's end, which takes a thread: so it
+//! waits for a moment only. If the other one's disk hangs, mtad is told to come again.
 //!
 //! # What a death at each point means
 //!
@@ -121,6 +120,7 @@ mod record;
 use std::mem::take;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mail_common::auth::User;
 use mail_common::disk::{Dir, DiskError};
@@ -138,6 +138,10 @@ use record::{Key, Noted};
 
 /// Deliveries that failed, or could not be recorded, and are remembered.
 const REMEMBERED: usize = 16_384;
+
+/// So long one attempt waits for the end of another: many times what a delivery takes where the disk
+/// does not hang.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// How far a clock may have been set back while we started, in microseconds.
 const CLOCK_STEP: u64 = 5_000_000;
@@ -171,6 +175,11 @@ pub(crate) enum JournalError {
     Disk(#[from] DiskError),
 }
 
+/// Another attempt at the same delivery is under way, and takes long.
+#[derive(Debug, Error)]
+#[error("an earlier attempt at this delivery has not ended yet")]
+pub(crate) struct UnderWay;
+
 /// Who waits to be recorded.
 #[derive(Debug, Default)]
 struct Line {
@@ -200,20 +209,20 @@ impl Journal {
         })
     }
 
-    /// Begins an attempt, once no other one at the same delivery is under way; `None`: it was
-    /// made. `action` is the word for what is done with the message; `oldest` mtad's oldest message.
+    /// Begins an attempt, once no other one at the same delivery is under way, for which it waits
+    /// for a moment; `None`: it was made. `action` is the word for what is done with the message; `oldest` mtad's oldest message.
     pub(crate) fn begin(
         &self,
         id: DeliveryId,
         user: &User,
         action: &str,
         oldest: Option<Id>,
-    ) -> Option<Attempt<'_>> {
+    ) -> Result<Option<Attempt<'_>>, UnderWay> {
         if let Some(oldest) = oldest {
             let places = self.known().forget_before(oldest);
             self.notes.free(places);
         }
-        self.begin_at(Key::new(id, user, action), id.micros())
+        self.begin_at(Key::new(id, user, action), id.micros(), MOMENT)
     }
 
     /// The messages of these attempts are in their mailboxes, and stay there in a power cut. Returns
@@ -224,23 +233,21 @@ impl Journal {
         attempts.into_iter().for_each(Attempt::succeed);
     }
 
-    fn begin_at(&self, key: Key, micros: u64) -> Option<Attempt<'_>> {
-        let mut known = self.known();
-        loop {
-            match known.begin(key, micros) {
-                Begun::Done => return None,
-                Begun::Attempt(standing) => {
-                    return Some(Attempt {
-                        journal: self,
-                        key,
-                        standing,
-                        outcome: Outcome::Failed,
-                    });
-                }
-                Begun::Wait => {
-                    known = self.ended.wait(known).unwrap_or_else(PoisonError::into_inner);
-                }
+    fn begin_at(
+        &self,
+        key: Key,
+        micros: u64,
+        patience: Duration,
+    ) -> Result<Option<Attempt<'_>>, UnderWay> {
+        let is_under_way = |known: &mut Known| known.is_under_way(&key);
+        let waited = self.ended.wait_timeout_while(self.known(), patience, is_under_way);
+        let (mut known, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match known.begin(key, micros) {
+            Begun::Done => Ok(None),
+            Begun::Attempt(standing) => {
+                Ok(Some(Attempt { journal: self, key, standing, outcome: Outcome::Failed }))
             }
+            Begun::Wait => Err(UnderWay),
         }
     }
 

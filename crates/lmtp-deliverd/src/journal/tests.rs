@@ -36,7 +36,7 @@ fn key(number: usize, whose: &str) -> (Key, u64) {
 
 fn begin(journal: &Journal, number: usize) -> Option<Attempt<'_>> {
     let (key, micros) = key(number, "ann@example.org");
-    journal.begin_at(key, micros)
+    journal.begin_at(key, micros, MOMENT).unwrap()
 }
 
 fn standing(journal: &Journal, number: usize) -> Option<Standing> {
@@ -77,7 +77,7 @@ fn what_was_delivered_is_not_delivered_again() {
     for journal in [journal, open_again(&directory)] {
         assert!(begin(&journal, 1).is_none());
         let (other, micros) = key(1, "bob@example.org");
-        let attempt = journal.begin_at(other, micros).unwrap();
+        let attempt = journal.begin_at(other, micros, MOMENT).unwrap().unwrap();
         assert!(!matches!(attempt.standing(), Standing::Noted(..)));
     }
 }
@@ -156,7 +156,8 @@ fn what_was_queued_before_we_started_may_have_been_delivered() {
     for (start, expected) in table {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(directory.path(), MANY, start).unwrap();
-        let attempt = journal.begin_at(Key::of(id, "", "keep"), queued).unwrap();
+        let key = Key::of(id, "", "keep");
+        let attempt = journal.begin_at(key, queued, MOMENT).unwrap().unwrap();
         let is_unsure = attempt.standing() != Standing::First;
         assert_eq!(is_unsure, expected, "{start} {queued}");
     }
@@ -470,6 +471,19 @@ fn an_attempt_waits_for_the_other_one_s_end() {
             assert_eq!((second.is_none(), doubt(second).is_some()), (delivers, !delivers));
         });
     }
+}
+
+#[test]
+fn nobody_waits_for_ever_for_the_other_one_s_end() {
+    let (_directory, journal) = journal();
+    let first = begin(&journal, 1).unwrap();
+    let (key, micros) = key(1, "ann@example.org");
+    for _ in 0..2 {
+        assert!(journal.begin_at(key, micros, Duration::ZERO).is_err());
+    }
+    // It is recorded when it ends.
+    journal.delivered(vec![first]);
+    assert!(journal.begin_at(key, micros, Duration::ZERO).unwrap().is_none());
 }
 
 #[test]
