@@ -2,21 +2,21 @@
 //!
 //! Small ones stay in memory. What is longer goes to one file without a name beside the
 //! mailboxes, so that a thousand recipients cost one descriptor and no memory, and a crash leaves
-//! nothing behind. It need not be synced: before the deliveries nothing was promised.
+//! nothing behind but, where files cannot do without a name, one empty file that the next one
+//! takes away. It need not be synced: before the deliveries nothing was promised.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use mail_common::disk::{Dir, DiskError, NewFile};
-use mail_common::log::Id;
+use mail_common::disk::{Dir, DiskError, Scratch};
 
 /// Octets of a message that are kept in memory.
 pub const IN_MEMORY: usize = 1 << 20;
 
 /// Octets that are read from the file at a time.
 const BLOCK: usize = 256 << 10;
+
+/// The name of the file for a moment, where it must have one.
+const NAME: &str = ".lmtp-spool";
 
 /// A message being gathered, then read as often as needed. All of it blocks.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Spool {
 #[derive(Debug)]
 enum Place {
     Memory(Vec<u8>),
-    Disk { writer: NewFile, reader: File },
+    Disk(Scratch),
 }
 
 impl Spool {
@@ -46,12 +46,12 @@ impl Spool {
                 gathered.extend_from_slice(bytes);
             }
             Place::Memory(gathered) => {
-                let (mut writer, reader) = nameless(&self.directory)?;
-                writer.write(gathered)?;
-                writer.write(bytes)?;
-                self.place = Place::Disk { writer, reader };
+                let mut file = Dir::open_or_create(&self.directory)?.scratch(NAME)?;
+                file.write(gathered)?;
+                file.write(bytes)?;
+                self.place = Place::Disk(file);
             }
-            Place::Disk { writer, .. } => writer.write(bytes)?,
+            Place::Disk(file) => file.write(bytes)?,
         }
         Ok(())
     }
@@ -66,18 +66,16 @@ impl Spool {
     where
         E: From<Unreadable>,
     {
-        let reader = match &self.place {
+        let file = match &self.place {
             Place::Memory(gathered) => return take(gathered),
-            Place::Disk { reader, .. } => reader,
+            Place::Disk(file) => file,
         };
         let (mut block, mut offset) = (vec![0; BLOCK], 0);
         loop {
-            let count = match reader.read_at(&mut block, offset) {
-                Ok(0) => return Ok(()),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Unreadable(error).into()),
-            };
+            let count = file.read_at(&mut block, offset).map_err(Unreadable)?;
+            if count == 0 {
+                return Ok(());
+            }
             take(block.get(..count).unwrap_or_default())?;
             offset += count as u64;
         }
@@ -87,17 +85,7 @@ impl Spool {
 /// What was spooled cannot be read again.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read what was spooled: {0}")]
-pub struct Unreadable(io::Error);
-
-/// A file that is gone when it is closed, open for writing and for reading.
-fn nameless(directory: &Path) -> Result<(NewFile, File), DiskError> {
-    let directory = Dir::open_or_create(directory)?;
-    let name = format!(".lmtp-{}", Id::new());
-    let writer = directory.create_new(&name)?;
-    let reader = directory.file(&name)?;
-    directory.unlink(&name)?;
-    Ok((writer, reader))
-}
+pub struct Unreadable(DiskError);
 
 #[cfg(test)]
 mod tests {
@@ -122,7 +110,7 @@ mod tests {
             for _ in 0..blocks {
                 spool.write(&block).expect("there is room");
             }
-            assert_eq!(matches!(spool.place, Place::Disk { .. }), on_disk);
+            assert_eq!(matches!(spool.place, Place::Disk(_)), on_disk);
             for _ in 0..2 {
                 assert_eq!(read(&spool), block.repeat(blocks), "{blocks} blocks");
             }
@@ -139,7 +127,7 @@ mod tests {
         let mut blocks = 0;
         let read = spool.read(|_| {
             blocks += 1;
-            Err(Unreadable(io::ErrorKind::Other.into()))
+            Err(Unreadable(DiskError::new(PathBuf::new(), std::io::ErrorKind::Other.into())))
         });
         assert!(read.is_err());
         assert_eq!(blocks, 1);

@@ -18,6 +18,7 @@ mod dir;
 mod entries;
 mod file;
 mod nameless;
+mod scratch;
 mod stat;
 
 pub use block::BlockFile;
@@ -25,6 +26,7 @@ pub use dir::Dir;
 pub use entries::{Entries, Entry};
 pub use file::{AppendFile, NewFile};
 pub use nameless::{NamelessFile, SharedFile};
+pub use scratch::Scratch;
 pub use stat::{Identity, Kind, Stamp, Stat};
 
 use std::fs::File;
