@@ -8,6 +8,9 @@
 //! folded rest of one: what stands there is text that somebody forgot to separate, and text is
 //! never touched. Only a first line as mbox files have it (`From `, `>From `) does not count.
 
+use std::borrow::Cow;
+use std::mem::take;
+
 use mail_proto::address::Address;
 
 /// Octets of a line that are looked at to know what it is: more than any name we look for.
@@ -32,7 +35,8 @@ pub struct Header {
 
 #[derive(Debug)]
 enum Place {
-    /// A line has begun with these bytes, which do not yet tell what it is.
+    /// A line has begun with these bytes, which do not yet tell what it is; most lines are in one
+    /// block, and need none of them kept.
     Begun(Vec<u8>),
     /// In a line of the present field.
     Field,
@@ -111,12 +115,11 @@ impl Header {
         self.passed += piece.len();
         match &mut self.place {
             Place::Begun(begun) => {
-                begun.extend_from_slice(piece);
-                let Some(line) = line(begun, self.field == Field::None) else {
-                    return;
-                };
-                let begun = std::mem::take(begun);
-                self.enter(line, &begun, out);
+                let begun = joined(take(begun), piece);
+                match line(&begun, self.field == Field::None) {
+                    Some(line) => self.enter(line, &begun, out),
+                    None => self.place = Place::Begun(begun.into_owned()),
+                }
             }
             Place::Field => self.keep(piece, out),
             Place::Text => out.extend_from_slice(piece),
@@ -179,7 +182,7 @@ impl Header {
             return;
         }
         self.field = Field::Other;
-        let field = std::mem::take(&mut self.value);
+        let field = take(&mut self.value);
         let field = String::from_utf8_lossy(&field);
         if let Some((_, value)) = field.split_once(':') {
             let value = value.trim();
@@ -187,6 +190,15 @@ impl Header {
             self.delivered_to.push(bare.to_owned());
         }
     }
+}
+
+/// A line, of which a block before this piece may have had the beginning.
+fn joined(mut begun: Vec<u8>, piece: &[u8]) -> Cow<'_, [u8]> {
+    if begun.is_empty() {
+        return Cow::Borrowed(piece);
+    }
+    begun.extend_from_slice(piece);
+    Cow::Owned(begun)
 }
 
 /// What a line is that begins so; `None` where more of it must be seen.
