@@ -179,7 +179,7 @@ impl Incoming {
             let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
             inbox.deliver(whole, &attempt)?
         };
-        journal.delivered(vec![attempt]);
+        journal.delivered(attempt);
         Ok(delivered)
     }
 

@@ -23,8 +23,9 @@
 //!   longer in a large mailbox; only those before pay for a look through one.
 //!
 //! An attempt can begin while another one at the same delivery is still at work: mtad may have
-//! died and be back before we notice. It waits for the other's end, which takes a thread: so it
-//! waits for a moment only. If the other one's disk hangs, mtad is told to come again.
+//! died and be back before we notice. It waits for the other's end. That holds a thread, but only
+//! while another thread works on what is waited for: a thread ends its attempt before it begins
+//! another.
 //!
 //! # What a death at each point means
 //!
@@ -225,12 +226,11 @@ impl Journal {
         self.begin_at(Key::new(id, user, action), id.micros(), MOMENT)
     }
 
-    /// The messages of these attempts are in their mailboxes, and stay there in a power cut. Returns
-    /// when that is recorded.
-    pub(crate) fn delivered(&self, attempts: Vec<Attempt<'_>>) {
-        let keys: Vec<_> = attempts.iter().map(|attempt| attempt.key).collect();
-        self.record(&keys);
-        attempts.into_iter().for_each(Attempt::succeed);
+    /// The message of this attempt is in its mailbox, and stays there in a power cut. Returns when
+    /// that is recorded.
+    pub(crate) fn delivered(&self, mut attempt: Attempt<'_>) {
+        self.record(attempt.key);
+        attempt.outcome = Outcome::Done;
     }
 
     fn begin_at(
@@ -251,13 +251,13 @@ impl Journal {
         }
     }
 
-    /// Makes records of these last, with those of others who wait. Whoever finds nobody writing
+    /// Makes a record of this last, with those of others who wait. Whoever finds nobody writing
     /// writes for all.
-    fn record(&self, keys: &[Key]) {
+    fn record(&self, key: Key) {
         let mine = {
             let mut line = self.line();
-            line.keys.extend(keys);
-            line.joined += keys.len() as u64;
+            line.keys.push(key);
+            line.joined += 1;
             line.joined
         };
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -303,10 +303,6 @@ impl Attempt<'_> {
         }
         self.journal.known().unnote(&self.key);
         true
-    }
-
-    fn succeed(mut self) {
-        self.outcome = Outcome::Done;
     }
 }
 

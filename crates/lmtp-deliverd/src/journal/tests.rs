@@ -57,7 +57,7 @@ fn may_be_a_repeat(journal: &Journal, number: usize) -> bool {
 
 fn deliver(journal: &Journal, number: usize) {
     let attempt = begin(journal, number).unwrap();
-    journal.delivered(vec![attempt]);
+    journal.delivered(attempt);
 }
 
 /// The journal's files, the newest last.
@@ -98,7 +98,7 @@ fn of_what_failed_nobody_knows_how_far_it_came() {
     drop(begin(&journal, 1));
     let second = begin(&journal, 1).unwrap();
     assert!(doubt(Some(second.standing())).is_some());
-    journal.delivered(vec![second]);
+    journal.delivered(second);
     assert!(begin(&journal, 1).is_none());
 }
 
@@ -348,7 +348,7 @@ fn what_readers_may_have_seen_is_known_to_the_next_process_of_this_boot() {
     }
     let seen = begin(&next, 1).unwrap();
     assert_eq!(seen.file_name(), attempt.file_name());
-    next.delivered(vec![seen]);
+    next.delivered(seen);
     assert!(begin(&next, 1).is_none());
     // What failed is not known to have come so far.
     drop(attempt);
@@ -429,7 +429,7 @@ fn notes_are_as_many_as_there_is_room_for_and_places_are_used_again() {
     let attempts: Vec<_> = (0..1100).map(|number| begin(&journal, number).unwrap()).collect();
     attempts.iter().for_each(|attempt| note(attempt, &directory));
     assert_eq!(fs::metadata(directory.path().join("visible")).unwrap().len(), 1024 * 64);
-    journal.delivered(attempts);
+    attempts.into_iter().for_each(|attempt| journal.delivered(attempt));
     drop(journal);
     // All places have notes, of deliveries that are recorded.
     let journal = open(&directory, MANY);
@@ -463,7 +463,7 @@ fn an_attempt_waits_for_the_other_one_s_end() {
             assert!(!second.is_finished(), "it waits");
             assert_eq!(standing(&journal, 2), Some(Standing::First));
             if delivers {
-                journal.delivered(vec![first]);
+                journal.delivered(first);
             } else {
                 drop(first);
             }
