@@ -11,6 +11,8 @@
 //! | 56 | 4 | `PHD1`: zeros; `PHV2`: when it was noted, in seconds since 1970 |
 //! | 60 | 4 | `PHD1`: zeros; `PHV2`: checksum of what tells the mailbox's `tmp` from others |
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use mail_common::auth::User;
 use mail_common::log::Id;
@@ -74,10 +76,11 @@ impl Key {
     /// The name of the file of an attempt at it in `tmp`: no other delivery has it.
     pub(super) fn file_name(&self) -> String {
         let Self { queue_id, number, what } = self;
-        let (head, tail) = what.split_at(4);
-        let digest = [&[0; 4], head, tail].concat();
-        let digest = digest.first_chunk().map_or(0, |octets| u128::from_be_bytes(*octets));
-        format!("{queue_id}.{number}.{digest:024x}")
+        let mut name = format!("{queue_id}.{number}.");
+        for octet in what {
+            write!(name, "{octet:02x}").expect("a string takes all");
+        }
+        name
     }
 }
 
@@ -212,5 +215,11 @@ mod tests {
             assert_eq!(keys.iter().position(|other| other.file_name() == name), Some(at));
             assert!(name.len() <= 16 + 1 + 10 + 1 + 24 && !name.contains('/'), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_has_the_name_that_an_earlier_process_gave_it() {
+        let digest = "85f7134caafcc8dff434d954";
+        assert_eq!(key(7).file_name(), format!("0VhSXz9Qa0000000.7.{digest}"));
     }
 }
