@@ -78,7 +78,6 @@ fn what_dovecot_will_not_know_is_told() {
     let message = NewMessage {
         flags: NamedFlags { system: 0, keywords },
         internal_date: Some(1_767_225_600),
-        ..NewMessage::default()
     };
     append(&place.store("ann", "INBOX"), message, "Subject: x\r\n\r\n");
     place.give();
@@ -475,7 +474,6 @@ fn dated(number: usize) -> NewMessage {
     NewMessage {
         flags: NamedFlags { system, keywords },
         internal_date: Some(1_767_225_600 + 60 * seconds),
-        ..NewMessage::default()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mail_common::auth::{Auth, User};
 use mail_common::config::{self, Source};
-use mail_common::maildir::{Directory, NewMessage, Store, StoreError};
+use mail_common::maildir::{Directory, Inbox, NewMessage, Store, StoreError, Tidings};
 use mail_proto::mailbox::{Change, FlagChange, Flags, NamedFlags, Snapshot, Uid};
 
 use super::{MAILBOXES, SITE};
@@ -198,9 +198,11 @@ impl Worker {
 
     fn deliver(&mut self, store: &Store) -> Result<(), StoreError> {
         let letter = self.letter();
-        let mut appending = store.append(NewMessage::default())?;
+        let inbox = Inbox::open(|| Ok(store.clone()))?;
+        let mut appending = inbox.append(NewMessage::default())?;
         appending.write(format!("Subject: {letter}\r\n\r\ndelivered\r\n").as_bytes())?;
-        appending.deliver()?;
+        let (_, tidings) = inbox.deliver(appending.finish()?, None, &())?;
+        tidings.into_iter().for_each(Tidings::tell);
         println!("in {letter}");
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mail_common::maildir::NewMessage;
+use mail_common::maildir::{Inbox, NewMessage, Tidings};
 use mail_tests::reference::Unpacked;
 
 use super::form::{FORMS, Place};
@@ -37,10 +37,13 @@ fn dovecot_counts_on_with_what_we_count() {
         let directory = place.directory();
         let other = directory.mailbox(&form.name(&["other"])).expect("it exists");
         let inbox = directory.mailbox("INBOX").expect("it exists");
+        let open = Inbox::open(|| Ok(inbox.clone())).expect("it exists");
         for size in [100_000, 30_000] {
-            let mut message = inbox.append(NewMessage::default()).expect("the disk has room");
+            let mut message = open.append(NewMessage::default()).expect("the disk has room");
             message.write(&vec![b'x'; size]).expect("the disk has room");
-            message.deliver().expect("the disk has room");
+            let whole = message.finish().expect("the disk has room");
+            let (_, tidings) = open.deliver(whole, None, &()).expect("the disk has room");
+            tidings.into_iter().for_each(Tidings::tell);
         }
         inbox.sync().expect("it can be read");
         inbox.copy(&[2], &other).expect("the disk has room");

@@ -162,7 +162,7 @@ impl Incoming {
             let link = |original: &_| inbox.link(None, NewMessage::default(), original);
             let begin = || inbox.append(NewMessage::default());
             let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
-            return Ok(inbox.deliver(whole, &())?);
+            return Ok(inbox.deliver(whole, None, &())?);
         };
         let journal = &self.shared.journal;
         let oldest = self.envelope.oldest.as_deref().and_then(Id::parse);
@@ -172,12 +172,11 @@ impl Incoming {
         let delivered = if self.was_made(&inbox, &id, &attempt)? {
             (Delivery::Repeated, None)
         } else {
-            let message = || NewMessage { delivery_id: Some(id), ..NewMessage::default() };
             let file_name = attempt.file_name();
-            let link = |original: &_| inbox.link(Some(&file_name), message(), original);
-            let begin = || inbox.append_in_sight(&file_name, message());
+            let link = |original: &_| inbox.link(Some(&file_name), NewMessage::default(), original);
+            let begin = || inbox.append_in_sight(&file_name, NewMessage::default());
             let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
-            inbox.deliver(whole, &attempt)?
+            inbox.deliver(whole, Some(&id), &attempt)?
         };
         journal.delivered(attempt);
         Ok(delivered)

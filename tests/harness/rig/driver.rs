@@ -212,10 +212,11 @@ impl Driver {
     ) -> Result<Answer, StoreError> {
         let id = format!("8MoK2mX2A0VhSXz9.{letter}");
         let delivery_id = if identified { DeliveryId::parse(&id) } else { None };
-        let mut message =
-            self.store(mailbox)?.append(NewMessage { delivery_id, ..NewMessage::default() })?;
+        let inbox = Inbox::open(|| self.store(mailbox))?;
+        let mut message = inbox.append(NewMessage::default())?;
         message.write(&text(letter))?;
-        message.deliver()?;
+        let (_, tidings) = inbox.deliver(message.finish()?, delivery_id.as_ref(), &())?;
+        tidings.into_iter().for_each(Tidings::tell);
         Ok(Answer::default())
     }
 
@@ -226,10 +227,9 @@ impl Driver {
         letter: Letter,
     ) -> Result<Answer, StoreError> {
         let delivery_id = DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{letter}"));
-        let message = || NewMessage { delivery_id, ..NewMessage::default() };
         let in_tmp = format!("{letter}.both");
         let write = |inbox: &Inbox| {
-            let mut appending = inbox.append_in_sight(&in_tmp, message())?;
+            let mut appending = inbox.append_in_sight(&in_tmp, NewMessage::default())?;
             appending.write(&text(letter))?;
             appending.finish()
         };
@@ -237,11 +237,12 @@ impl Driver {
         let first = Inbox::open(|| self.store(first))?;
         let whole = write(&first)?;
         let original = whole.original();
-        first.deliver(whole, &())?.1.into_iter().for_each(Tidings::tell);
+        first.deliver(whole, delivery_id.as_ref(), &())?.1.into_iter().for_each(Tidings::tell);
         let second = Inbox::open(|| self.store(second))?;
-        let link = |original: Original| second.link(Some(&in_tmp), message(), &original).ok();
+        let link =
+            |original: Original| second.link(Some(&in_tmp), NewMessage::default(), &original).ok();
         let whole = original.and_then(link).map_or_else(|| write(&second), Ok)?;
-        second.deliver(whole, &())?.1.into_iter().for_each(Tidings::tell);
+        second.deliver(whole, delivery_id.as_ref(), &())?.1.into_iter().for_each(Tidings::tell);
         Ok(Answer::default())
     }
 
@@ -271,7 +272,7 @@ impl Driver {
         marks: &Marks,
     ) -> Result<Answer, StoreError> {
         let internal_date = Some(1_000_000_000 + i64::from(letter));
-        let message = NewMessage { flags: named(marks), internal_date, delivery_id: None };
+        let message = NewMessage { flags: named(marks), internal_date };
         let mut message = self.store(mailbox)?.append(message)?;
         message.write(&text(letter))?;
         let located = message.commit()?;

@@ -17,8 +17,7 @@ use super::lines::ToStored;
 use super::mailbox::Mailbox;
 use super::scan::Folders;
 use super::store::{Located, NewMessage};
-use super::tidings::Tidings;
-use super::whole::{Content, Delivery, Whole};
+use super::whole::{Content, Whole};
 
 /// A message being added. Dropped without a [`commit`](Self::commit) it leaves no trace.
 #[derive(Debug)]
@@ -79,17 +78,6 @@ impl Appending {
         let mailbox = Arc::clone(&self.mailbox);
         let coming = mailbox.commits.announce();
         coming.join(&mailbox, self.finish()?)
-    }
-
-    /// As [`commit`](Self::commit), for delivery: the message waits in `new`, no UID is given yet.
-    ///
-    /// All attempts at one delivery want the same name, and a name that is taken is never
-    /// replaced: what has it is the message, whole, for it was synced before it got it. After an
-    /// error it may be there all the same.
-    pub fn deliver(self) -> Result<Delivery, StoreError> {
-        let (delivery, tidings) = self.finish()?.put(&(), Dir::sync)?;
-        tidings.into_iter().for_each(Tidings::tell);
-        Ok(delivery)
     }
 
     /// All of it has come: makes the content last.

@@ -167,15 +167,20 @@ impl Inbox {
         Ok(self.open.folders.cur.sync()?)
     }
 
-    /// Puts a message into the mailbox, as [`Appending::deliver`], but what is to be told of it is
-    /// left to the caller. An error if the directory was moved away meanwhile: who restores a
-    /// backup removes what it replaced, and the message with it.
+    /// Puts a message into the mailbox, without flags: it waits in `new`, no UID is given yet. When
+    /// this returns, it survives a power cut; what is to be told of it is left to the caller.
+    ///
+    /// All attempts at the delivery that has this `id` want the same name, and a name that is taken
+    /// is never replaced: what has it is the message, whole, for it was synced before it got it.
+    /// After an error it may be there all the same. An error too if the directory was moved away
+    /// meanwhile: who restores a backup removes what it replaced, and the message with it.
     pub fn deliver(
         &self,
         message: Whole,
+        id: Option<&DeliveryId>,
         note: &impl Note,
     ) -> Result<(Delivery, Option<Tidings>), StoreError> {
-        let delivered = message.put(note, Dir::sync)?;
+        let delivered = message.put(id, note)?;
         if self.is_in_place() { Ok(delivered) } else { Err(StoreError::Replaced) }
     }
 

@@ -36,8 +36,6 @@ pub struct NewMessage {
     pub flags: NamedFlags,
     /// INTERNALDATE in seconds since 1970; now, where there is none.
     pub internal_date: Option<i64>,
-    /// The delivery that it is, if it may be repeated.
-    pub delivery_id: Option<DeliveryId>,
 }
 
 /// Where a message went.

@@ -25,9 +25,8 @@ use std::sync::Arc;
 
 use mail_proto::mailbox::Flags;
 
-use crate::disk::{self, Dir, NamelessFile, SharedFile};
+use crate::disk::{Dir, NamelessFile, SharedFile};
 
-use super::StoreError;
 use super::admit::Newcomer;
 use super::cache::{self, Writer};
 use super::held::Held;
@@ -39,6 +38,7 @@ use super::name;
 use super::scan::{self, Folders};
 use super::store::{Located, NewMessage};
 use super::tidings::Tidings;
+use super::{DeliveryId, StoreError};
 
 /// A message that is in a file, lasts, and has no place yet. Dropped, it leaves no trace.
 #[derive(Debug)]
@@ -106,27 +106,21 @@ impl Whole {
         Some(Original { file, content: self.content.clone() })
     }
 
-    /// As [`Appending::deliver`](super::Appending::deliver), with what is left to be told of a
-    /// message that came.
+    /// As [`Inbox::deliver`](super::Inbox::deliver), wherever the mailbox is now.
     pub(super) fn put(
         mut self,
+        id: Option<&DeliveryId>,
         note: &impl Note,
-        sync: impl FnOnce(&Dir) -> disk::Result<()>,
     ) -> Result<(Delivery, Option<Tidings>), StoreError> {
-        let flags = match self.message.flags.keywords.as_slice() {
-            [] => Flags { system: self.message.flags.system, keywords: 0 },
-            _ => flags(&mut self.mailbox.hold()?, &self.message)?,
-        };
-        let id = self.message.delivery_id.take();
-        let unique = id.as_ref().map_or_else(name::unique, name::of_delivery);
-        let file = self.newcomer(&unique, flags).file;
+        let unique = id.map_or_else(name::unique, name::of_delivery);
+        let file = self.newcomer(&unique, Flags::default()).file;
         let dir = self.folders.at(file.place).clone();
         note.about_to_be_seen(&self.folders.tmp);
         match self.file.try_move_to(&dir, &file.name) {
             Ok(()) => {}
             Err(error) if error.is_taken() && id.is_some() => {
                 // Whoever put it there may have died before making that last.
-                sync(&dir)?;
+                dir.sync()?;
                 return Ok((Delivery::Repeated, None));
             }
             Err(error) => {
@@ -137,7 +131,7 @@ impl Whole {
                 return Err(error.into());
             }
         }
-        sync(&dir)?;
+        dir.sync()?;
         let Self { mailbox, folders, cache, content, .. } = self;
         let summary = content.summary.map(|summary| (cache_key(&file), summary));
         let octets = content.stored;

@@ -115,7 +115,7 @@ impl Work {
 
     fn begin(&mut self, directory: &Directory, append: Append) -> Done<Box<Appending>> {
         let Append { mailbox, flags, internal_date, size: _ } = append;
-        let message = NewMessage { flags, internal_date, delivery_id: None };
+        let message = NewMessage { flags, internal_date };
         let begun = self.target(directory, mailbox).and_then(|inbox| inbox.append(message));
         Ok(Box::new(tell(begun)?))
     }

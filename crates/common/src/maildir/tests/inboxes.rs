@@ -19,7 +19,7 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    let (_, tidings) = inbox.deliver(message.finish().unwrap(), &()).unwrap();
+    let (_, tidings) = inbox.deliver(message.finish().unwrap(), None, &()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
     ann.names("new").len()
 }
@@ -32,7 +32,7 @@ fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
     ann.open();
-    let error = inbox.deliver(message.finish().unwrap(), &()).unwrap_err();
+    let error = inbox.deliver(message.finish().unwrap(), None, &()).unwrap_err();
     assert!(matches!(error, StoreError::Replaced), "{error}");
     assert_eq!(delivered(&inboxes, &ann), 1);
 }
@@ -137,10 +137,9 @@ fn id(number: usize) -> DeliveryId {
 /// A delivery under an id, from its process's own first to its 250.
 fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    let delivery_id = Some(id(number));
-    let mut message = inbox.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
+    let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
-    inbox.deliver(message.finish().unwrap(), &()).unwrap();
+    inbox.deliver(message.finish().unwrap(), Some(&id(number)), &()).unwrap();
 }
 
 fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
@@ -294,9 +293,7 @@ impl Note for Noting {
 }
 
 fn noted(inbox: &Inbox, text: &[u8]) -> Whole {
-    let delivery_id = Some(id(0));
-    let message = NewMessage { delivery_id, ..NewMessage::default() };
-    let mut message = inbox.append_in_sight("noted", message).unwrap();
+    let mut message = inbox.append_in_sight("noted", NewMessage::default()).unwrap();
     message.write(text).unwrap();
     message.finish().unwrap()
 }
@@ -308,14 +305,14 @@ fn a_delivery_that_is_noted_is_in_tmp_until_it_is_in_the_mailbox() {
     let note = Noting::default();
     // What a dead process left is not in the way.
     std::mem::forget(noted(&inbox, b"half of"));
-    let (delivery, _) = inbox.deliver(noted(&inbox, b"text\r\n"), &note).unwrap();
+    let (delivery, _) = inbox.deliver(noted(&inbox, b"text\r\n"), Some(&id(0)), &note).unwrap();
     assert_eq!(delivery, Delivery::Made);
     let tmp = note.tmp.get().unwrap();
     assert!(note.seen_in_tmp.get());
     assert_eq!(inbox.left("noted", tmp).unwrap(), Left::Gone);
     assert_eq!(ann.read(&format!("new/{}", ann.names("new")[0])), "text\n");
     // The name is taken.
-    let (delivery, _) = inbox.deliver(noted(&inbox, b"same\r\n"), &note).unwrap();
+    let (delivery, _) = inbox.deliver(noted(&inbox, b"same\r\n"), Some(&id(0)), &note).unwrap();
     assert_eq!((delivery, ann.names("tmp").len()), (Delivery::Repeated, 0));
     // It is given up.
     drop(noted(&inbox, b"text\r\n"));
@@ -339,7 +336,7 @@ fn what_readers_did_not_see_stays_in_tmp_if_its_note_stays() {
         let message = noted(&inbox, b"text\r\n");
         fs::remove_dir(ann.home().join("new")).unwrap();
         let note = Noting { is_stuck, ..Noting::default() };
-        inbox.deliver(message, &note).unwrap_err();
+        inbox.deliver(message, Some(&id(0)), &note).unwrap_err();
         assert_eq!(ann.names("tmp").len(), usize::from(is_stuck));
         let left = if is_stuck { Left::There } else { Left::Gone };
         assert_eq!(inbox.left("noted", note.tmp.get().unwrap()).unwrap(), left);
@@ -356,7 +353,7 @@ fn written(inbox: &Inbox, text: &[u8]) -> (Whole, Original) {
 }
 
 fn put(inbox: &Inbox, whole: Whole) {
-    let (delivery, tidings) = inbox.deliver(whole, &()).unwrap();
+    let (delivery, tidings) = inbox.deliver(whole, None, &()).unwrap();
     assert_eq!(delivery, Delivery::Made);
     tidings.into_iter().for_each(Tidings::tell);
 }
@@ -368,19 +365,17 @@ fn one_file_is_a_message_of_each_of_its_mailboxes() {
     let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
     let (anns, bobs) = (open(&ann), open(&bob));
     let (whole, original) = written(&anns, text);
-    let delivery_id = Some(id(7));
-    let message = || NewMessage { delivery_id, ..NewMessage::default() };
     // Left by a dead process.
     fs::write(bob.home().join("tmp/noted"), "half").unwrap();
-    let linked = bobs.link(Some("noted"), message(), &original).unwrap();
+    let linked = bobs.link(Some("noted"), NewMessage::default(), &original).unwrap();
     let note = Noting::default();
-    let (delivery, tidings) = bobs.deliver(linked, &note).unwrap();
+    let (delivery, tidings) = bobs.deliver(linked, Some(&id(7)), &note).unwrap();
     assert!(note.seen_in_tmp.get());
     assert_eq!(delivery, Delivery::Made);
     tidings.into_iter().for_each(Tidings::tell);
     put(&anns, whole);
-    let again = bobs.link(Some("noted"), message(), &original).unwrap();
-    assert_eq!(bobs.deliver(again, &()).unwrap().0, Delivery::Repeated);
+    let again = bobs.link(Some("noted"), NewMessage::default(), &original).unwrap();
+    assert_eq!(bobs.deliver(again, Some(&id(7)), &()).unwrap().0, Delivery::Repeated);
 
     let metadata = |ann: &Ann| {
         let [name] = ann.names("new").try_into().unwrap();

@@ -20,7 +20,7 @@ use mail_proto::mailbox::{NamedFlags, Uid};
 
 use super::mailbox::Mailbox;
 use super::places::Places;
-use super::{Directory, NewMessage, Store, name};
+use super::{Delivery, DeliveryId, Directory, Inbox, NewMessage, Store, Tidings, name};
 use crate::auth::User;
 use crate::config::Mail;
 
@@ -105,9 +105,16 @@ fn append(store: &Store, content: &str, system: u8, keywords: &[&str]) -> Uid {
 }
 
 fn deliver(store: &Store, content: &str) {
-    let mut message = store.append(NewMessage::default()).unwrap();
+    attempt(store, None, content);
+}
+
+fn attempt(store: &Store, id: Option<&DeliveryId>, content: &str) -> Delivery {
+    let inbox = Inbox::open(|| Ok(store.clone())).unwrap();
+    let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(content.as_bytes()).unwrap();
-    message.deliver().unwrap();
+    let (delivery, tidings) = inbox.deliver(message.finish().unwrap(), id, &()).unwrap();
+    tidings.into_iter().for_each(Tidings::tell);
+    delivery
 }
 
 fn text(store: &Store, uid: Uid) -> String {

@@ -10,7 +10,7 @@ use super::super::mailbox::Mailbox;
 use super::super::places::Places;
 use super::super::{Delivery, DeliveryId, StoreError, tail};
 use super::*;
-use crate::disk::DiskError;
+use crate::disk::Dir;
 
 fn change(how: Change, system: u8, keywords: &[&str]) -> FlagChange {
     let keywords = keywords.iter().map(|keyword| (*keyword).to_owned()).collect();
@@ -49,13 +49,6 @@ fn a_message_given_up_leaves_no_trace() {
     assert_eq!(uids(&inbox), []);
 }
 
-fn attempt(store: &Store, id: &DeliveryId, content: &str) -> Delivery {
-    let delivery_id = Some(*id);
-    let mut message = store.append(NewMessage { delivery_id, ..NewMessage::default() }).unwrap();
-    message.write(content.as_bytes()).unwrap();
-    message.deliver().unwrap()
-}
-
 fn delivery_id(number: usize) -> DeliveryId {
     DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{number}")).unwrap()
 }
@@ -64,13 +57,13 @@ fn delivery_id(number: usize) -> DeliveryId {
 fn a_delivery_repeated_is_there_once() {
     let ann = Ann::new();
     let inbox = ann.inbox();
-    assert_eq!(attempt(&inbox, &delivery_id(0), "one\n"), Delivery::Made);
+    assert_eq!(attempt(&inbox, Some(&delivery_id(0)), "one\n"), Delivery::Made);
     let first = ann.names("new");
-    assert_eq!(attempt(&inbox, &delivery_id(0), "two\n"), Delivery::Repeated);
+    assert_eq!(attempt(&inbox, Some(&delivery_id(0)), "two\n"), Delivery::Repeated);
     assert_eq!(ann.names("new"), first);
     assert_eq!(ann.read(&format!("new/{}", first[0])), "one\n", "it is not replaced");
     assert_eq!(ann.names("tmp"), [""; 0]);
-    assert_eq!(attempt(&inbox, &delivery_id(1), "one\n"), Delivery::Made);
+    assert_eq!(attempt(&inbox, Some(&delivery_id(1)), "one\n"), Delivery::Made);
     deliver(&inbox, "one\n");
     assert_eq!(ann.names("new").len(), 3, "other deliveries are other messages");
 }
@@ -81,7 +74,8 @@ fn attempts_at_the_same_time_make_one_message() {
     let inbox = ann.inbox();
     let id = delivery_id(0);
     let outcomes: Vec<Delivery> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| attempt(&inbox, &id, "x\n"))).collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| attempt(&inbox, Some(&id), "x\n"))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Delivery::Made).count(), 1);
@@ -93,12 +87,11 @@ fn an_attempt_that_died_is_not_in_the_way() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     let id = delivery_id(0);
-    let begun = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
-    let mut message = inbox.append(begun).unwrap();
+    let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"half of i").unwrap();
     std::mem::forget(message);
     assert!(!inbox.holds_delivery(&id).unwrap(), "never half");
-    assert_eq!(attempt(&inbox, &id, "x\n"), Delivery::Made);
+    assert_eq!(attempt(&inbox, Some(&id), "x\n"), Delivery::Made);
 }
 
 #[test]
@@ -106,18 +99,17 @@ fn what_another_attempt_confirmed_is_not_taken_back() {
     let ann = Ann::new();
     let inbox = ann.inbox();
     let id = delivery_id(0);
-    let begun = NewMessage { delivery_id: Some(id), ..NewMessage::default() };
-    let mut message = inbox.append(begun).unwrap();
+    let mut message = inbox.append(NewMessage::default()).unwrap();
     message.write(b"x\n").unwrap();
-    let failed = message.finish().unwrap().put(&(), |new| {
-        // Of another process, that did not know of the first and can sync.
-        assert_eq!(attempt(&inbox, &id, "x\n"), Delivery::Repeated);
-        Err(DiskError::new(new.path().to_owned(), std::io::Error::other("the sync failed")))
-    });
+    let mut whole = message.finish().unwrap();
+    whole.folders.new = Dir::without_sync(&ann.home().join("new"));
+    let failed = whole.put(Some(&id), &());
     assert!(failed.unwrap_err().is_temporary());
+    // Of another process, that did not know of the first and can sync.
+    assert_eq!(attempt(&inbox, Some(&id), "x\n"), Delivery::Repeated);
     assert_eq!(ann.names("new").len(), 1, "somebody was told that it is there");
     assert!(inbox.holds_delivery(&id).unwrap());
-    assert_eq!(attempt(&inbox, &id, "x\n"), Delivery::Repeated);
+    assert_eq!(attempt(&inbox, Some(&id), "x\n"), Delivery::Repeated);
 }
 
 #[test]
@@ -126,8 +118,8 @@ fn a_delivery_is_found_wherever_its_reader_put_it() {
     let inbox = ann.inbox();
     let holds = |number| inbox.holds_delivery(&delivery_id(number)).unwrap();
     assert!(!holds(1));
-    attempt(&inbox, &delivery_id(1), "one\n");
-    attempt(&inbox, &delivery_id(11), "eleven\n");
+    attempt(&inbox, Some(&delivery_id(1)), "one\n");
+    attempt(&inbox, Some(&delivery_id(11)), "eleven\n");
     assert!(holds(1) && holds(11) && !holds(0) && !holds(2) && !holds(111));
     inbox.recent_from(true).unwrap();
     assert_eq!(ann.names("new"), [""; 0]);

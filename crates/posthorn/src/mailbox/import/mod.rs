@@ -247,7 +247,7 @@ impl Target {
     /// Adds it, to last.
     fn add(&self, letter: &Letter) -> Result<(), Failure> {
         let (flags, internal_date) = (letter.flags.clone(), Some(letter.date));
-        let message = NewMessage { flags, internal_date, ..NewMessage::default() };
+        let message = NewMessage { flags, internal_date };
         let mut appending = self.store.append(message)?;
         appending.write(&letter.wire)?;
         appending.commit()?;
