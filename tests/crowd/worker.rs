@@ -199,7 +199,7 @@ impl Worker {
     fn deliver(&mut self, store: &Store) -> Result<(), StoreError> {
         let letter = self.letter();
         let inbox = Inbox::open(|| Ok(store.clone()))?;
-        let mut appending = inbox.append(NewMessage::default())?;
+        let mut appending = inbox.append(None, NewMessage::default())?;
         appending.write(format!("Subject: {letter}\r\n\r\ndelivered\r\n").as_bytes())?;
         let (_, tidings) = inbox.deliver(appending.finish()?, None, &())?;
         tidings.into_iter().for_each(Tidings::tell);

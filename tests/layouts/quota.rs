@@ -39,7 +39,7 @@ fn dovecot_counts_on_with_what_we_count() {
         let inbox = directory.mailbox("INBOX").expect("it exists");
         let open = Inbox::open(|| Ok(inbox.clone())).expect("it exists");
         for size in [100_000, 30_000] {
-            let mut message = open.append(NewMessage::default()).expect("the disk has room");
+            let mut message = open.append(None, NewMessage::default()).expect("the disk has room");
             message.write(&vec![b'x'; size]).expect("the disk has room");
             let whole = message.finish().expect("the disk has room");
             let (_, tidings) = open.deliver(whole, None, &()).expect("the disk has room");

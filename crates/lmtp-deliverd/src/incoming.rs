@@ -7,7 +7,7 @@ use mail_common::config::Site;
 use mail_common::disk::DiskError;
 use mail_common::log::Id;
 use mail_common::maildir::{
-    Appending, Delivery, DeliveryId, Inbox, Left, NewMessage, Original, StoreError, Tidings, Whole,
+    Appending, Delivery, DeliveryId, Inbox, Left, NewMessage, StoreError, Tidings, Whole,
 };
 use mail_common::time;
 use mail_proto::address::Address;
@@ -41,6 +41,7 @@ pub(crate) struct Incoming {
     passed: Vec<u8>,
     /// Of a message of several recipients.
     one_file: Option<OneFile>,
+    site: Arc<Site>,
     shared: Arc<Shared>,
 }
 
@@ -74,7 +75,7 @@ impl Incoming {
     pub(crate) fn new(
         client: Client,
         envelope: Envelope,
-        site: &Site,
+        site: Arc<Site>,
         shared: Arc<Shared>,
     ) -> Self {
         let several = envelope.recipients.len() > 1;
@@ -86,13 +87,14 @@ impl Incoming {
             spool: Spool::new(&site.mail.path.root()),
             passed: Vec::new(),
             one_file: several.then(|| OneFile::new(&shared.one_files)).flatten(),
+            site,
             shared,
         }
     }
 
     /// A message that came whole. It stays in memory.
     #[must_use]
-    pub(crate) fn whole(transaction: Transaction, site: &Site, shared: Arc<Shared>) -> Self {
+    pub(crate) fn whole(transaction: Transaction, site: Arc<Site>, shared: Arc<Shared>) -> Self {
         let Transaction { client, envelope, message } = transaction;
         let mut incoming = Self::new(client, envelope, site, shared);
         let mut passed = Vec::new();
@@ -108,26 +110,29 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// Takes the last block: the message is whole.
-    pub(crate) fn finish(&mut self, block: &[u8]) -> Result<(), Failure> {
-        self.header.pass(block, &mut self.passed);
+    /// The message is whole: delivers it to these users, in the envelope's order. The failure of
+    /// one recipient is none of another. Whoever waits for the outcomes need not wait until the
+    /// last delivery is told of.
+    pub(crate) fn deliver(
+        mut self,
+        users: &[User],
+    ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
         self.header.finish(&mut self.passed);
-        self.spool_passed()
+        if let Err(failure) = self.spool_passed() {
+            return (vec![Err(failure); users.len()], None);
+        }
+        let one = |(number, user)| self.deliver_one(number, user);
+        one_after_another(users.iter().enumerate().map(one))
     }
 
     /// Delivers a message that is whole to the recipient of this number, whose mailbox is this
     /// user's.
-    pub(crate) fn deliver_one(
-        &self,
-        number: usize,
-        user: &User,
-        site: &Site,
-    ) -> Result<Delivered, Failure> {
+    pub(crate) fn deliver_one(&self, number: usize, user: &User) -> Result<Delivered, Failure> {
         let recipient = self.envelope.recipients.get(number).expect("there is a user for each");
-        let (id, to) = (recipient.delivery_id.as_ref().unwrap_or(&self.id), &recipient.address);
-        match self.deliver_to(recipient, id, user, site) {
+        let (id, to) = (self.log_id(recipient), &recipient.address);
+        match self.deliver_to(recipient, user) {
             Ok((delivery, tidings)) => {
-                Ok(Delivered { id: id.clone(), to: to.clone(), delivery, tidings })
+                Ok(Delivered { id: id.to_owned(), to: to.clone(), delivery, tidings })
             }
             Err(error) => {
                 let failure = error.failure();
@@ -136,6 +141,11 @@ impl Incoming {
                 Err(failure)
             }
         }
+    }
+
+    /// The id of its delivery to one recipient, as the log has it.
+    fn log_id<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
+        recipient.delivery_id.as_deref().unwrap_or(&self.id)
     }
 
     fn spool_passed(&mut self) -> Result<(), Failure> {
@@ -150,18 +160,14 @@ impl Incoming {
     fn deliver_to(
         &self,
         recipient: &Recipient,
-        name: &str,
         user: &User,
-        site: &Site,
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         if self.header.was_delivered_to(&recipient.address) {
             return Err(DeliveryError::Loop);
         }
-        let inbox = self.shared.inboxes.inbox(user, &site.mail)?;
+        let inbox = self.shared.inboxes.inbox(user, &self.site.mail)?;
         let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            let link = |original: &_| inbox.link(None, NewMessage::default(), original);
-            let begin = || inbox.append(NewMessage::default());
-            let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
+            let whole = self.in_file(&inbox, None, recipient)?;
             return Ok(inbox.deliver(whole, None, &())?);
         };
         let journal = &self.shared.journal;
@@ -173,9 +179,7 @@ impl Incoming {
             (Delivery::Repeated, None)
         } else {
             let file_name = attempt.file_name();
-            let link = |original: &_| inbox.link(Some(&file_name), NewMessage::default(), original);
-            let begin = || inbox.append_in_sight(&file_name, NewMessage::default());
-            let whole = self.in_file(link, || self.write(begin()?, recipient, name, site))?;
+            let whole = self.in_file(&inbox, Some(&file_name), recipient)?;
             inbox.deliver(whole, Some(&id), &attempt)?
         };
         journal.delivered(attempt);
@@ -210,12 +214,16 @@ impl Incoming {
         Ok(self.shared.inboxes.hold_delivery(inbox, id, doubt)?)
     }
 
-    /// The message, whole, in a file for one recipient's mailbox.
+    /// The message, whole, in a file for one recipient's mailbox, which may need a name in `tmp`.
     fn in_file(
         &self,
-        link: impl FnOnce(&Original) -> Result<Whole, StoreError>,
-        write: impl FnOnce() -> Result<Whole, DeliveryError>,
+        inbox: &Inbox,
+        name: Option<&str>,
+        recipient: &Recipient,
     ) -> Result<Whole, DeliveryError> {
+        let link = |original: &_| inbox.link(name, original);
+        let begin = || inbox.append(name, NewMessage::default());
+        let write = || self.write(begin()?, recipient);
         match &self.one_file {
             Some(one_file) => one_file.take(link, write),
             None => write(),
@@ -227,18 +235,16 @@ impl Incoming {
         &self,
         mut appending: Appending,
         recipient: &Recipient,
-        id: &str,
-        site: &Site,
     ) -> Result<Whole, DeliveryError> {
         let (recipient, id) = match self.envelope.recipients.len() {
-            1 => (Some(&recipient.address), id),
+            1 => (Some(&recipient.address), self.log_id(recipient)),
             _ => (None, self.id.as_str()),
         };
         let trace = Trace {
             client: &self.client,
             sender: &self.envelope.sender,
             recipient,
-            hostname: &site.hostname,
+            hostname: &self.site.hostname,
             id,
             date: &time::rfc5322(time::now_seconds()),
         };

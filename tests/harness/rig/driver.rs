@@ -213,7 +213,7 @@ impl Driver {
         let id = format!("8MoK2mX2A0VhSXz9.{letter}");
         let delivery_id = if identified { DeliveryId::parse(&id) } else { None };
         let inbox = Inbox::open(|| self.store(mailbox))?;
-        let mut message = inbox.append(NewMessage::default())?;
+        let mut message = inbox.append(None, NewMessage::default())?;
         message.write(&text(letter))?;
         let (_, tidings) = inbox.deliver(message.finish()?, delivery_id.as_ref(), &())?;
         tidings.into_iter().for_each(Tidings::tell);
@@ -229,7 +229,7 @@ impl Driver {
         let delivery_id = DeliveryId::parse(&format!("8MoK2mX2A0VhSXz9.{letter}"));
         let in_tmp = format!("{letter}.both");
         let write = |inbox: &Inbox| {
-            let mut appending = inbox.append_in_sight(&in_tmp, NewMessage::default())?;
+            let mut appending = inbox.append(Some(&in_tmp), NewMessage::default())?;
             appending.write(&text(letter))?;
             appending.finish()
         };
@@ -239,8 +239,7 @@ impl Driver {
         let original = whole.original();
         first.deliver(whole, delivery_id.as_ref(), &())?.1.into_iter().for_each(Tidings::tell);
         let second = Inbox::open(|| self.store(second))?;
-        let link =
-            |original: Original| second.link(Some(&in_tmp), NewMessage::default(), &original).ok();
+        let link = |original: Original| second.link(Some(&in_tmp), &original).ok();
         let whole = original.and_then(link).map_or_else(|| write(&second), Ok)?;
         second.deliver(whole, delivery_id.as_ref(), &())?.1.into_iter().for_each(Tidings::tell);
         Ok(Answer::default())

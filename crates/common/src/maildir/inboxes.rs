@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::User;
 use crate::config::Mail;
-use crate::disk::{self, Dir, NamelessFile};
+use crate::disk::{self, Dir};
 
 use super::append::Appending;
 use super::cache::Writer;
@@ -117,38 +117,38 @@ impl Inbox {
         Ok(Self { store, open, cache, opened })
     }
 
-    /// Begins to add a message.
-    pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
-        self.begin(message, |tmp| tmp.create_nameless(name::unique()))
+    /// Begins to add a message. Its file has this name in `tmp` until readers see it: no two at a
+    /// time may have the same, and what has it was left by a dead process. `None`: it needs none.
+    pub fn append(&self, name: Option<&str>, message: NewMessage) -> Result<Appending, StoreError> {
+        let create = |tmp: &Dir| match name {
+            Some(name) => tmp.create_in_sight(name),
+            None => tmp.create_nameless(name::unique()),
+        };
+        let folders = self.open.folders.clone();
+        match create(&folders.tmp) {
+            // Somebody removed the directory.
+            Err(error) if error.is_missing() => {
+                Appending::begin(&self.store.mailbox, message, create)
+            }
+            file => {
+                let cache = Arc::clone(&self.cache);
+                Ok(Appending::new(&self.store.mailbox, folders, file?, message, cache))
+            }
+        }
     }
 
-    /// Begins to add a message whose file has this name in `tmp` until readers see it. No two at a
-    /// time may have the same; what has it was left by a dead process.
-    pub fn append_in_sight(
-        &self,
-        name: &str,
-        message: NewMessage,
-    ) -> Result<Appending, StoreError> {
-        self.begin(message, |tmp| tmp.create_in_sight(name))
-    }
-
-    /// A message that another mailbox has, in the same file, which has this name in `tmp` as with
-    /// [`append_in_sight`](Self::append_in_sight); `None`: one that nobody else has. An error where
-    /// the two cannot have one file, which says nothing of this mailbox: the message is to be
-    /// written then.
-    pub fn link(
-        &self,
-        name: Option<&str>,
-        message: NewMessage,
-        original: &Original,
-    ) -> Result<Whole, StoreError> {
+    /// A message that another mailbox has, to be delivered in the same file, which has this name in
+    /// `tmp` as with [`append`](Self::append). An error where the two cannot have one file, which
+    /// says nothing of this mailbox: the message is to be written then.
+    pub fn link(&self, name: Option<&str>, original: &Original) -> Result<Whole, StoreError> {
         let folders = self.open.folders.clone();
         let file = match name {
             Some(name) => folders.tmp.link_in_sight(name, &original.file)?,
             None => folders.tmp.link_in_sight(name::unique(), &original.file)?,
         };
         let (mailbox, cache) = (Arc::clone(&self.store.mailbox), Arc::clone(&self.cache));
-        Ok(Whole { mailbox, folders, file, message, content: original.content.clone(), cache })
+        let (message, content) = (NewMessage::default(), original.content.clone());
+        Ok(Whole { mailbox, folders, file, message, content, cache })
     }
 
     /// What became of the file that an earlier process wrote under this name in `tmp`, which was
@@ -194,24 +194,6 @@ impl Inbox {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.opened.elapsed() < LASTS
-    }
-
-    fn begin(
-        &self,
-        message: NewMessage,
-        create: impl Fn(&Dir) -> disk::Result<NamelessFile>,
-    ) -> Result<Appending, StoreError> {
-        let folders = self.open.folders.clone();
-        match create(&folders.tmp) {
-            // Somebody removed the directory.
-            Err(error) if error.is_missing() => {
-                Appending::begin(&self.store.mailbox, message, create)
-            }
-            file => {
-                let cache = Arc::clone(&self.cache);
-                Ok(Appending::new(&self.store.mailbox, folders, file?, message, cache))
-            }
-        }
     }
 
     /// Whether the directory that mail is put into has its path still.

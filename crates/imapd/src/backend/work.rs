@@ -116,7 +116,7 @@ impl Work {
     fn begin(&mut self, directory: &Directory, append: Append) -> Done<Box<Appending>> {
         let Append { mailbox, flags, internal_date, size: _ } = append;
         let message = NewMessage { flags, internal_date };
-        let begun = self.target(directory, mailbox).and_then(|inbox| inbox.append(message));
+        let begun = self.target(directory, mailbox).and_then(|inbox| inbox.append(None, message));
         Ok(Box::new(tell(begun)?))
     }
 

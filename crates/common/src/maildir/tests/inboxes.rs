@@ -17,7 +17,7 @@ use crate::disk::Dir;
 /// Delivers, and returns how many messages wait in `new` at the path of the user's INBOX.
 fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    let mut message = inbox.append(NewMessage::default()).unwrap();
+    let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     let (_, tidings) = inbox.deliver(message.finish().unwrap(), None, &()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
@@ -28,7 +28,7 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
 fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     let (ann, inboxes) = (Ann::new(), Inboxes::default());
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    let mut message = inbox.append(NewMessage::default()).unwrap();
+    let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
     ann.open();
@@ -137,7 +137,7 @@ fn id(number: usize) -> DeliveryId {
 /// A delivery under an id, from its process's own first to its 250.
 fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    let mut message = inbox.append(NewMessage::default()).unwrap();
+    let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     inbox.deliver(message.finish().unwrap(), Some(&id(number)), &()).unwrap();
 }
@@ -293,7 +293,7 @@ impl Note for Noting {
 }
 
 fn noted(inbox: &Inbox, text: &[u8]) -> Whole {
-    let mut message = inbox.append_in_sight("noted", NewMessage::default()).unwrap();
+    let mut message = inbox.append(Some("noted"), NewMessage::default()).unwrap();
     message.write(text).unwrap();
     message.finish().unwrap()
 }
@@ -345,7 +345,7 @@ fn what_readers_did_not_see_stays_in_tmp_if_its_note_stays() {
 
 /// Writes a message into one mailbox, which is given what others need for theirs.
 fn written(inbox: &Inbox, text: &[u8]) -> (Whole, Original) {
-    let mut message = inbox.append(NewMessage::default()).unwrap();
+    let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(text).unwrap();
     let whole = message.finish().unwrap();
     let original = whole.original().unwrap();
@@ -367,14 +367,14 @@ fn one_file_is_a_message_of_each_of_its_mailboxes() {
     let (whole, original) = written(&anns, text);
     // Left by a dead process.
     fs::write(bob.home().join("tmp/noted"), "half").unwrap();
-    let linked = bobs.link(Some("noted"), NewMessage::default(), &original).unwrap();
+    let linked = bobs.link(Some("noted"), &original).unwrap();
     let note = Noting::default();
     let (delivery, tidings) = bobs.deliver(linked, Some(&id(7)), &note).unwrap();
     assert!(note.seen_in_tmp.get());
     assert_eq!(delivery, Delivery::Made);
     tidings.into_iter().for_each(Tidings::tell);
     put(&anns, whole);
-    let again = bobs.link(Some("noted"), NewMessage::default(), &original).unwrap();
+    let again = bobs.link(Some("noted"), &original).unwrap();
     assert_eq!(bobs.deliver(again, Some(&id(7)), &()).unwrap().0, Delivery::Repeated);
 
     let metadata = |ann: &Ann| {
@@ -411,13 +411,13 @@ fn what_its_reader_took_away_already_is_not_linked() {
     let (anns, bobs) = (open(&ann), open(&bob));
     let (whole, original) = written(&anns, b"text\r\n");
     put(&anns, whole);
-    put(&bobs, bobs.link(None, NewMessage::default(), &original).unwrap());
+    put(&bobs, bobs.link(None, &original).unwrap());
     ann.inbox().sync().unwrap();
     ann.inbox().expunge(&[1]).unwrap();
-    put(&bobs, bobs.link(None, NewMessage::default(), &original).unwrap());
+    put(&bobs, bobs.link(None, &original).unwrap());
     assert_eq!(bob.names("new").len(), 2);
     bob.inbox().sync().unwrap();
     bob.inbox().expunge(&[1, 2]).unwrap();
-    assert!(bobs.link(None, NewMessage::default(), &original).is_err());
+    assert!(bobs.link(None, &original).is_err());
     assert_eq!(bob.names("tmp"), [""; 0]);
 }

@@ -110,7 +110,7 @@ fn deliver(store: &Store, content: &str) {
 
 fn attempt(store: &Store, id: Option<&DeliveryId>, content: &str) -> Delivery {
     let inbox = Inbox::open(|| Ok(store.clone())).unwrap();
-    let mut message = inbox.append(NewMessage::default()).unwrap();
+    let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(content.as_bytes()).unwrap();
     let (delivery, tidings) = inbox.deliver(message.finish().unwrap(), id, &()).unwrap();
     tidings.into_iter().for_each(Tidings::tell);
