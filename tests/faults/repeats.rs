@@ -139,6 +139,27 @@ fn an_error_at_any_call_loses_nothing() {
     assert!(refused > 3, "of the file's creation, sync, name and directory");
 }
 
+/// The sync of the mailbox fails once, when the reader has seen the letter and takes it away.
+#[test]
+fn nor_does_a_failed_sync_make_a_second_copy() {
+    let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
+    for is_killed in [false, true] {
+        warm_up(&suite);
+        let id = delivery_id();
+        let (call, number) = SEEN;
+        let tracer = Tracer::attach(&suite, &[&format!("inject={call}:error=EIO:when={number}")]);
+        deliver(&suite, &id).expect_err("it does not last");
+        tracer.detach();
+        assert_eq!(take_away(&suite, Reader::Deletes), 1, "readers see it");
+        if is_killed {
+            suite.kill(DAEMON);
+            suite.restart(DAEMON);
+        }
+        deliver(&suite, &id).expect("nothing is in its way");
+        assert_eq!(take_away(&suite, Reader::Deletes), 0, "{}", suite.logs());
+    }
+}
+
 /// Kills an attempt before each call that it makes, where the one before it was killed before the
 /// first.
 fn sweep(first: Option<Spot>, readers: &[Reader]) {

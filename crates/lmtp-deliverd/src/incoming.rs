@@ -180,7 +180,15 @@ impl Incoming {
         } else {
             let file_name = attempt.file_name();
             let whole = self.in_file(&inbox, Some(&file_name), recipient)?;
-            inbox.deliver(whole, Some(&id), &attempt)?
+            match inbox.deliver(whole, Some(&id), &attempt) {
+                Ok(delivered) => delivered,
+                // The message went with it.
+                Err(error @ StoreError::Replaced) => return Err(error.into()),
+                Err(error) => {
+                    attempt.leave();
+                    return Err(error.into());
+                }
+            }
         };
         journal.delivered(attempt);
         Ok(delivered)

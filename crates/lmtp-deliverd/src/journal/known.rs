@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use mail_common::log::Id;
 use mail_common::maildir::Doubt;
 
-use super::notes::Placed;
+use super::notes::{Placed, Whose};
 use super::record::{Key, Noted};
 
 /// What is known of deliveries. Those that are recorded stand in chapters, one for each file.
@@ -65,6 +65,8 @@ pub(super) enum State {
 pub(super) enum Outcome {
     Done,
     Failed,
+    /// Failed, and what is noted of it is true.
+    Left,
 }
 
 /// What begins.
@@ -135,7 +137,7 @@ impl Known {
         match outcome {
             Outcome::Done if self.is_recorded(&key) => self.states.remove(&key),
             Outcome::Done => self.states.insert(key, State::Done),
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::Left => {
                 self.moment += 1;
                 self.states.insert(key, State::Failed(self.moment))
             }
@@ -151,6 +153,11 @@ impl Known {
     /// The note of a delivery.
     pub(super) fn noted(&self, key: &Key) -> Option<Placed> {
         self.noted.get(key).copied()
+    }
+
+    /// The attempt that took the note is over.
+    pub(super) fn leave(&mut self, key: &Key) {
+        self.noted.entry(*key).and_modify(|noted| noted.whose = Whose::Left);
     }
 
     /// A note was taken back.

@@ -85,8 +85,12 @@
 //! boot of the machine in which it was written, which therefore stands in it. Of a power cut it must
 //! not say anything, for it may have reached the disk when the rename did not. To close that gap, too,
 //! the name in `tmp` would have to last before the record says so: one more sync of a directory for
-//! every delivery. An attempt that fails later takes its note back as well, for why it failed may be
-//! that the whole mailbox was moved away.
+//! every delivery.
+//!
+//! An attempt that fails behind the rename leaves its note, because what it says is true: readers
+//! saw the message, whether the sync of its directory failed or not. The repeat syncs what is there of
+//! it, and only then says 250. But if the whole mailbox was moved away meanwhile, the note is taken
+//! back: the message went with it.
 //!
 //! The file's name makes no delivery less safe than the others, which have none until they are whole:
 //! its content is synced before the rename, and the directory after it.
@@ -294,6 +298,11 @@ impl Attempt<'_> {
         self.key.file_name()
     }
 
+    /// It failed. What is noted of it stays, for readers saw the message.
+    pub(crate) fn leave(mut self) {
+        self.outcome = Outcome::Left;
+    }
+
     /// Takes back what is noted of it, if anything is. Whether nothing is any more.
     pub(crate) fn take_back(&self) -> bool {
         let Some(noted) = self.journal.known().noted(&self.key) else { return true };
@@ -324,13 +333,18 @@ impl Note for Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let is_ours = |noted: Placed| noted.whose == Whose::Ours;
-        let noted = self.journal.known().noted(&self.key);
-        if self.outcome == Outcome::Failed && noted.is_some_and(is_ours) {
-            // Why it failed may be that the mailbox was moved away, with the message. But what an
-            // earlier process noted is as true as before. Where it cannot be taken back, the next
-            // attempt tries.
-            self.take_back();
+        let is_ours = |noted: Placed| noted.whose == Whose::UnderWay;
+        match self.outcome {
+            Outcome::Done => {}
+            Outcome::Left => self.journal.known().leave(&self.key),
+            // What an earlier attempt noted is as true as before. Where it cannot be taken back, the
+            // next attempt tries.
+            Outcome::Failed => {
+                let noted = self.journal.known().noted(&self.key);
+                if noted.is_some_and(is_ours) {
+                    self.take_back();
+                }
+            }
         }
         self.journal.known().end(self.key, self.outcome);
         self.journal.ended.notify_all();

@@ -45,8 +45,9 @@ pub(super) struct Placed {
 /// Who took a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
-    Ours,
-    /// A process before us.
+    /// The attempt that is under way.
+    UnderWay,
+    /// One before it, of this process or of another.
     Left,
 }
 
@@ -78,7 +79,7 @@ impl Notes {
             places.free.push(place);
             return None;
         }
-        Some(Placed { place, note, whose: Whose::Ours })
+        Some(Placed { place, note, whose: Whose::UnderWay })
     }
 
     /// What stands at these places may be written over.

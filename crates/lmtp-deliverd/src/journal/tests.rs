@@ -357,6 +357,28 @@ fn what_readers_may_have_seen_is_known_to_the_next_process_of_this_boot() {
 }
 
 #[test]
+fn what_failed_when_readers_saw_it_stays_noted() {
+    let (directory, journal) = journal();
+    let attempt = begin(&journal, 1).unwrap();
+    note(&attempt, &directory);
+    attempt.leave();
+    let next = open_again(&directory);
+    for journal in [&journal, &next] {
+        // Nor does one that fails later make it untrue.
+        for _ in 0..2 {
+            assert_eq!(noted(journal, 1), Some(checksum(&directory)));
+            drop(begin(journal, 1));
+        }
+        let again = begin(journal, 1).unwrap();
+        journal.delivered(again);
+        assert!(begin(journal, 1).is_none());
+    }
+    // Where nothing was noted, it failed as any other.
+    begin(&journal, 2).unwrap().leave();
+    assert!(may_be_a_repeat(&journal, 2));
+}
+
+#[test]
 fn what_was_not_seen_is_not_noted_any_more() {
     let (directory, journal) = journal();
     let attempt = begin(&journal, 1).unwrap();
