@@ -291,15 +291,23 @@ fn read(dir: &Dir, number: u32) -> Result<Content, DiskError> {
     let file = dir.file(&name)?;
     let room = records_in(file.metadata().map_err(at_path)?.len()).min(RECORDS);
     let mut octets = vec![0; room * LENGTH];
-    if let Err(error) = disk::read_at(&file, &mut octets, 0) {
+    if let Err(error) = read_what_can_be(&file, &mut octets) {
         warn!(error = %at_path(error), "a part of the journal cannot be read");
+    }
+    Ok(content(&octets))
+}
+
+/// Reads a file from its beginning. After an error, what the disk did not give is zeros.
+pub(super) fn read_what_can_be(file: &File, octets: &mut [u8]) -> io::Result<()> {
+    let read = disk::read_at(file, octets, 0);
+    if read.is_err() {
         for (at, block) in octets.chunks_mut(BLOCK).enumerate() {
-            if disk::read_at(&file, block, (at * BLOCK) as u64).is_err() {
+            if disk::read_at(file, block, (at * BLOCK) as u64).is_err() {
                 block.fill(0);
             }
         }
     }
-    Ok(content(&octets))
+    read.map(|_| ())
 }
 
 fn content(octets: &[u8]) -> Content {

@@ -7,13 +7,14 @@
 //! good for.
 
 use std::collections::{HashMap, HashSet};
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mail_common::disk::{self, BlockFile, Dir, DiskError, found};
+use mail_common::disk::{BlockFile, Dir, DiskError, found};
 use mail_common::maildir;
-use tracing::warn;
+use tracing::{error, warn};
 
+use super::files;
 use super::record::{self, Key, LENGTH, Noted, Word};
 
 /// So many there can be at a time, more than deliveries are ever under way. Who finds no place
@@ -30,7 +31,8 @@ pub(super) struct Notes {
 
 #[derive(Debug)]
 struct Places {
-    file: BlockFile,
+    /// `None`: there cannot be one.
+    file: Option<BlockFile>,
     free: Vec<u32>,
 }
 
@@ -53,25 +55,30 @@ pub(super) enum Whose {
 
 impl Notes {
     /// Opens them, with those that a process of this boot left behind and that say what no record
-    /// says.
+    /// says. What cannot be read or written is made anew; if that is not possible either, no notes
+    /// are taken.
     pub(super) fn open(
         dir: &Dir,
         is_recorded: impl Fn(&Key) -> bool,
-    ) -> Result<(Self, HashMap<Key, Placed>), DiskError> {
-        let file = match found(dir.block_file(NAME))? {
-            Some(file) => file,
-            None => create(dir)?,
-        };
-        let mut left = read(dir)?;
+    ) -> (Self, HashMap<Key, Placed>) {
+        let mut octets = vec![0; PLACES as usize * LENGTH];
+        let read = read(dir, &mut octets).and_then(|()| dir.block_file(NAME));
+        let file = found(read).unwrap_or_else(|error| {
+            warn!(%error, "the notes of deliveries are made anew");
+            None
+        });
+        let file = file.or_else(|| create(dir, &octets));
+        let mut left = left(&octets);
         left.retain(|key, _| !is_recorded(key));
         let taken: HashSet<u32> = left.values().map(|left| left.place).collect();
         let free = (0..PLACES).filter(|place| !taken.contains(place)).collect();
-        Ok((Self { places: Mutex::new(Places { file, free }) }, left))
+        (Self { places: Mutex::new(Places { file, free }) }, left)
     }
 
     /// Takes a note; `None` where that was not possible, and then there is none.
     pub(super) fn take(&self, key: &Key, note: Noted) -> Option<Placed> {
         let mut places = self.places();
+        places.file.as_ref()?;
         let place = places.free.pop()?;
         let word = Word::Noted { boot: maildir::boot(), note };
         if let Err(error) = places.write(place, &record::encode(word, key)) {
@@ -99,7 +106,7 @@ impl Notes {
     #[cfg(test)]
     pub(super) fn lose(&self) {
         let full = Dir::open(std::path::Path::new("/dev")).and_then(|dir| dir.block_file("full"));
-        self.places().file = full.expect("it is always full");
+        self.places().file = Some(full.expect("it is always full"));
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -109,21 +116,33 @@ impl Notes {
 
 impl Places {
     fn write(&mut self, place: u32, note: &[u8; LENGTH]) -> Result<(), DiskError> {
-        self.file.write_at(&mut [IoSlice::new(note)], u64::from(place) * LENGTH as u64)
+        let Some(file) = &mut self.file else {
+            return Err(DiskError::new(NAME.into(), io::ErrorKind::NotFound.into()));
+        };
+        file.write_at(&mut [IoSlice::new(note)], u64::from(place) * LENGTH as u64)
     }
 }
 
-/// All places are there from the beginning, and a disk that becomes full has room for them.
-fn create(dir: &Dir) -> Result<BlockFile, DiskError> {
-    let mut file = dir.create_block_file(NAME)?;
-    file.write_zeros(0, u64::from(PLACES) * LENGTH as u64)?;
-    Ok(file)
+/// Makes the file, with what could be read of the one before. All places are there from the
+/// beginning, and a disk that becomes full has room for them.
+fn create(dir: &Dir, octets: &[u8]) -> Option<BlockFile> {
+    let made = found(dir.unlink(NAME)).and_then(|_| dir.create_block_file(NAME));
+    let mut file =
+        made.inspect_err(|error| error!(%error, "deliveries go on without notes")).ok()?;
+    if let Err(error) = file.write_at(&mut [IoSlice::new(octets)], 0) {
+        warn!(%error, "there may be no room for notes of deliveries");
+    }
+    Some(file)
 }
 
-fn read(dir: &Dir) -> Result<HashMap<Key, Placed>, DiskError> {
-    let mut octets = vec![0; PLACES as usize * LENGTH];
-    let read = disk::read_at(&dir.file(NAME)?, &mut octets, 0);
-    read.map_err(|error| DiskError::new(dir.path().join(NAME), error))?;
+/// What cannot be read stays zeros.
+fn read(dir: &Dir, octets: &mut [u8]) -> Result<(), DiskError> {
+    let read = files::read_what_can_be(&dir.file(NAME)?, octets);
+    read.map_err(|error| DiskError::new(dir.path().join(NAME), error))
+}
+
+/// Notes of this boot.
+fn left(octets: &[u8]) -> HashMap<Key, Placed> {
     let (notes, _) = octets.as_chunks::<LENGTH>();
     let boot = maildir::boot();
     let left = (0..PLACES).zip(notes).filter_map(|(place, note)| match record::decode(note)? {
@@ -132,5 +151,5 @@ fn read(dir: &Dir) -> Result<HashMap<Key, Placed>, DiskError> {
         }
         _ => None,
     });
-    Ok(left.collect())
+    left.collect()
 }

@@ -423,6 +423,33 @@ fn a_note_that_cannot_be_taken_back_is_known_until_it_is() {
 }
 
 #[test]
+fn notes_that_cannot_be_opened_are_made_anew_or_done_without() {
+    let (directory, journal) = journal();
+    drop(journal);
+    let visible = directory.path().join("visible");
+    // Nobody reads it, so it cannot be opened for writing.
+    fs::remove_file(&visible).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&visible).status().unwrap();
+    assert!(made.success());
+    let journal = open(&directory, MANY);
+    let attempt = begin(&journal, 1).unwrap();
+    note(&attempt, &directory);
+    assert!(noted(&open_again(&directory), 1).is_some());
+    journal.delivered(attempt);
+    drop(journal);
+    // It has the name, and does not go away.
+    fs::remove_file(&visible).unwrap();
+    fs::create_dir(&visible).unwrap();
+    let journal = open(&directory, MANY);
+    assert!(begin(&journal, 1).is_none());
+    let attempt = begin(&journal, 2).unwrap();
+    note(&attempt, &directory);
+    assert!(attempt.was_not_seen(), "nothing is noted");
+    journal.delivered(attempt);
+    assert!(begin(&journal, 2).is_none());
+}
+
+#[test]
 fn an_old_note_and_one_of_another_boot_say_nothing() {
     let (key, _) = key(1, "ann@example.org");
     let now = Noted::now(7).seconds;
