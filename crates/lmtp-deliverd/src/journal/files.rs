@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::Path;
 
-use mail_common::disk::{self, BlockFile, Dir, DiskError};
+use mail_common::disk::{self, BlockFile, Dir, DiskError, found};
 use tracing::warn;
 
 use super::known::Chapter;
@@ -148,9 +148,8 @@ impl Files {
             self.set_current(current);
             return Ok(None);
         };
-        let opened = self.reuse(&other);
         let generation = other.generation;
-        match opened {
+        match self.reuse(&other).or_else(|error| self.create_instead(&other, &error)) {
             Ok(current) => self.set_current(current),
             Err(error) => {
                 self.others.push_front(other);
@@ -243,6 +242,14 @@ impl Files {
         Ok(Current { file, number, generation, written: 0, room: 0, state: CurrentState::New })
     }
 
+    /// Where a file was removed, or cannot be opened any more.
+    fn create_instead(&mut self, lost: &Other, error: &DiskError) -> Result<Current, DiskError> {
+        warn!(%error, "a file of the journal is lost");
+        let current = self.create()?;
+        self.remove(lost.number);
+        Ok(current)
+    }
+
     fn reuse(&self, other: &Other) -> Result<Current, DiskError> {
         let file = self.dir.block_file(name(other.number))?;
         let room = records_in(file.length()?);
@@ -254,7 +261,7 @@ impl Files {
     /// Removes a file that is not to be read again. That it stays does no harm: it says nothing
     /// that is not true.
     fn remove(&self, number: u32) {
-        if let Err(error) = self.dir.unlink(name(number)) {
+        if let Err(error) = found(self.dir.unlink(name(number))) {
             warn!(%error, "a file of the journal stays");
         }
     }

@@ -188,6 +188,26 @@ fn the_oldest_is_forgotten_and_then_looked_for() {
 }
 
 #[test]
+fn a_file_that_is_lost_meanwhile_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // Two files of four records.
+    let journal = open(&directory, 8);
+    (1..=8).for_each(|number| deliver(&journal, number));
+    fs::remove_file(&files(&directory)[0]).unwrap();
+    (9..=12).for_each(|number| deliver(&journal, number));
+    // A directory has the name: that cannot be opened, nor be removed.
+    fs::remove_file(&files(&directory)[0]).unwrap();
+    fs::create_dir(directory.path().join("deliveries.1")).unwrap();
+    (13..=16).for_each(|number| deliver(&journal, number));
+    assert!(journal.keeper.lock().unwrap().owed.is_empty());
+    assert!((1..=8).all(|number| may_be_a_repeat(&journal, number)));
+    let again = open_again_without_directories(&directory);
+    for journal in [journal, again] {
+        assert!((9..=16).all(|number| begin(&journal, number).is_none()));
+    }
+}
+
+#[test]
 fn full_files_are_all_read_and_no_more_than_there_may_be() {
     let directory = tempfile::tempdir().unwrap();
     let journal = open(&directory, 12);
