@@ -362,6 +362,21 @@ mod tests {
         rig.until_there_are("ann", ids.len()).await;
     }
 
+    /// The power was cut after the letter lasted and before its record did; and the clock that came
+    /// back was behind.
+    #[tokio::test]
+    async fn the_repeat_for_one_of_two_is_known_where_the_clock_was_behind() {
+        let mut rig = Rig::new();
+        let (ann, bob) = (Id::new(), Id::new());
+        let both = rig.batch(&[("ann", &ann), ("bob", &bob)], &Gate::open()).await;
+        assert!(is_sent(&rig.deliver(both).await.unwrap()[0]));
+        let journal = Journal::open(&rig.directory.path().join("other"), 1000, 0).unwrap();
+        rig.shared = Arc::new(Shared::new(journal));
+        let one = rig.batch(&[("ann", &ann)], &Gate::open()).await;
+        assert!(is_sent(&rig.deliver(one).await.unwrap()[0]));
+        rig.until_there_are("ann", 1).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_repeat_of_a_large_message_reaches_who_is_behind_the_one_that_hangs() {
         let (rig, gate) = (Rig::new(), Arc::<Gate>::default());

@@ -8,6 +8,10 @@ use mail_common::maildir::Doubt;
 use super::notes::{Placed, Whose};
 use super::record::{Key, Noted};
 
+/// How far a clock may be set back, or two of its readings be apart, without anything being unsure,
+/// in microseconds.
+pub(super) const CLOCK_STEP: u64 = 5_000_000;
+
 /// What is known of deliveries. Those that are recorded stand in chapters, one for each file.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -21,6 +25,8 @@ pub(super) struct Known {
     limit: usize,
     /// Ids queued up to here may have been attempted even if they are not known.
     unsure_until: u64,
+    /// So may those queued later than now: the clock was set back since.
+    unsure_from: u64,
     /// Rises whenever an attempt fails or something is forgotten.
     moment: u64,
     /// When something was forgotten last.
@@ -89,8 +95,15 @@ impl Known {
         unsure_until: u64,
     ) -> Self {
         let states = BTreeMap::new();
-        let (moment, forgot, oldest) = (0, 0, 0);
-        Self { states, chapters, noted, limit, unsure_until, moment, forgot, oldest }
+        let (unsure_from, moment, forgot, oldest) = (u64::MAX, 0, 0, 0);
+        Self { states, chapters, noted, limit, unsure_until, unsure_from, moment, forgot, oldest }
+    }
+
+    /// What the clock says, in microseconds since 1970: now, and of the start of this process. If it
+    /// said otherwise before, one of the two was wrong.
+    pub(super) fn clock(&mut self, now: u64, started: u64) {
+        self.unsure_until = self.unsure_until.max(started.saturating_add(CLOCK_STEP));
+        self.unsure_from = now.saturating_add(CLOCK_STEP);
     }
 
     /// So many states are kept from now on.
@@ -126,7 +139,7 @@ impl Known {
         let doubt = Doubt { since, now: self.moment, oldest: self.oldest };
         let standing = match self.noted.get(key) {
             Some(noted) => Standing::Noted(noted.note, doubt),
-            None if micros > self.unsure_until && !self.states.contains_key(key) => Standing::First,
+            None if self.is_new(micros) && !self.states.contains_key(key) => Standing::First,
             None => Standing::MaybeRepeat(doubt),
         };
         Begun::Attempt(standing)
@@ -228,6 +241,11 @@ impl Known {
     fn is_recorded(&self, key: &Key) -> bool {
         // What comes a second time mostly comes soon.
         self.chapters.iter().rev().any(|chapter| chapter.keys.contains(key))
+    }
+
+    /// Whether nobody can have attempted it before us but we would know.
+    fn is_new(&self, micros: u64) -> bool {
+        micros > self.unsure_until && micros <= self.unsure_from
     }
 
     /// Forgets the oldest states, down to the limit.

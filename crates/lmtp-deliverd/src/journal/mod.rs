@@ -16,9 +16,12 @@
 //!   was found in it before serves too, unless it was found before the attempt that failed, or
 //!   before we forgot anything: else a queue that piled up while no process ran would cost a look
 //!   for each of its deliveries. Ids begin with the time at which their message was queued, so one
-//!   moment tells these from the others: the start of this process, a little later for a clock that
-//!   was set back meanwhile, and from then on the newest id that was forgotten. (Where a clock was
-//!   set back further, a name that is taken in `new` is what still tells.)
+//!   moment tells these from the others: the start of this process, and from then on the newest id
+//!   that was forgotten. The start is counted back from now, each time, by a clock that nobody sets,
+//!   for after a power cut the other one may be minutes behind until it is set right; until then, what
+//!   was queued before it has an id that is later than now. A few seconds are allowed for on both
+//!   sides. (A name in `new` tells nothing of that: it holds the message's size, and a repeat that is
+//!   for fewer recipients may have another.)
 //! - Any other id is new. So it is for all mail in quiet times, whose delivery must not take
 //!   longer in a large mailbox; only those before pay for a look through one.
 //!
@@ -125,19 +128,20 @@ mod record;
 use std::mem::take;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail_common::auth::User;
 use mail_common::disk::{Dir, DiskError};
 use mail_common::log::Id;
 use mail_common::maildir::{DeliveryId, Note};
+use mail_common::time;
 use thiserror::Error;
 use tracing::{info, warn};
 
 use files::{Files, Size};
 use keeper::Keeper;
 pub(crate) use known::Standing;
-use known::{Begun, Known, Outcome};
+use known::{Begun, CLOCK_STEP, Known, Outcome};
 use notes::{Notes, Placed, Whose};
 use record::{Key, Noted};
 
@@ -148,12 +152,11 @@ const REMEMBERED: usize = 16_384;
 /// does not hang.
 const MOMENT: Duration = Duration::from_secs(5);
 
-/// How far a clock may have been set back while we started, in microseconds.
-const CLOCK_STEP: u64 = 5_000_000;
-
 /// Which deliveries were made, as far as is known.
 #[derive(Debug)]
 pub(crate) struct Journal {
+    /// By a clock that nobody sets.
+    started: Instant,
     known: Mutex<Known>,
     /// An attempt ended.
     ended: Condvar,
@@ -206,6 +209,7 @@ impl Journal {
         info!(deliveries = count, noted = left.len(), "journal read");
         let unsure_until = now.saturating_add(CLOCK_STEP);
         Ok(Self {
+            started: Instant::now(),
             known: Mutex::new(Known::new(chapters, left, REMEMBERED, unsure_until)),
             ended: Condvar::new(),
             notes,
@@ -223,10 +227,14 @@ impl Journal {
         action: &str,
         oldest: Option<Id>,
     ) -> Result<Option<Attempt<'_>>, UnderWay> {
-        if let Some(oldest) = oldest {
-            let places = self.known().forget_before(oldest);
-            self.notes.free(places);
-        }
+        let places = {
+            let mut known = self.known();
+            let now = time::now_micros();
+            let age = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            known.clock(now, now.saturating_sub(age));
+            oldest.map(|oldest| known.forget_before(oldest))
+        };
+        places.into_iter().for_each(|places| self.notes.free(places));
         self.begin_at(Key::new(id, user, action), id.micros(), MOMENT)
     }
 

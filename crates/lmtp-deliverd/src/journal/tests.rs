@@ -164,6 +164,43 @@ fn what_was_queued_before_we_started_may_have_been_delivered() {
 }
 
 #[test]
+fn a_clock_that_is_set_right_tells_when_we_started() {
+    const SECOND: u64 = 1_000_000;
+    let start = DeliveryId::parse(&format!("{}.0", Id::new())).unwrap().micros();
+    let table = [
+        // (the clock, its reading of the start, queued), all after what it said at the start
+        (100, 0, 60, false),
+        // Behind by two minutes: the message was queued before the power cut.
+        (1, 0, 60, true),
+        // The same, once it is set right.
+        (130, 120, 60, true),
+        (130, 120, 124, true),
+        (130, 120, 126, false),
+        // As much as two clocks may be apart.
+        (100, 0, 105, false),
+        (100, 0, 106, true),
+    ];
+    for (now, started, queued, expected) in table {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path(), MANY, start).unwrap();
+        let at = |seconds: u64| start + seconds * SECOND;
+        journal.known().clock(at(now), at(started));
+        assert_eq!(is_unsure(&journal, at(queued)), expected, "{now} {started} {queued}");
+        // Set back once more, it takes nothing back.
+        journal.known().clock(at(now.max(queued)), at(0));
+        assert_eq!(is_unsure(&journal, at(queued)), queued <= started + 5, "{queued}");
+    }
+}
+
+fn is_unsure(journal: &Journal, queued: u64) -> bool {
+    let (key, _) = key(1, "ann@example.org");
+    match journal.known().stands(&key, queued) {
+        Begun::Attempt(standing) => standing != Standing::First,
+        Begun::Done | Begun::Wait => panic!("nobody began it"),
+    }
+}
+
+#[test]
 fn the_oldest_is_forgotten_and_then_looked_for() {
     let directory = tempfile::tempdir().unwrap();
     // Two files of four records.
