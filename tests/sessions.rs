@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use imapd::Imapd;
-use lmtp_deliverd::LmtpDeliverd;
+use lmtp_deliverd::{LmtpDeliverd, Peer};
 use mail_common::auth::Gate;
 use mail_common::config::Role;
 use mail_common::daemon::Daemon;
@@ -51,7 +51,7 @@ fn mtad(site: &Site, runtime: Rc<Runtime>, role: Role) -> Open {
 fn lmtp_deliverd(site: &Site, runtime: Rc<Runtime>) -> Open {
     let daemon: LmtpDeliverd = start(site, &runtime);
     Box::new(move || {
-        let (session, backend) = daemon.session(true, false);
+        let (session, backend) = daemon.session(Peer::Local);
         Box::new(Joined { session, backend, runtime: Rc::clone(&runtime), then: None })
     })
 }

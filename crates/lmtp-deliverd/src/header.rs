@@ -21,7 +21,7 @@ const VALUE: usize = 1024;
 
 /// A header being read, block by block.
 #[derive(Debug)]
-pub struct Header {
+pub(crate) struct Header {
     place: Place,
     field: Field,
     /// Octets until the present line.
@@ -67,7 +67,7 @@ enum Line {
 impl Header {
     /// A header of which at most `limit` octets are looked at.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             place: Place::Begun(Vec::new()),
             field: Field::None,
@@ -79,7 +79,7 @@ impl Header {
     }
 
     /// Takes the next block of the message; appends to `out` what stays of it.
-    pub fn pass(&mut self, block: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn pass(&mut self, block: &[u8], out: &mut Vec<u8>) {
         out.reserve(block.len());
         let mut rest = block;
         while !rest.is_empty() {
@@ -95,7 +95,7 @@ impl Header {
     }
 
     /// The message is over. Appends what was held back.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         if let Place::Begun(begun) = &self.place {
             out.extend_from_slice(begun);
         }
@@ -105,7 +105,7 @@ impl Header {
 
     /// Whether a `Delivered-To` field names this recipient. Once the header has passed.
     #[must_use]
-    pub fn was_delivered_to(&self, recipient: &Address) -> bool {
+    pub(crate) fn was_delivered_to(&self, recipient: &Address) -> bool {
         let recipient = recipient.to_string();
         self.delivered_to.iter().any(|known| known.eq_ignore_ascii_case(&recipient))
     }

@@ -8,13 +8,12 @@
 
 mod backend;
 mod batch;
-pub mod header;
+mod header;
 mod incoming;
 mod journal;
 mod one_file;
-pub mod spool;
-pub mod trace;
-mod turns;
+mod spool;
+mod trace;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -50,6 +49,18 @@ pub struct LmtpDeliverd {
     shared: Arc<Shared>,
 }
 
+/// Where a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// At a socket of this machine. It is believed what it says of a message's id.
+    Local,
+    /// Elsewhere.
+    Remote {
+        /// Whether it is offered TLS.
+        starttls: bool,
+    },
+}
+
 /// What all deliveries share, across reloads.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -68,12 +79,12 @@ impl Shared {
 }
 
 impl LmtpDeliverd {
-    /// A session and what answers it. Only over a socket of this machine is the peer believed
-    /// what it says of a message's id.
+    /// A session with a peer and what answers it.
     #[must_use]
-    pub fn session(&self, local: bool, starttls: bool) -> (smtp::Server, Deliveries) {
+    pub fn session(&self, peer: Peer) -> (smtp::Server, Deliveries) {
         let parts = self.present.parts();
         let limits = &parts.site.limits;
+        let local = peer == Peer::Local;
         let setup = smtp::Setup {
             dialect: Dialect::Lmtp,
             hostname: parts.site.hostname.clone(),
@@ -84,7 +95,7 @@ impl LmtpDeliverd {
                 errors: limits.errors,
                 patience: limits.patience.duration(),
             },
-            starttls,
+            starttls: peer == Peer::Remote { starttls: true },
             cleartext_auth: false,
             delivery_ids: local,
         };
@@ -126,8 +137,11 @@ impl Daemon for LmtpDeliverd {
         _role: (),
         surroundings: Surroundings,
     ) -> io::Result<()> {
-        let local = stream.peer().is_none();
-        let (mut session, mut backend) = self.session(local, !local && surroundings.tls.is_some());
+        let peer = match stream.peer() {
+            None => Peer::Local,
+            Some(_) => Peer::Remote { starttls: surroundings.tls.is_some() },
+        };
+        let (mut session, mut backend) = self.session(peer);
         if let Some(tls) = stream.secured() {
             session.secured(tls);
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use mail_common::disk::{Dir, DiskError, Scratch};
 
 /// Octets of a message that are kept in memory.
-pub const IN_MEMORY: usize = 1 << 20;
+const IN_MEMORY: usize = 1 << 20;
 
 /// Octets that are read from the file at a time.
 const BLOCK: usize = 256 << 10;
@@ -20,7 +20,7 @@ const NAME: &str = ".lmtp-spool";
 
 /// A message being gathered, then read as often as needed. All of it blocks.
 #[derive(Debug)]
-pub struct Spool {
+pub(crate) struct Spool {
     /// Where the file goes if there is one.
     directory: PathBuf,
     place: Place,
@@ -35,12 +35,12 @@ enum Place {
 impl Spool {
     /// An empty one; a long message goes into `directory`.
     #[must_use]
-    pub fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), place: Place::Memory(Vec::new()) }
     }
 
     /// Adds bytes at the end.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         match &mut self.place {
             Place::Memory(gathered) if gathered.len() + bytes.len() <= IN_MEMORY => {
                 gathered.extend_from_slice(bytes);
@@ -57,12 +57,12 @@ impl Spool {
     }
 
     /// Takes all of it at once, and keeps it in memory whatever its size.
-    pub fn keep(&mut self, message: Vec<u8>) {
+    pub(crate) fn keep(&mut self, message: Vec<u8>) {
         self.place = Place::Memory(message);
     }
 
     /// Gives all of it, block by block, to `take`, whose error ends it.
-    pub fn read<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>
+    pub(crate) fn read<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>
     where
         E: From<Unreadable>,
     {
@@ -85,7 +85,7 @@ impl Spool {
 /// What was spooled cannot be read again.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read what was spooled: {0}")]
-pub struct Unreadable(DiskError);
+pub(crate) struct Unreadable(DiskError);
 
 #[cfg(test)]
 mod tests {

@@ -5,25 +5,25 @@ use mail_proto::smtp::Client;
 
 /// The fields of one delivery.
 #[derive(Debug)]
-pub struct Trace<'a> {
+pub(crate) struct Trace<'a> {
     /// Who handed the message over.
-    pub client: &'a Client,
+    pub(crate) client: &'a Client,
     /// Where bounces go.
-    pub sender: &'a ReversePath,
+    pub(crate) sender: &'a ReversePath,
     /// Who gets it, if nobody else does.
-    pub recipient: Option<&'a Address>,
+    pub(crate) recipient: Option<&'a Address>,
     /// Our name.
-    pub hostname: &'a Domain,
+    pub(crate) hostname: &'a Domain,
     /// The message's id.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// Now, as RFC 5322 writes it.
-    pub date: &'a str,
+    pub(crate) date: &'a str,
 }
 
 impl Trace<'_> {
     /// The fields in wire form.
     #[must_use]
-    pub fn fields(&self) -> String {
+    pub(crate) fn fields(&self) -> String {
         let Self { sender, hostname, id, date, .. } = self;
         let (delivered_to, receiver) = match self.recipient {
             Some(to) => (format!("Delivered-To: {to}\r\n"), format!(" for <{to}>")),

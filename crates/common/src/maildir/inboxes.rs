@@ -60,7 +60,7 @@ const LASTS: Duration = Duration::from_secs(60);
 
 impl Inboxes {
     /// So many are kept open, with five descriptors each.
-    pub const KEPT: usize = 128;
+    pub(super) const KEPT: usize = 128;
 
     /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
     pub fn inbox(&self, user: &User, mail: &Mail) -> Result<Arc<Inbox>, StoreError> {
