@@ -219,7 +219,7 @@ impl Incoming {
                 doubt
             }
         };
-        Ok(self.shared.inboxes.hold_delivery(inbox, id, doubt)?)
+        Ok(self.shared.inboxes.holds_delivery(inbox, id, doubt)?)
     }
 
     /// The message, whole, in a file for one recipient's mailbox, which may need a name in `tmp`.

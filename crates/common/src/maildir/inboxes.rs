@@ -79,7 +79,7 @@ impl Inboxes {
     /// Whether a delivery was made into a mailbox that was just [found](Self::inbox), and its
     /// message is still there or was when the mailbox was last looked through; if so, it survives a
     /// power cut.
-    pub fn hold_delivery(
+    pub fn holds_delivery(
         &self,
         inbox: &Inbox,
         id: &DeliveryId,

@@ -144,7 +144,7 @@ fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
 
 fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    inboxes.hold_delivery(&inbox, &id(number), doubt).unwrap()
+    inboxes.holds_delivery(&inbox, &id(number), doubt).unwrap()
 }
 
 fn looks(inboxes: &Inboxes) -> usize {
@@ -206,7 +206,7 @@ fn what_happened_since_is_looked_for_anew() {
     let later = Doubt { oldest: id(0).micros() + 1, ..since(30) };
     let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    assert!(!inboxes.hold_delivery(&inbox, &other, later).unwrap());
+    assert!(!inboxes.holds_delivery(&inbox, &other, later).unwrap());
     assert!(!holds(&inboxes, &ann, 0, later));
 }
 
@@ -217,7 +217,7 @@ fn what_is_not_asked_for_is_not_kept_and_found_all_the_same() {
     let later = Doubt { oldest: id(0).micros() + 1, ..DOUBT };
     let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
-    assert!(!inboxes.hold_delivery(&inbox, &other, later).unwrap());
+    assert!(!inboxes.holds_delivery(&inbox, &other, later).unwrap());
     assert!(holds(&inboxes, &ann, 0, later), "whoever asks for it against his word");
     assert_eq!(looks(&inboxes), 2);
 }
@@ -254,9 +254,9 @@ fn a_mailbox_that_cannot_be_looked_through_is_an_error() {
     let (ann, inboxes) = (Ann::new(), Inboxes::default());
     let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
     fs::rename(ann.home().join("cur"), ann.home().join("away")).unwrap();
-    assert!(inboxes.hold_delivery(&inbox, &id(0), DOUBT).is_err());
+    assert!(inboxes.holds_delivery(&inbox, &id(0), DOUBT).is_err());
     fs::rename(ann.home().join("away"), ann.home().join("cur")).unwrap();
-    assert!(!inboxes.hold_delivery(&inbox, &id(0), DOUBT).unwrap());
+    assert!(!inboxes.holds_delivery(&inbox, &id(0), DOUBT).unwrap());
 }
 
 #[test]
