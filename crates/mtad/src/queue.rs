@@ -70,9 +70,8 @@ impl Queue {
     /// The disk is full or broken; then it is not in the queue.
     pub(crate) async fn commit(&self, message: Message) -> Result<Entry, QueueError> {
         let message = Arc::new(message);
-        let (then, done) = told();
-        self.spool.commit(Arc::clone(&message), then);
-        heard(done).await.map(|()| Entry::of(message))
+        heard(|then| self.spool.commit(Arc::clone(&message), then)).await?;
+        Ok(Entry::of(message))
     }
 
     /// [`commit`](Self::commit) for those who may block.
@@ -121,9 +120,7 @@ impl Queue {
     pub(crate) async fn record(&self, id: Id, progress: &Progress) -> Result<(), QueueError> {
         #[cfg(test)]
         faults::fail(&self.faults.records)?;
-        let (then, done) = told();
-        self.spool.record(id, progress, then);
-        heard(done).await
+        heard(|then| self.spool.record(id, progress, then)).await
     }
 
     /// Forgets a message that is done with for every recipient. Nobody waits for it: if we die
@@ -188,12 +185,10 @@ impl Entry {
     }
 }
 
-fn told() -> (Then, oneshot::Receiver<Result<(), QueueError>>) {
+/// Asks the spool for something, and waits until it has told what came of it.
+async fn heard(ask: impl FnOnce(Then)) -> Result<(), QueueError> {
     let (told, done) = oneshot::channel();
-    (Box::new(move |outcome| drop(told.send(outcome))), done)
-}
-
-async fn heard(done: oneshot::Receiver<Result<(), QueueError>>) -> Result<(), QueueError> {
+    ask(Box::new(move |outcome| drop(told.send(outcome))));
     done.await.unwrap_or(Err(QueueError::Stopped))
 }
 
