@@ -175,7 +175,6 @@ impl Entry {
     }
 
     /// The recipients that still wait.
-    #[must_use]
     pub(crate) fn waiting(&self) -> Vec<Recipient> {
         let waiting = self.progress.waiting().filter_map(|number| {
             let address = self.letter.recipients.get(number)?.address.clone();

@@ -18,7 +18,6 @@ use mail_proto::dsn::{Action, Told, Words};
 use mail_proto::smtp::Notify;
 use mail_proto::smtp::client::Outcome;
 
-pub(crate) use self::compose::Original;
 pub(crate) use self::plan::{Audience, Planned, Rules, plan, wants};
 pub(crate) use self::send::send;
 
@@ -43,7 +42,6 @@ pub(crate) struct Fate {
 
 /// What a peer's "yes" means for a sender who asked for SUCCESS (RFC 3461, 5.2.2 and 6.2).
 /// `notifies`: the next hop offers DSN, was told what the sender asked for, and does it from now on.
-#[must_use]
 pub(crate) fn success(is_local: bool, notifies: bool) -> Option<Action> {
     match (is_local, notifies) {
         (true, _) => Some(Action::Delivered),
@@ -53,7 +51,6 @@ pub(crate) fn success(is_local: bool, notifies: bool) -> Option<Action> {
 }
 
 /// When the senders of a message that still waits are to be told so, in microseconds since 1970.
-#[must_use]
 pub(crate) fn delay_due(arrived: u64, delay_warning: After) -> Option<u64> {
     match delay_warning {
         After::Never => None,
@@ -65,7 +62,6 @@ pub(crate) fn delay_due(arrived: u64, delay_warning: After) -> Option<u64> {
 }
 
 /// Why, as the peer said it. Of paths of ours nobody is told.
-#[must_use]
 pub(crate) fn words(outcome: &Outcome, is_local: bool) -> Words {
     match outcome {
         Outcome::Replied(reply) => {
@@ -78,13 +74,11 @@ pub(crate) fn words(outcome: &Outcome, is_local: bool) -> Words {
 }
 
 /// Why, where it is ours to mend.
-#[must_use]
 pub(crate) fn our_trouble() -> Words {
     Words::Ours(OUR_TROUBLE.to_owned())
 }
 
 /// The host that spoke, of a `relay=` such as `mx.example.com[192.0.2.1]:25`.
-#[must_use]
 pub(crate) fn remote_mta(relay: &str, outcome: &Outcome, is_local: bool) -> Option<String> {
     let spoke = !is_local && matches!(outcome, Outcome::Replied(_));
     let name = relay.split('[').next().filter(|name| !name.is_empty()).unwrap_or(relay);

@@ -38,7 +38,6 @@ pub(crate) struct Planned {
 
 impl Planned {
     /// Whether it tells a sender that its message failed.
-    #[must_use]
     pub(crate) fn bounces(&self) -> bool {
         (self.audience, self.action) == (Audience::Sender, Action::Failed)
     }
@@ -69,9 +68,8 @@ pub(crate) enum Audience {
     Postmaster,
 }
 
-/// One notification for all recipients of one kind, if they are not too many: what the sender is told first, then the copies
-/// for postmaster, who gets them whatever NOTIFY says.
-#[must_use]
+/// One notification for all recipients of one kind, if they are not too many: what the sender is
+/// told first, then the copies for postmaster, who gets them whatever NOTIFY says.
 pub(crate) fn plan(sender: &ReversePath, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
     let sender = sender.0.as_ref().filter(|sender| !rules.is_notifier(sender));
     let mut planned = Vec::new();
@@ -87,7 +85,6 @@ pub(crate) fn plan(sender: &ReversePath, fates: &[Fate], rules: &Rules<'_>) -> V
 
 /// Whether a sender wants to hear of this. One that said nothing hears of what goes wrong
 /// (RFC 3461, 4.1).
-#[must_use]
 pub(crate) fn wants(notify: Option<Notify>, action: Action) -> bool {
     let silent = Notify { success: false, failure: true, delay: true };
     let notify = notify.unwrap_or(silent);

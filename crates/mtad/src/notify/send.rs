@@ -7,7 +7,7 @@ use mail_proto::address::ReversePath;
 use mail_proto::dsn::Returned;
 use mail_proto::smtp::{Notify, Recipient};
 
-use super::{Original, Planned};
+use super::Planned;
 use crate::queue::{Entry, Letter, Queue, QueueError};
 
 /// Octets of the original header that go back.
@@ -23,21 +23,11 @@ pub(crate) fn send(
     entry: &Entry,
     planned: &Planned,
 ) -> Result<Entry, QueueError> {
-    let Letter { arrived, sender, ret, envid, .. } = &entry.letter;
-    let original = Original {
-        id: entry.id.as_str(),
-        arrived: *arrived,
-        sender,
-        ret: *ret,
-        envid: envid.as_deref(),
-        size: entry.size,
-    };
-    let whole = planned.returns_whole(&original, &site.mtad);
+    let whole = planned.returns_whole(entry, &site.mtad);
     let octets = read(queue, entry, whole)?;
     let returned = if whole { Returned::Whole(&octets) } else { Returned::Header(&octets) };
     let (id, now) = (Id::new(), time::now_micros());
-    let here = (&site.hostname, &site.mtad);
-    let text = planned.compose(id.as_str(), now, &original, returned, here);
+    let text = planned.compose(id.as_str(), now, entry, returned, site);
     // RFC 5321, 4.5.5: a notification has nobody to be told of it.
     let silence = Notify { success: false, failure: false, delay: false };
     let mut incoming = queue.begin(Letter {
