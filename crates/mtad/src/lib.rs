@@ -38,7 +38,7 @@ use mail_proto::Session as _;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Dialect, Limits, Server, Setup};
 use mail_spool::Recovered;
-use mail_spool::admin::{Changed, Desk, Outage, Turn, UnderWay};
+use mail_spool::admin::{Changed, Desk, Outage, UnderWay};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::task::TaskTracker;
@@ -48,7 +48,7 @@ pub use crate::backend::Connection;
 use crate::control::Control;
 use crate::courier::{Arrival, Courier, When};
 use crate::lanes::Lanes;
-use crate::queue::{Entry, Queue, QueueError};
+use crate::queue::{Claim, Entry, Queue, QueueError};
 use crate::route::Routes;
 
 /// Threads that write and sync. While one waits for the disk others can join its sync.
@@ -74,7 +74,7 @@ pub struct Mtad {
     /// Destinations that are dead, by name.
     outages: Mutex<BTreeMap<String, Outage>>,
     /// Messages that are done with, which could not be recorded.
-    unfinished: Mutex<Vec<Turn>>,
+    unfinished: Mutex<Vec<Claim>>,
     /// Those of which it is being recorded.
     finishing: TaskTracker,
 }
@@ -119,15 +119,15 @@ impl Mtad {
     /// A message is done with for everybody.
     fn finish(self: &Arc<Self>, id: Id) {
         // An attempt has it, so no admin does.
-        if let Some(turn) = self.under_way.deliver(id) {
-            self.finish_taken(turn);
+        if let Some(claim) = self.under_way.deliver(id) {
+            self.finish_claimed(claim);
         }
     }
 
-    fn finish_taken(self: &Arc<Self>, turn: Turn) {
+    fn finish_claimed(self: &Arc<Self>, claim: Claim) {
         let (mtad, token) = (Arc::clone(self), self.finishing.token());
-        self.queue.finish(turn, move |turn| {
-            lock(&mtad.unfinished).push(turn);
+        self.queue.finish(claim, move |claim| {
+            lock(&mtad.unfinished).push(claim);
             drop(token);
         });
     }
@@ -135,7 +135,7 @@ impl Mtad {
     /// Records again what could not be recorded.
     fn finish_the_rest(self: &Arc<Self>) {
         let unfinished = std::mem::take(&mut *lock(&self.unfinished));
-        unfinished.into_iter().for_each(|turn| self.finish_taken(turn));
+        unfinished.into_iter().for_each(|claim| self.finish_claimed(claim));
     }
 
     /// Gives the queue back, after a last try to record what is done with: the next process would

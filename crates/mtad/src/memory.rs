@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail_common::log::Id;
-use mail_spool::admin;
+use mail_spool::admin::UnderWay;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::queue::{Entry, Queue, QueueError};
+use crate::queue::{Claim, Entry, Queue, QueueError};
 
 /// A message as it is recorded, for the attempts that are about it.
 pub(crate) type Message = Mutex<Entry>;
@@ -22,7 +22,7 @@ const BODIES: u64 = 64 << 20;
 /// What is in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    held: HashMap<Id, Held>,
+    kept: HashMap<Id, Kept>,
     /// Octets of bodies.
     octets: u64,
 }
@@ -32,17 +32,17 @@ pub(crate) struct Memory {
 pub(crate) struct Shared(OnceCell<Arc<Message>>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct Kept {
     message: Arc<Shared>,
     octets: u64,
     /// One for each attempt that is about it: no admin changes it meanwhile.
-    turns: Vec<admin::Turn>,
+    claims: Vec<Claim>,
 }
 
 impl Memory {
     /// Keeps a message that has just come, if there is room.
     pub(crate) fn keep(&mut self, mut entry: Entry) {
-        if self.held.len() >= FRESH || self.held.contains_key(&entry.id) {
+        if self.kept.len() >= FRESH || self.kept.contains_key(&entry.id) {
             return;
         }
         let mut octets = entry.message.as_ref().map_or(0, |_| entry.size);
@@ -52,41 +52,41 @@ impl Memory {
         self.octets += octets;
         let id = entry.id;
         let message = Arc::new(Shared(OnceCell::new_with(Some(Arc::new(Message::new(entry))))));
-        self.held.insert(id, Held { message, octets, turns: Vec::new() });
+        self.kept.insert(id, Kept { message, octets, claims: Vec::new() });
     }
 
     /// Takes a message for one more attempt; `None`: an admin works on it.
-    pub(crate) fn take(&mut self, id: Id, under_way: &admin::UnderWay) -> Option<Arc<Shared>> {
-        let turn = under_way.deliver(id)?;
-        let held = self.held.entry(id).or_default();
-        held.turns.push(turn);
-        Some(Arc::clone(&held.message))
+    pub(crate) fn take(&mut self, id: Id, under_way: &UnderWay) -> Option<Arc<Shared>> {
+        let claim = under_way.deliver(id)?;
+        let kept = self.kept.entry(id).or_default();
+        kept.claims.push(claim);
+        Some(Arc::clone(&kept.message))
     }
 
     /// A message that attempts are about.
     pub(crate) fn shared(&self, id: Id) -> Option<Arc<Shared>> {
-        self.held.get(&id).map(|held| Arc::clone(&held.message))
+        self.kept.get(&id).map(|kept| Arc::clone(&kept.message))
     }
 
     /// An attempt is over. With the last of them the message is forgotten.
     pub(crate) fn give_back(&mut self, id: Id) {
-        let Some(held) = self.held.get_mut(&id) else { return };
-        held.turns.pop();
-        if held.turns.is_empty() {
+        let Some(kept) = self.kept.get_mut(&id) else { return };
+        kept.claims.pop();
+        if kept.claims.is_empty() {
             self.forget(id);
         }
     }
 
     /// What is known of a message is old. One that attempts are about stays.
     pub(crate) fn forget_untaken(&mut self, id: Id) {
-        if self.held.get(&id).is_some_and(|held| held.turns.is_empty()) {
+        if self.kept.get(&id).is_some_and(|kept| kept.claims.is_empty()) {
             self.forget(id);
         }
     }
 
     fn forget(&mut self, id: Id) {
-        if let Some(held) = self.held.remove(&id) {
-            self.octets -= held.octets;
+        if let Some(kept) = self.kept.remove(&id) {
+            self.octets -= kept.octets;
         }
     }
 }

@@ -6,10 +6,12 @@ use std::sync::mpsc;
 
 use mail_common::log::Id;
 use mail_proto::address::Address;
-use mail_spool::{Incoming, Message, Recovered, Settings, Spool, Then, admin};
+use mail_spool::{Incoming, Message, Recovered, Settings, Spool, Then};
 use tokio::sync::oneshot;
 use tracing::error;
 
+/// A message that is ours to deliver until this is dropped.
+pub(crate) use mail_spool::admin::Turn as Claim;
 pub(crate) use mail_spool::{Body, Damage, Letter, Progress, SpoolError as QueueError, State};
 
 /// The queue; one process has it.
@@ -125,18 +127,14 @@ impl Queue {
 
     /// Forgets a message that is done with for every recipient. Nobody waits for it: if we die
     /// before it is written down, what was delivered is known to lmtp-deliverd. But until then it
-    /// is `turn`'s, so that nobody takes it for one that waits; `again` hears if that failed.
-    pub(crate) fn finish(
-        &self,
-        turn: admin::Turn,
-        again: impl FnOnce(admin::Turn) + Send + 'static,
-    ) {
-        let id = turn.id();
+    /// is claimed, so that nobody takes it for one that waits; `again` hears if that failed.
+    pub(crate) fn finish(&self, claim: Claim, again: impl FnOnce(Claim) + Send + 'static) {
+        let id = claim.id();
         let then: Then = Box::new(move |outcome| match outcome {
-            Ok(()) | Err(QueueError::Stopped) => drop(turn),
+            Ok(()) | Err(QueueError::Stopped) => drop(claim),
             Err(failure) => {
                 error!("{id}: that it is done with cannot be recorded yet: {failure}");
-                again(turn);
+                again(claim);
             }
         });
         #[cfg(test)]

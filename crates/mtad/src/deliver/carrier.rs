@@ -26,18 +26,18 @@ pub(super) struct Carrier {
     reading: Option<Reading>,
     damage: Option<(Ticket, Damage)>,
     last_ticket: Ticket,
-    standing: Standing,
+    heard: Heard,
 }
 
-/// What the peer was heard to do.
+/// What the peer has answered of the transactions that it was given.
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
-    /// It answered no transaction yet.
-    New,
-    /// It answered all that it was given, and nothing since.
-    Idle,
-    /// It answered some of what it was given.
-    Working,
+enum Heard {
+    /// None yet.
+    Nothing,
+    /// Some.
+    Some,
+    /// All, and no word since.
+    All,
 }
 
 /// A message that is being read.
@@ -61,7 +61,7 @@ impl Carrier {
             reading: None,
             damage: None,
             last_ticket: Ticket(0),
-            standing: Standing::New,
+            heard: Heard::Nothing,
         }
     }
 
@@ -72,7 +72,7 @@ impl Carrier {
             let Some(job) = self.take(ticket) else { continue };
             let unheard = report.recipients.iter().all(|one| matches!(one, Outcome::Lost(_)));
             let damaged = self.damage.as_ref().is_some_and(|(damaged, _)| *damaged == ticket);
-            if unheard && self.standing == Standing::Idle && !job.again && !damaged {
+            if unheard && self.heard == Heard::All && !job.again && !damaged {
                 // The peer hung up while the connection was idle, as it may: that says nothing
                 // of the message.
                 Lane::deliver(&self.lane, Job { again: true, ..job });
@@ -91,7 +91,7 @@ impl Carrier {
     async fn next(&mut self, reports: Vec<(Ticket, Report)>, in_flight: usize) -> Answer {
         self.lane.leave(&self.listener);
         if !reports.is_empty() {
-            self.standing = if in_flight == 0 { Standing::Idle } else { Standing::Working };
+            self.heard = if in_flight == 0 { Heard::All } else { Heard::Some };
         }
         for (ticket, report) in reports {
             if let Some(job) = self.take(ticket) {
