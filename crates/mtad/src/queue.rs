@@ -189,6 +189,24 @@ async fn heard(ask: impl FnOnce(Then)) -> Result<(), QueueError> {
     done.await.unwrap_or(Err(QueueError::Stopped))
 }
 
+/// The letter of a test: from nobody, for ann.
+#[cfg(test)]
+pub(crate) fn letter(id: Id, arrived: u64) -> Letter {
+    use mail_proto::{address::ReversePath, smtp};
+
+    let ann = "ann@example.org".parse().expect("it is an address");
+    Letter {
+        id,
+        arrived,
+        sender: ReversePath(None),
+        recipients: vec![smtp::Recipient::new(ann)],
+        eight_bit: false,
+        ret: None,
+        envid: None,
+        hold: None,
+    }
+}
+
 /// What goes wrong in tests.
 #[cfg(test)]
 pub(crate) mod faults {

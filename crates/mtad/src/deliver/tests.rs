@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::queue::{Letter, Queue};
+use crate::queue::{Queue, letter};
 
 /// How the peer treats a connection.
 #[derive(Clone, Copy)]
@@ -74,16 +74,7 @@ impl Scene {
 
     /// A message in the queue.
     fn message(&self, octets: usize) -> Id {
-        let letter = Letter {
-            id: Id::new(),
-            arrived: mail_common::time::now_micros(),
-            sender: ReversePath(None),
-            recipients: vec![Recipient::new("ann@example.org".parse().unwrap())],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        };
+        let letter = letter(Id::new(), mail_common::time::now_micros());
         let mut incoming = self.lane.queue.begin(letter);
         let line = [b"x".repeat(70).as_slice(), b"\r\n"].concat();
         for _ in 0..=octets / line.len() {

@@ -100,12 +100,10 @@ fn between(first: Duration, attempts: u32, max: Duration) -> Duration {
 mod tests {
     use mail_common::config::Span;
     use mail_common::log::Id;
-    use mail_proto::address::ReversePath;
-    use mail_proto::smtp::Recipient;
 
     use super::super::SECOND;
     use super::*;
-    use crate::queue::{Letter, Progress};
+    use crate::queue::{Progress, letter};
 
     const NOW: u64 = 1_795_363_200 * SECOND;
 
@@ -120,16 +118,7 @@ mod tests {
 
     fn entry(id: &str, due: u64) -> Entry {
         let id = Id::parse(id).unwrap();
-        let letter = Letter {
-            id,
-            arrived: NOW,
-            sender: ReversePath(None),
-            recipients: vec![Recipient::new("ann@example.org".parse().unwrap())],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        };
+        let letter = letter(id, NOW);
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress, message: None }
     }
