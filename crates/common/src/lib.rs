@@ -16,6 +16,14 @@ pub mod serve;
 pub mod time;
 pub mod tls;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Takes a lock, even if somebody panicked who had it: nothing behind our locks is left half changed
+/// by that, and those who come after shall not fail for it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 extern crate self as mail_common;
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_common::lock;
 use mail_common::serve::Surroundings;
 use mail_common::time;
 use mail_spool::admin::{Changed, Outage};
@@ -17,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub(crate) use self::arrival::{Arrival, When};
+use crate::Mtad;
 use crate::attempt::{Again, Attempt, Ended, Left, Outlook};
 use crate::lanes::{Lanes, Names};
 use crate::memory::Memory;
 use crate::route::Routes;
 use crate::schedule::{self, Action, Cause, Destination, Feedback, Schedule, Settings, Turn};
-use crate::{Mtad, lock};
 
 /// Of the time that we have to stop, the part that is left to write down results.
 const WRITING_UP: Duration = Duration::from_secs(2);

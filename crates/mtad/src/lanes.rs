@@ -2,10 +2,11 @@
 //! when nothing has used it for a while.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mail_common::config::NextHop;
+use mail_common::lock;
 use mail_common::serve::Surroundings;
 use mail_common::tls::Connector;
 use mail_proto::address::Address;
@@ -134,7 +135,7 @@ impl Lanes {
     }
 
     fn lane(&self, destination: Destination, make: impl FnOnce() -> Lane) -> Arc<Lane> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if open.len() > IDLE_LANES {
             // Whatever is under way, and each connection, has its lane.
             open.retain(|_, lane| Arc::strong_count(lane) > 1);
@@ -181,6 +182,6 @@ impl Names {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<NextHop, Destination>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

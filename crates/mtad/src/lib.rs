@@ -27,10 +27,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mail_common::config::{Cleartext, Role, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, StartError, open_auth};
+use mail_common::lock;
 use mail_common::log::Id;
 use mail_common::pool::Pool;
 use mail_common::serve::{Stream, Surroundings, converse};
@@ -312,10 +313,6 @@ impl Daemon for Mtad {
         let mut backend = Box::new(backend);
         converse(&mut session, &mut stream, &mut *backend, &surroundings).await.map(|_| ())
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn routes(site: Arc<Site>) -> Result<Routes, StartError> {

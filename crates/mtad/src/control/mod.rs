@@ -10,12 +10,13 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
 use mail_common::daemon::{StartError, private_socket};
 use mail_common::disk::Dir;
+use mail_common::lock;
 use mail_spool::admin::{Desk, serve};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -150,14 +151,14 @@ impl Open {
         if before >= CONNECTIONS {
             return None;
         }
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = lock(&self.streams);
         streams.retain(|stream| stream.strong_count() > 0);
         streams.push(Arc::downgrade(&connection.stream));
         Some(connection)
     }
 
     fn cut_off(&self) {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = lock(&self.streams);
         for stream in streams.iter().filter_map(Weak::upgrade) {
             // It may have ended by itself.
             let _ = stream.shutdown(Shutdown::Both);

@@ -12,10 +12,11 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use mail_common::config::NextHop;
+use mail_common::lock;
 use mail_common::pool::Pool;
 use mail_common::serve::{Outcome, Stream, Surroundings, converse};
 use mail_proto::smtp::client::{Client, Setup};
@@ -183,7 +184,7 @@ impl Lane {
     }
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.traffic)
     }
 
     /// How many connections there may be.
