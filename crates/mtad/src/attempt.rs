@@ -19,7 +19,7 @@ use mail_common::config::NextHop;
 use mail_common::time;
 use mail_proto::address::Address;
 use mail_proto::dsn::Action;
-use mail_proto::smtp::client::Outcome;
+use mail_proto::smtp::client::{Outcome, Report};
 use mail_proto::smtp::{self, Envelope};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -119,15 +119,6 @@ impl Transaction {
     /// Whether it is with lmtp-deliverd.
     fn is_local(&self) -> bool {
         matches!(self.lane.target, Target::Local(_))
-    }
-}
-
-/// The connection was cut off before it told what became of a transaction. If that was not because
-/// we stop, it panicked, and may do so again: not a reason to try without a pause.
-fn nobody_told(lane: &Lane) -> Done {
-    match lane.stop.is_cancelled() {
-        true => Done::Stopping,
-        false => Done::Unreachable("the delivery broke off".to_owned()),
     }
 }
 
@@ -256,43 +247,45 @@ impl Attempt {
 
     /// Takes in what became of a transaction; says whether somebody has the message now.
     fn note(&mut self, transaction: &Transaction, done: Done) -> bool {
-        let is_local = transaction.is_local();
         // Mail for postmaster may have gone elsewhere: that says nothing of this destination.
-        let tells = is_local == (self.turn.destination == Destination::LOCAL);
-        let (relay, outcomes, notifies) = match done {
+        let tells = transaction.is_local() == (self.turn.destination == Destination::LOCAL);
+        match done {
             Done::Reported { relay, report } => {
                 if tells {
                     self.feedback = self.feedback.max(feedback(&report.recipients));
                 }
-                (relay, report.recipients, report.notifies)
+                self.note_report(transaction, &relay, report)
             }
             Done::Unreachable(why) => {
                 if tells {
                     self.feedback = self.feedback.max(Feedback::Unreachable);
                     self.trouble = Some(why.clone());
                 }
-                let outcomes = vec![Outcome::Lost(why); transaction.recipients.len()];
-                ("none".to_owned(), outcomes, false)
+                let recipients = vec![Outcome::Lost(why); transaction.recipients.len()];
+                self.note_report(transaction, "none", Report { recipients, notifies: false })
             }
             Done::Damaged(damage) => {
                 self.damage = Some(damage);
-                return false;
+                false
             }
             Done::Stopping => {
                 self.put_off_until(Cause::Stopping);
-                return false;
+                false
             }
-        };
-        let mut delivered = false;
-        for ((recipient, to), outcome) in transaction.recipients.iter().zip(outcomes) {
-            let verdict = judge(&outcome, &relay, is_local);
-            self.log(recipient, to, &relay, &verdict);
+        }
+    }
+
+    fn note_report(&mut self, transaction: &Transaction, relay: &str, report: Report) -> bool {
+        let (is_local, mut delivered) = (transaction.is_local(), false);
+        for ((recipient, to), outcome) in transaction.recipients.iter().zip(report.recipients) {
+            let verdict = judge(&outcome, relay, is_local);
+            self.log(recipient, to, relay, &verdict);
             let words = notify::words(&outcome, is_local);
             let mut fate = self.fate(recipient, verdict.status(), words);
-            fate.told.remote_mta = notify::remote_mta(&relay, &outcome, is_local);
+            fate.told.remote_mta = notify::remote_mta(relay, &outcome, is_local);
             match verdict {
                 Verdict::Sent { .. } => {
-                    delivered |= self.sent(fate, notify::success(is_local, notifies));
+                    delivered |= self.sent(fate, notify::success(is_local, report.notifies));
                 }
                 Verdict::Deferred { text, cause, .. } => {
                     self.wait(recipient.number, &text);
@@ -382,5 +375,14 @@ impl Attempt {
         info!(
             "{id}: to=<{to}>{original}, relay={relay}, delay={seconds}.{hundredths:02}, {verdict}"
         );
+    }
+}
+
+/// The connection was cut off before it told what became of a transaction. If that was not because
+/// we stop, it panicked, and may do so again: not a reason to try without a pause.
+fn nobody_told(lane: &Lane) -> Done {
+    match lane.stop.is_cancelled() {
+        true => Done::Stopping,
+        false => Done::Unreachable("the delivery broke off".to_owned()),
     }
 }
