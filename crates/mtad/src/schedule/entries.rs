@@ -119,14 +119,12 @@ impl Entry {
 impl Entries {
     /// The entry of this number, which was given out and not removed since.
     pub(super) fn at(&self, number: Number) -> &Entry {
-        let chunk = self.chunks.get((number >> CHUNK) as usize);
-        let entry = chunk.and_then(|chunk| chunk.get((number & ((1 << CHUNK) - 1)) as usize));
-        entry.expect("numbers given out stay")
+        entry_of(&self.chunks, number)
     }
 
     pub(super) fn at_mut(&mut self, number: Number) -> &mut Entry {
-        let chunk = self.chunks.get_mut((number >> CHUNK) as usize);
-        let entry = chunk.and_then(|chunk| chunk.get_mut((number & ((1 << CHUNK) - 1)) as usize));
+        let (chunk, place) = place_of(number);
+        let entry = self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(place));
         entry.expect("numbers given out stay")
     }
 
@@ -160,11 +158,7 @@ impl Entries {
         };
         self.free = free;
         let Self { chunks, index, hasher, .. } = self;
-        let hash_of = |&number: &Number| {
-            let chunk = chunks.get((number >> CHUNK) as usize);
-            let entry = chunk.and_then(|c| c.get((number & ((1 << CHUNK) - 1)) as usize));
-            hasher.hash_one(entry.expect("numbers given out stay").id)
-        };
+        let hash_of = |&number: &Number| hasher.hash_one(entry_of(chunks, number).id);
         index.insert_unique(hasher.hash_one(entry.id), number, hash_of);
         number
     }
@@ -235,6 +229,17 @@ impl Entries {
         let number = (full << CHUNK) + chunk.len() - 1;
         Number::try_from(number).expect("the queue is shorter than 4 milliards")
     }
+}
+
+fn entry_of(chunks: &[Vec<Entry>], number: Number) -> &Entry {
+    let (chunk, place) = place_of(number);
+    let entry = chunks.get(chunk).and_then(|chunk| chunk.get(place));
+    entry.expect("numbers given out stay")
+}
+
+/// The chunk of an entry, and its place there.
+fn place_of(number: Number) -> (usize, usize) {
+    ((number >> CHUNK) as usize, (number & ((1 << CHUNK) - 1)) as usize)
 }
 
 #[allow(clippy::unwrap_used)]
