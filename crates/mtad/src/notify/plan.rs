@@ -73,11 +73,11 @@ pub(crate) enum Audience {
 pub(crate) fn plan(sender: &ReversePath, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
     let sender = sender.0.as_ref().filter(|sender| !rules.is_notifier(sender));
     let mut planned = Vec::new();
-    for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed] {
-        let of_this_kind = fates.iter().filter(|fate| fate.action == action);
-        let wanted = of_this_kind.filter(|fate| wants(fate.notify, action));
-        let Some(to) = sender else { continue };
-        planned.extend(notifications(to, Audience::Sender, action, wanted));
+    if let Some(to) = sender {
+        for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed] {
+            let wanted = of_kind(fates, action).filter(|fate| wants(fate.notify, action));
+            planned.extend(notifications(to, Audience::Sender, action, wanted));
+        }
     }
     planned.extend(copies(sender.is_some(), fates, rules));
     planned
@@ -107,10 +107,13 @@ fn copies(has_sender: bool, fates: &[Fate], rules: &Rules<'_>) -> Vec<Planned> {
     let copies = wanted.flat_map(|(action, ..)| {
         // What postmaster could not be told without a sender, it is not told again.
         let told = |fate: &&Fate| has_sender || !rules.is_postmaster(&fate.told.recipient);
-        let of_this_kind = fates.iter().filter(|fate| fate.action == action).filter(told);
-        notifications(&to, Audience::Postmaster, action, of_this_kind)
+        notifications(&to, Audience::Postmaster, action, of_kind(fates, action).filter(told))
     });
     copies.collect()
+}
+
+fn of_kind(fates: &[Fate], action: Action) -> impl Iterator<Item = &Fate> {
+    fates.iter().filter(move |fate| fate.action == action)
 }
 
 fn notifications<'a>(

@@ -47,11 +47,11 @@ pub(crate) fn send(
 /// All of the message, which is not large, or its header.
 fn read(queue: &Queue, entry: &Entry, whole: bool) -> Result<Vec<u8>, QueueError> {
     let mut body = queue.body(entry.id)?;
-    let mut octets = Vec::new();
     let damaged = |damage| QueueError::Damaged { id: entry.id, damage };
     if !whole {
         return body.header(HEADER).map_err(damaged);
     }
+    let mut octets = Vec::new();
     loop {
         let block = body.block().map_err(damaged)?;
         if block.is_empty() {
