@@ -28,6 +28,7 @@ impl Attempt {
             let fate = self.fate_without_attempt(&recipient);
             self.give_up_as_too_old(fate);
         }
+        // What was learnt long ago is no news of the destination.
         self.trouble = None;
         self.conclude().await
     }
@@ -149,22 +150,24 @@ impl Attempt {
     }
 
     fn fate_without_attempt(&self, recipient: &Recipient) -> Fate {
-        let reason = match self.entry.progress.recipients.get(recipient.number) {
-            Some(State::Waiting(Some(why))) => Some(why.clone()),
-            _ => self.trouble.clone(),
-        };
         let is_foreign = Lanes::leads_out(self.lanes.destination(&recipient.address));
-        let words = reason.filter(|_| is_foreign).map_or_else(notify::our_trouble, Words::Ours);
+        let reason = self.last_reason(recipient.number).filter(|_| is_foreign);
+        let words = reason.map_or_else(notify::our_trouble, |why| Words::Ours(why.to_owned()));
         self.fate(recipient, "4.0.0", words)
+    }
+
+    /// Why a recipient waits: what was heard of it last, else of its destination.
+    fn last_reason(&self, number: usize) -> Option<&str> {
+        match self.entry.progress.recipients.get(number) {
+            Some(State::Waiting(Some(why))) => Some(why),
+            _ => self.trouble.as_deref(),
+        }
     }
 
     /// Gives up who has waited for too long. The last words that were heard stand for all.
     fn give_up_as_too_old(&mut self, mut fate: Fate) {
         let (number, address) = (fate.number, fate.told.recipient.clone());
-        let last = match self.entry.progress.recipients.get(number) {
-            Some(State::Waiting(Some(why))) => Some(why),
-            _ => self.trouble.as_ref(),
-        };
+        let last = self.last_reason(number);
         let text = last.map_or("too old".to_owned(), |last| format!("too old; last: {last}"));
         // RFC 3463, 3.5: delivery time expired.
         fate.told.status = "4.4.7".to_owned();
