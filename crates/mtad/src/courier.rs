@@ -21,7 +21,7 @@ pub(crate) use self::arrival::{Arrival, When};
 use crate::Mtad;
 use crate::attempt::{Again, Attempt, Ended, Left, Outlook};
 use crate::lanes::{Lanes, Names};
-use crate::memory::Memory;
+use crate::memory::{Memory, Shared};
 use crate::route::Routes;
 use crate::schedule::{self, Action, Cause, Destination, Feedback, Schedule, Settings, Turn};
 
@@ -180,9 +180,7 @@ impl Courier {
     /// An attempt that tries nothing.
     fn warn(&mut self, turn: Turn) {
         let trouble = self.troubles.get(&turn.destination).cloned();
-        let taken = self.memory.take(turn.id, &self.mtad.under_way);
-        self.hear_changes();
-        let Some(shared) = taken else { return self.schedule.warned() };
+        let Some(shared) = self.take(turn) else { return self.schedule.warned() };
         if !self.schedule.knows(turn.id, turn.destination) {
             self.memory.give_back(turn.id);
             return self.schedule.warned();
@@ -201,9 +199,7 @@ impl Courier {
         turn: Turn,
         carry_out: impl FnOnce(Attempt) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + 'static,
     ) {
-        let taken = self.memory.take(turn.id, &self.mtad.under_way);
-        // What an admin did before we took it was told before.
-        self.hear_changes();
+        let taken = self.take(turn);
         let now = time::now_micros();
         let Some(shared) = taken else {
             // Whether or not the admin changes it, it is looked at again.
@@ -229,6 +225,14 @@ impl Courier {
         };
         let begun = (turn, Arc::clone(&self.lanes));
         self.under_way.insert(self.attempts.spawn(attempt).id(), begun);
+    }
+
+    /// Takes a message, unless an admin works on it.
+    fn take(&mut self, turn: Turn) -> Option<Arc<Shared>> {
+        let taken = self.memory.take(turn.id, &self.mtad.under_way);
+        // What an admin did before we took it was told before.
+        self.hear_changes();
+        taken
     }
 
     async fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) {
