@@ -160,6 +160,14 @@ impl Carrier {
     }
 }
 
+/// One whose session panicked must not be woken any more: the job that it was woken for would lie in
+/// line until another connection is done with something.
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.lane.leave(&self.listener);
+    }
+}
+
 impl Backend<Client> for Carrier {
     async fn perform(&mut self, request: Request) -> Answer {
         match request {

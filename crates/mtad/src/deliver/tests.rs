@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mail_common::pool::Pool;
-use mail_common::serve::Surroundings;
+use mail_common::serve::{Backend as _, Surroundings};
 use mail_proto::address::ReversePath;
-use mail_proto::smtp::client::{Outcome, Setup, Tls};
+use mail_proto::smtp::client::{Outcome, Request, Setup, Tls};
 use mail_proto::smtp::{Dialect, Recipient};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
+use super::carrier::Carrier;
 use super::*;
 use crate::queue::{Queue, letter};
 
@@ -83,14 +84,19 @@ impl Scene {
         self.lane.queue.commit_now(incoming.finish().unwrap()).unwrap().id
     }
 
-    fn deliver(&self, id: Id, to: &str) -> oneshot::Receiver<Done> {
+    fn job(id: Id, to: &str) -> (Job, oneshot::Receiver<Done>) {
         let mut envelope = Envelope::new(ReversePath(None));
         envelope.recipients = vec![Recipient {
             delivery_id: Some(format!("{id}.0")),
             ..Recipient::new(format!("{to}@example.org").parse().unwrap())
         }];
         let (done, told) = oneshot::channel();
-        Lane::deliver(&self.lane, Job { id, message: None, envelope, done, again: false });
+        (Job { id, message: None, envelope, done, again: false }, told)
+    }
+
+    fn deliver(&self, id: Id, to: &str) -> oneshot::Receiver<Done> {
+        let (job, told) = Self::job(id, to);
+        Lane::deliver(&self.lane, job);
         told
     }
 
@@ -255,6 +261,26 @@ async fn who_hangs_up_while_idle_has_said_nothing() {
         connections.push(connection);
     }
     assert_eq!(connections, [0, 1, 1]);
+}
+
+/// As when its session panics while it listens for more.
+#[tokio::test]
+async fn a_connection_that_broke_off_is_given_nothing() {
+    let mut scene = Scene::new(1, |_| Manner { gathers: 3, ..ANSWERS_EACH });
+    let (job, _told) = Scene::job(scene.message(10), "joe");
+    let mut broken = Carrier::new(Arc::clone(&scene.lane), "peer".to_owned(), job);
+    broken.perform(Request::Next { reports: Vec::new(), in_flight: 0 }).await;
+    tokio::select! {
+        biased;
+        _ = broken.news() => panic!("nothing has come"),
+        () = std::future::ready(()) => {}
+    }
+    drop(broken);
+    let mut told = Vec::new();
+    for name in ["ann", "bob", "eve"] {
+        told.push(scene.send(name));
+        assert_eq!(scene.heard.recv().await.unwrap(), (0, name.to_owned()));
+    }
 }
 
 #[tokio::test]
