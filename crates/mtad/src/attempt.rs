@@ -238,7 +238,7 @@ impl Attempt {
             recipients: transaction.recipients.iter().map(to).collect(),
             size: Some(self.entry.size),
             eight_bit: letter.eight_bit,
-            oldest: is_local.then(|| self.mtad.oldest()).flatten(),
+            oldest: is_local.then(|| self.mtad.oldest.told()).flatten().map(|id| id.to_string()),
             ret: letter.ret,
             envid: letter.envid.clone(),
             ..Envelope::new(letter.sender.clone())

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::Mtad;
 use crate::hold;
+use crate::oldest::Coming;
 use crate::queue::{Letter, QueueError};
 use crate::received::{Hops, Trace, word};
 use crate::route::{Routes, Standing};
@@ -30,6 +31,8 @@ pub struct Connection {
     /// Who logged in.
     user: Option<Address>,
     receiving: Receiving,
+    /// The age of the last one that came.
+    coming: Option<Coming>,
 }
 
 /// The message that is coming.
@@ -46,7 +49,16 @@ enum Receiving {
 impl Connection {
     pub(crate) fn new(mtad: Arc<Mtad>, role: Role, peer: Option<IpAddr>, uid: Option<u32>) -> Self {
         let routes = mtad.routes();
-        Self { mtad, routes, role, peer, uid, user: None, receiving: Receiving::Nothing }
+        Self {
+            mtad,
+            routes,
+            role,
+            peer,
+            uid,
+            user: None,
+            receiving: Receiving::Nothing,
+            coming: None,
+        }
     }
 
     async fn verify(&mut self, credentials: &Credentials) -> Verdict {
@@ -97,6 +109,7 @@ impl Connection {
     async fn begin(&mut self, client: &Client, envelope: Envelope) -> Result<(), Failure> {
         self.receiving = Receiving::Nothing;
         let id = Id::new();
+        self.coming = Some(self.mtad.oldest.comes(id));
         let arrived = time::now_micros();
         let date = time::rfc5322(time::seconds(arrived));
         let (hostname, recipients) = (&self.routes.site.hostname, envelope.recipients.as_slice());
@@ -167,6 +180,7 @@ impl Connection {
         let entry = committed.map_err(|error| refusal(&error))?;
         let id = entry.id.to_string();
         self.mtad.enqueue(entry);
+        self.coming = None;
         Ok(Accepted::Queued(id))
     }
 

@@ -159,12 +159,14 @@ impl Courier {
 
     /// Whoever delivers may forget what was before the oldest message.
     fn look_for_the_oldest(&self) {
+        if !self.mtad.oldest.begin_look() {
+            return;
+        }
         let mtad = Arc::clone(&self.mtad);
         tokio::spawn(async move {
             let queue = mtad.queue.clone();
-            if let Some(oldest) = mtad.disk.run(move || queue.oldest()).await {
-                mtad.set_oldest(oldest);
-            }
+            let found = mtad.disk.run(move || queue.oldest()).await;
+            mtad.oldest.end_look(found.flatten());
         });
     }
 

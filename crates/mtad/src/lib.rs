@@ -14,6 +14,7 @@ mod hold;
 mod lanes;
 mod memory;
 mod notify;
+mod oldest;
 mod queue;
 mod received;
 mod route;
@@ -49,6 +50,7 @@ pub use crate::backend::Connection;
 use crate::control::Control;
 use crate::courier::{Arrival, Courier, When};
 use crate::lanes::Lanes;
+use crate::oldest::Oldest;
 use crate::queue::{Claim, Entry, Queue, QueueError};
 use crate::route::Routes;
 
@@ -71,7 +73,7 @@ pub struct Mtad {
     /// What admins changed, and the courier has not heard.
     changes: Mutex<Vec<Changed>>,
     changed: Notify,
-    oldest: Mutex<Option<Id>>,
+    oldest: Oldest,
     /// Destinations that are dead, by name.
     outages: Mutex<BTreeMap<String, Outage>>,
     /// Messages that are done with, which could not be recorded.
@@ -97,6 +99,7 @@ impl Mtad {
     /// A message came into the queue. It is due, unless it is held.
     fn enqueue(&self, entry: Entry) {
         let Entry { id, letter, size, progress, .. } = &entry;
+        self.oldest.is_here(*id);
         let (sender, count) = (&letter.sender, letter.recipients.len());
         if let Some(rule) = &progress.hold {
             return info!("{id}: from={sender}, size={size}, nrcpt={count} (held by {rule})");
@@ -154,20 +157,14 @@ impl Mtad {
         std::mem::take(&mut *lock(&self.changes))
     }
 
-    /// The oldest message, as far as is known.
-    fn oldest(&self) -> Option<String> {
-        lock(&self.oldest).map(|id| id.to_string())
-    }
-
-    fn set_oldest(&self, oldest: Option<Id>) {
-        *lock(&self.oldest) = oldest;
-    }
-
     /// What an admin is answered by.
     fn desk(self: &Arc<Self>) -> Desk {
         let (mtad, scheduler) = (Arc::downgrade(self), Arc::downgrade(self));
         let tell = move |changed| {
             if let Some(mtad) = mtad.upgrade() {
+                if let Changed::Due(id) | Changed::Released(id) | Changed::Rerouted(id) = changed {
+                    mtad.oldest.is_here(id);
+                }
                 lock(&mtad.changes).push(changed);
                 mtad.changed.notify_one();
             }
@@ -257,7 +254,7 @@ impl Daemon for Mtad {
             under_way: UnderWay::default(),
             changes: Mutex::default(),
             changed: Notify::new(),
-            oldest: Mutex::default(),
+            oldest: Oldest::default(),
             outages: Mutex::default(),
             unfinished: Mutex::default(),
             finishing: TaskTracker::new(),
