@@ -346,12 +346,18 @@ impl Attempt {
     /// it next would do again what was done. Only our death then costs second copies.
     async fn record(&self, message: &mut Entry) {
         self.merge_into(message);
+        let mut is_last = false;
         while let Err(error) = self.mtad.queue.record(message.id, &message.progress).await {
             error!("{}: progress cannot be recorded: {error}", self.entry.id);
-            if !error.is_temporary() || self.lanes.is_stopping() {
+            if !error.is_temporary() || is_last {
                 return;
             }
-            tokio::time::sleep(UNRECORDED).await;
+            // A commit that fails seals its segment, and the next one goes into another: also who
+            // stops tries once more.
+            is_last = self.lanes.is_stopping();
+            if !is_last {
+                tokio::time::sleep(UNRECORDED).await;
+            }
         }
     }
 

@@ -85,6 +85,12 @@ impl Attempt {
     /// What is damaged is held, with all that is left of it, for a person to look at.
     async fn put_aside(&mut self, damage: &Damage, message: &mut Entry) -> Left {
         error!("{}: held, for it cannot be sent: {damage}", self.entry.id);
+        for fate in std::mem::take(&mut self.fates) {
+            // Better untold than delivered twice, once it is released.
+            if matches!(fate.action, Action::Delivered | Action::Relayed) {
+                self.entry.progress.set(fate.number, State::Delivered);
+            }
+        }
         message.progress.hold = Some(format!("damaged: {damage}"));
         self.record(message).await;
         Left { entry: message.clone(), again: None }
