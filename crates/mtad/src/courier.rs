@@ -246,7 +246,7 @@ impl Courier {
             Err(error) => {
                 error!("an attempt broke off: {error}");
                 let Some((turn, _)) = self.under_way.remove(&error.id()) else { return };
-                Ended::without(turn, self.outlook_of_broken(turn).await)
+                Ended::without(turn, self.outlook_of_broken(turn))
             }
         };
         self.learn(&ended);
@@ -320,13 +320,15 @@ impl Courier {
     }
 
     /// The message of an attempt that panicked is tried again after a pause. What it had recorded
-    /// holds.
-    async fn outlook_of_broken(&self, turn: Turn) -> Outlook {
+    /// holds. Another attempt may have it for as long as the disk fails; nobody waits here for that.
+    fn outlook_of_broken(&self, turn: Turn) -> Outlook {
         let shared = self.memory.shared(turn.id);
         let Some(message) = shared.and_then(|shared| shared.known()) else {
             return Outlook::Unread;
         };
-        let mut entry = message.lock().await.clone();
+        let Ok(mut entry) = message.try_lock().map(|entry| entry.clone()) else {
+            return Outlook::Unread;
+        };
         entry.progress.attempts = turn.attempts.into();
         let settings = &self.routes.site.mtad;
         schedule::defer(&mut entry, Cause::Peer, time::now_micros(), settings);

@@ -137,6 +137,20 @@ async fn the_message_of_a_broken_attempt_waits_for_the_next_one() {
     assert!(pause > Duration::from_secs(60), "{pause:?}");
 }
 
+#[tokio::test]
+async fn nobody_waits_for_a_message_that_another_attempt_has() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    scene.send("<x@example.net>", ANN);
+    next_arrival(&mut courier).await;
+    let turn = next_turn(&mut courier);
+    let message = courier.memory.shared(turn.id).and_then(|shared| shared.known()).unwrap();
+    let recording = message.lock().await;
+    assert!(matches!(courier.outlook_of_broken(turn), Outlook::Unread));
+    drop(recording);
+    assert!(matches!(courier.outlook_of_broken(turn), Outlook::Left(_)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_broke_its_attempt_before_it_was_read_is_tried_a_minute_later() {
     let scene = Scene::new("");
@@ -243,7 +257,22 @@ async fn a_stop_does_not_wait_for_what_cannot_be_recorded() {
     courier.attempt(turn);
     courier.stop.cancel();
     end_attempt(&mut courier).await;
-    assert_eq!(courier.mtad.queue.faults.records.load(Ordering::SeqCst), 8);
+    assert_eq!(courier.mtad.queue.faults.records.load(Ordering::SeqCst), 7);
+}
+
+/// The next segment may be sound. What is not recorded is done again by the next process.
+#[tokio::test]
+async fn who_stops_tries_once_more_to_record_what_came_of_an_attempt() {
+    let scene = Scene::new("");
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, NOBODY).id;
+    let turn = next_turn(&mut courier);
+    courier.mtad.queue.faults.records.store(1, Ordering::SeqCst);
+    courier.attempt(turn);
+    courier.stop.cancel();
+    end_attempt(&mut courier).await;
+    let entry = courier.mtad.queue.entry(id).unwrap().unwrap();
+    assert_ne!(entry.progress, mail_spool::Progress::new(&entry.letter));
 }
 
 #[tokio::test]
