@@ -21,14 +21,17 @@ impl Attempt {
         let rules = Rules { hostname, local, copies: &site.mtad.notify_postmaster };
         let planned = notify::plan(sender, &fates, &rules);
         let failed = |fate: &Fate| fate.action == Action::Failed;
-        if fates.iter().any(failed) && !planned.iter().any(Planned::bounces) {
+        let bounces = planned.iter().any(Planned::bounces);
+        if fates.iter().any(failed) && !bounces {
             let id = self.entry.id;
             warn!("{id}: from={sender}, undeliverable, and no sender wants to hear of it");
         }
         let mut untold = Vec::new();
         for notification in planned {
             let (audience, action) = (notification.audience, notification.action);
-            if !self.send(notification).await && audience == Audience::Sender {
+            // Where no sender hears of a failure, postmaster's copy is all that is left of it.
+            let counts = audience == Audience::Sender || (action == Action::Failed && !bounces);
+            if !self.send(notification).await && counts {
                 untold.push(action);
             }
         }

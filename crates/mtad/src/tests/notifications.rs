@@ -272,9 +272,19 @@ async fn postmaster_hears_of_what_nobody_else_hears_of() {
 /// a restart.
 #[tokio::test]
 async fn nobody_is_given_up_untold() {
-    let mut scene = Scene::new("");
+    untold("<ann@example.org>").await;
+}
+
+/// Where no sender hears of it, postmaster's copy is all that is left of the message.
+#[tokio::test]
+async fn nobody_is_given_up_while_postmaster_does_not_hear_of_it() {
+    untold("<>").await;
+}
+
+async fn untold(sender: &str) {
+    let mut scene = Scene::new("mtad.postmaster = 'ann@example.org'");
     let mut letters = scene.deliverd(|_| Manner::NoBob);
-    scene.send("<ann@example.org>", &["bob@example.org"]);
+    scene.send(sender, &["bob@example.org"]);
     scene.mtad.queue.faults.commits.store(u32::MAX, Ordering::SeqCst);
     scene.run();
     while scene.waiting()[0].progress.attempts == 0 {
