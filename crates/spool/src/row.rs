@@ -3,6 +3,7 @@
 use mail_common::log::Id;
 use serde::{Deserialize, Serialize};
 
+use crate::Progress;
 use crate::index::Summary;
 use crate::record::UNIT;
 
@@ -90,4 +91,16 @@ pub enum Standing {
     Deferred = 1,
     /// It is not tried until somebody releases it.
     Held = 2,
+}
+
+impl Standing {
+    /// How a message stands of which this became.
+    #[must_use]
+    pub fn of(progress: &Progress) -> Self {
+        match progress {
+            Progress { hold: Some(_), .. } => Self::Held,
+            Progress { attempts: 0, outages: 0, .. } => Self::New,
+            _ => Self::Deferred,
+        }
+    }
 }

@@ -201,18 +201,6 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Standing {
-    /// How a message stands of which this became.
-    #[must_use]
-    pub fn of(progress: &Progress) -> Self {
-        match progress {
-            Progress { hold: Some(_), .. } => Self::Held,
-            Progress { attempts: 0, outages: 0, .. } => Self::New,
-            _ => Self::Deferred,
-        }
-    }
-}
-
 /// Nothing is no condition.
 fn any<T>(conditions: &[T], holds: impl Fn(&T) -> bool) -> bool {
     conditions.is_empty() || conditions.iter().any(holds)

@@ -66,11 +66,7 @@ pub(crate) fn place(slot: u32, offset: u64, header: &Header) -> Option<Place> {
 
 fn summary(progress: &Progress, index: &Index, destination: Name, sender: Name) -> Summary {
     let tried = progress.attempts.saturating_add(progress.outages);
-    let (standing, reason) = match &progress.hold {
-        Some(why) => (Standing::Held, why.as_str()),
-        None if tried > 0 => (Standing::Deferred, reason(progress)),
-        None => (Standing::New, reason(progress)),
-    };
+    let reason = progress.hold.as_deref().unwrap_or_else(|| reason(progress));
     Summary {
         due: seconds(progress.due),
         destination,
@@ -78,7 +74,7 @@ fn summary(progress: &Progress, index: &Index, destination: Name, sender: Name) 
         sender,
         attempts: u16::try_from(tried).unwrap_or(u16::MAX),
         waiting: count(progress.waiting().count()),
-        standing,
+        standing: Standing::of(progress),
     }
 }
 
