@@ -60,7 +60,7 @@ impl Scene {
     }
 
     /// A new process, after the end of the one before.
-    fn again(self) -> Self {
+    pub(crate) fn again(self) -> Self {
         let Self { directory, mtad, .. } = self;
         drop(mtad);
         let (mtad, stop) = (Self::start(directory.path()), CancellationToken::new());

@@ -277,6 +277,7 @@ fn read_row(octets: &[u8; ROW]) -> Option<Row> {
         0 => Standing::New,
         1 => Standing::Deferred,
         2 => Standing::Held,
+        3 => Standing::GivenUp,
         _ => return None,
     };
     Some(Row {

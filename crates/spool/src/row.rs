@@ -1,7 +1,6 @@
 //! What is in memory of a message: where its records stand, and a few numbers.
 
 use mail_common::log::Id;
-use serde::{Deserialize, Serialize};
 
 use crate::Progress;
 use crate::index::Summary;
@@ -81,8 +80,7 @@ impl Row {
 }
 
 /// How a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Standing {
     /// Nobody has tried it.
@@ -91,6 +89,8 @@ pub enum Standing {
     Deferred = 1,
     /// It is not tried until somebody releases it.
     Held = 2,
+    /// It goes back to its sender when it is due, and needs nobody else for that.
+    GivenUp = 3,
 }
 
 impl Standing {
@@ -99,6 +99,7 @@ impl Standing {
     pub fn of(progress: &Progress) -> Self {
         match progress {
             Progress { hold: Some(_), .. } => Self::Held,
+            Progress { given_up: Some(_), .. } => Self::GivenUp,
             Progress { attempts: 0, outages: 0, .. } => Self::New,
             _ => Self::Deferred,
         }

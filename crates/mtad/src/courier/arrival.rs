@@ -156,6 +156,7 @@ impl Courier {
             row::Standing::Held => return,
             row::Standing::New => Standing::New,
             row::Standing::Deferred => Standing::Deferred,
+            row::Standing::GivenUp => Standing::GivenUp,
         };
         if self.schedule.knows(row.id, destination) || self.is_being_delivered(row.id) {
             return;

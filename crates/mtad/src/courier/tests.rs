@@ -380,6 +380,40 @@ async fn what_an_admin_gives_up_waits_for_no_probe() {
     }
 }
 
+/// Of what was left, no more than a row is in memory.
+#[tokio::test]
+async fn what_was_given_up_before_a_start_waits_for_no_probe() {
+    let scene = Scene::new("mtad.next_hop = '127.0.0.1:1'");
+    let ids = [(); 2].map(|()| scene.commit("<ann@example.org>", NOBODY, |_| ()).id);
+    for id in ids {
+        // Rows know whole seconds: what is due now would be so a moment later.
+        let give_up = |progress: &mut mail_spool::Progress| {
+            (progress.given_up, progress.due) = (Some("no".into()), 0);
+        };
+        scene.change(id, give_up, Changed::Due(id)).await;
+    }
+    let scene = scene.again();
+    let mut courier = scene.courier();
+    scene.until(|waiting| waiting.len() == ids.len()).await;
+    for _ in 0..5 {
+        known(&scene, &mut courier, NOBODY);
+        try_next(&mut courier).await;
+    }
+    assert!(courier.schedule.is_dead(courier.lanes.destination(&NOBODY[0].parse().unwrap())));
+    for (id, when) in ids.into_iter().zip([When::Left, When::Now]) {
+        let row = courier.mtad.queue.spool().row(id).unwrap();
+        courier.mtad.tell_of_rows(vec![row], when);
+        next_arrival(&mut courier).await;
+    }
+    for _ in ids {
+        let action = courier.schedule.next(time::now_micros());
+        let Action::Expire(turn) = action else { panic!("{action:?}") };
+        courier.expire(turn);
+        end_attempt(&mut courier).await;
+    }
+    scene.until(|waiting| waiting.iter().all(|one| !ids.contains(&one.id))).await;
+}
+
 /// A reload tells of it before the news of it is heard.
 #[tokio::test]
 async fn what_is_being_delivered_stays_taken_when_the_news_of_it_comes() {

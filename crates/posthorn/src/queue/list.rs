@@ -1,8 +1,7 @@
 //! `posthorn queue list`, and `mailq` in Postfix's form.
 
 use mail_common::time;
-use mail_spool::admin::{Became, Filter, Item};
-use mail_spool::row::Standing;
+use mail_spool::admin::{Became, Filter, Item, Standing};
 
 use super::connection::Connection;
 use super::form::{age, plain, sender, size};

@@ -2,8 +2,7 @@
 
 use clap::Args;
 use mail_common::config::Span;
-use mail_spool::admin::{Filter, Glob};
-use mail_spool::row::Standing;
+use mail_spool::admin::{Filter, Glob, Standing};
 
 /// Conditions. All kinds must hold; of one kind, one. `*` and `?` stand for what they do in a
 /// shell.
@@ -42,7 +41,7 @@ pub(super) struct Selection {
     /// Messages that are held
     #[arg(long)]
     held: bool,
-    /// Messages that were tried and are tried again
+    /// Messages that were tried and are tried again, or go back to their senders
     #[arg(long)]
     deferred: bool,
 }

@@ -2,8 +2,7 @@
 
 use mail_common::time;
 use mail_spool::admin::protocol::{Answer, Block, Request};
-use mail_spool::admin::{Became, Event, Filter, Item, Outage, Ret, To};
-use mail_spool::row::Standing;
+use mail_spool::admin::{Became, Event, Filter, Item, Outage, Ret, Standing, To};
 
 use super::connection::Connection;
 use super::form::{age, plain, sender};

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use mail_proto::address::ReversePath;
 use serde::{Deserialize, Serialize};
 
-use super::Glob;
-use crate::row::{Name, Row, Standing};
+use super::{Glob, Standing};
+use crate::row::{self, Name, Row};
 use crate::{Letter, Progress, State};
 
 /// Which messages are meant; without conditions, all.
@@ -108,9 +108,13 @@ impl Filter {
             && any(&self.reasons, |glob| {
                 reasons().chain(progress.hold.as_deref()).any(|reason| glob.matches(reason))
             })
-            && any(&self.standing, |standing| *standing == Standing::of(progress))
+            && self.fits_standing(row::Standing::of(progress))
             && self.fits_age(letter.arrived / 1_000_000, now)
             && self.fits_size(size)
+    }
+
+    fn fits_standing(&self, standing: row::Standing) -> bool {
+        any(&self.standing, |wanted| *wanted == standing.into())
     }
 
     fn fits_age(&self, arrived: u64, now: u64) -> bool {
@@ -146,7 +150,7 @@ impl<'a> Search<'a> {
             u32::MAX => Match::Unknown,
             size => certain(filter.fits_size(size.into())),
         };
-        let cheap = certain(any(&filter.standing, |standing| *standing == row.standing))
+        let cheap = certain(filter.fits_standing(row.standing))
             .min(certain(any(&filter.ids, |glob| glob.matches(row.id.as_str()))))
             .min(age)
             .min(size);
@@ -278,7 +282,7 @@ mod tests {
             size: 5000,
             attempts: 2,
             waiting: 1,
-            standing: Standing::Deferred,
+            standing: row::Standing::Deferred,
             big: false,
         }
     }
@@ -343,6 +347,27 @@ mod tests {
         ];
         for (filter, row, expected) in table {
             assert_eq!(Search::new(&filter, NOW, &name).on_row(&row), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_back_is_deferred() {
+        let given_up = Progress { given_up: Some("no".into()), ..Progress::new(&letter()) };
+        let held = Progress { hold: Some("spam?".into()), ..given_up.clone() };
+        let table = [
+            (Progress::new(&letter()), Standing::New),
+            (progress(), Standing::Deferred),
+            (given_up, Standing::Deferred),
+            (held, Standing::Held),
+        ];
+        for (progress, expected) in table {
+            let row = Row { standing: row::Standing::of(&progress), ..row() };
+            for wanted in [Standing::New, Standing::Deferred, Standing::Held] {
+                let filter = Filter { standing: vec![wanted], ..Filter::default() };
+                let is_met = filter.is_met(&letter(), &progress, 5000, NOW);
+                let said = Search::new(&filter, NOW, &name).on_row(&row) == Match::Yes;
+                assert_eq!((is_met, said), (wanted == expected, wanted == expected), "{row:?}");
+            }
         }
     }
 

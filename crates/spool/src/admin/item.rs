@@ -8,8 +8,8 @@ use mail_proto::smtp::{Notify, Recipient, Return};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Outage;
-use crate::row::{Row, Standing};
+use super::{Outage, Standing};
+use crate::row::{self, Row};
 use crate::{Letter, Progress, State};
 
 /// A message.
@@ -129,7 +129,7 @@ impl Item {
         let pairs = letter.recipients.iter().zip(&progress.recipients);
         Self {
             id: letter.id.to_string(),
-            standing: Standing::of(progress),
+            standing: row::Standing::of(progress).into(),
             arrived: letter.arrived / MICROS,
             size,
             sender: letter.sender.0.as_ref().map(ToString::to_string).unwrap_or_default(),

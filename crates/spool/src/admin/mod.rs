@@ -9,6 +9,7 @@ mod item;
 mod outage;
 pub mod protocol;
 mod serve;
+mod standing;
 mod summary;
 mod under_way;
 
@@ -19,5 +20,6 @@ pub use glob::Glob;
 pub use item::{BadItem, Became, Event, Item, Ret, To};
 pub use outage::{Outage, OutageOf};
 pub use serve::serve;
+pub use standing::Standing;
 pub use summary::{AGES, COLUMNS, Counting, GROUPS, Group, Summary};
 pub use under_way::{Turn, UnderWay};

@@ -24,7 +24,7 @@ pub struct Summary {
     pub total: Group,
     /// Messages that nobody has tried.
     pub new: u64,
-    /// Messages that were tried.
+    /// Messages that were tried, or that go back to their senders.
     pub deferred: u64,
     /// Messages that are held.
     pub held: u64,
@@ -66,7 +66,7 @@ impl Counting {
         let column = column(now.saturating_sub(arrived));
         let standing = match row.standing {
             Standing::New => &mut self.summary.new,
-            Standing::Deferred => &mut self.summary.deferred,
+            Standing::Deferred | Standing::GivenUp => &mut self.summary.deferred,
             Standing::Held => &mut self.summary.held,
         };
         *standing += 1;
@@ -180,7 +180,7 @@ mod tests {
             row(0, 1, Standing::New),
             row(7, 2, Standing::Deferred),
             row(7, 2, Standing::Held),
-            row(5000, 2, Standing::Deferred),
+            row(5000, 2, Standing::GivenUp),
         ];
         for row in rows {
             counting.see(&row, NOW);

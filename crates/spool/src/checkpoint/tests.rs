@@ -8,6 +8,9 @@ use super::*;
 use crate::index::{Effect, Table};
 use crate::recovery::{Directories, recover, survey};
 
+const STANDINGS: [Standing; 4] =
+    [Standing::New, Standing::Deferred, Standing::Held, Standing::GivenUp];
+
 fn row(number: u64, index: &Index) -> Row {
     let place = |slot| Place { slot, unit: number as u32, units: 3 };
     Row {
@@ -21,7 +24,7 @@ fn row(number: u64, index: &Index) -> Row {
         size: number as u32 * 7,
         attempts: number as u16,
         waiting: 1,
-        standing: [Standing::New, Standing::Deferred, Standing::Held][number as usize % 3],
+        standing: STANDINGS[number as usize % STANDINGS.len()],
         big: number.is_multiple_of(5),
     }
 }
@@ -120,6 +123,24 @@ fn every_octet_counts() {
     }
     let longer = [&octets[..], &[0]].concat();
     assert!(read(&longer[..], &Index::default(), |_| ()).is_err());
+}
+
+/// As a later build may write it.
+#[test]
+fn a_standing_that_is_not_known_is_refused() {
+    let (_directory, octets) = written(&index(1));
+    let (piece, row, end) = (HEADER, HEADER + PIECE, HEADER + PIECE + ROW);
+    for octet in 0..=u8::MAX {
+        let mut changed = octets.clone();
+        changed[end - 2] = octet;
+        let checksum = crc32c::crc32c(&changed[piece..row - 4]);
+        let checksum = crc32c::crc32c_append(checksum, &changed[row..end]);
+        changed[row - 4..row].copy_from_slice(&checksum.to_le_bytes());
+        let mut found = Vec::new();
+        let result = read(&changed[..], &Index::default(), |row| found.push(row.standing));
+        let known = STANDINGS.into_iter().find(|standing| *standing as u8 == octet);
+        assert_eq!((result.is_ok(), found), (known.is_some(), known.into_iter().collect()));
+    }
 }
 
 #[test]

@@ -256,6 +256,10 @@ fn rows_say_what_letter_and_progress_say() {
     let (text, summary) = say(Some(&progress));
     assert_eq!((&*text, summary.due, summary.waiting), ("two.example: 451 Not now", 7, 2));
     assert_eq!((summary.standing, summary.attempts), (Standing::Deferred, 5));
+    progress.given_up = Some("no use".into());
+    assert_eq!(say(Some(&progress)).1, Summary { standing: Standing::GivenUp, ..summary });
+    let untried = Progress { given_up: Some("no use".into()), ..Progress::new(&letter) };
+    assert_eq!(say(Some(&untried)).1.standing, Standing::GivenUp);
     progress.hold = Some("by an admin".into());
     progress.due = u64::MAX;
     progress.attempts = u32::MAX;
