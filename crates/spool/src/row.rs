@@ -17,8 +17,14 @@ pub struct Place {
     pub units: u32,
 }
 
-/// A word that many rows share; the spool knows what it says. 0 is nothing.
+/// A word that many rows share; the spool knows what it says.
 pub type Name = u32;
+
+/// The name of the empty text.
+pub const NOTHING: Name = 0;
+
+/// The name of all texts for which there were no more names: of each, only the letter tells.
+pub const OTHERS: Name = 1;
 
 /// A message in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

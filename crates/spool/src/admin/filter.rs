@@ -9,7 +9,7 @@ use mail_proto::address::ReversePath;
 use serde::{Deserialize, Serialize};
 
 use super::{Glob, Standing};
-use crate::row::{self, Name, Row};
+use crate::row::{self, NOTHING, Name, OTHERS, Row};
 use crate::{Letter, Progress, State};
 
 /// Which messages are meant; without conditions, all.
@@ -165,13 +165,13 @@ impl<'a> Search<'a> {
             return Match::Yes;
         }
         let Some(domains) = &self.sender_domains else { return Match::Unknown };
-        if row.sender == 0 {
+        if matches!(row.sender, NOTHING | OTHERS) {
             return Match::Unknown;
         }
         let name = self.name;
         let may_be = self.senders.entry(row.sender).or_insert_with(|| {
             let domain = name(row.sender);
-            is_collective(&domain) || domains.iter().any(|glob| glob.matches(&domain))
+            domains.iter().any(|glob| glob.matches(&domain))
         });
         if *may_be { Match::Unknown } else { Match::No }
     }
@@ -181,14 +181,17 @@ impl<'a> Search<'a> {
         if self.filter.destinations.is_empty() {
             return Match::Yes;
         }
+        if row.destination == OTHERS {
+            return Match::Unknown;
+        }
         let (name, wanted) = (self.name, &self.filter.destinations);
         let matches = self.destinations.entry(row.destination).or_insert_with(|| {
             let domain = name(row.destination);
-            !is_collective(&domain) && wanted.iter().any(|glob| glob.matches(&domain))
+            wanted.iter().any(|glob| glob.matches(&domain))
         });
         match matches {
             true => Match::Yes,
-            false if row.waiting == 1 && !is_collective(&name(row.destination)) => Match::No,
+            false if row.waiting == 1 => Match::No,
             false => Match::Unknown,
         }
     }
@@ -196,7 +199,7 @@ impl<'a> Search<'a> {
     fn in_letter(&self, row: &Row) -> Match {
         let reasons = match row.reason {
             _ if self.filter.reasons.is_empty() => Match::Yes,
-            0 => Match::No,
+            NOTHING => Match::No,
             _ => Match::Unknown,
         };
         let recipients =
@@ -220,11 +223,6 @@ fn is_sender(glob: &Glob, sender: &ReversePath) -> bool {
 /// Whether it is the sender of notifications that is meant.
 fn is_nobody(glob: &Glob) -> bool {
     ["", "<>"].iter().any(|nobody| glob.matches(nobody))
-}
-
-/// What stands for many names, once there are too many of them.
-fn is_collective(name: &str) -> bool {
-    name.starts_with('(')
 }
 
 #[cfg(test)]
@@ -264,9 +262,9 @@ mod tests {
         progress
     }
 
-    /// Names: 1 example.net, 2 other.example, 3 the reason, 4 too many.
+    /// Names: 2 example.net, 3 other.example, 4 the reason.
     fn name(name: Name) -> String {
-        let names = ["", "example.net", "other.example", "450", "(others)"];
+        let names = ["", "(others)", "example.net", "other.example", "450"];
         names.get(name as usize).copied().unwrap_or_default().to_owned()
     }
 
@@ -276,9 +274,9 @@ mod tests {
             letter: Place { slot: 0, unit: 64, units: 2 },
             progress: None,
             due: 0,
-            destination: 2,
-            reason: 3,
-            sender: 1,
+            destination: 3,
+            reason: 4,
+            sender: 2,
             size: 5000,
             attempts: 2,
             waiting: 1,
@@ -337,11 +335,11 @@ mod tests {
         let busy = || Filter { reasons: vec![Glob::within("busy")], ..Filter::default() };
         let size = Filter { smaller: Some(5), ..Filter::default() };
         let table = [
-            (filter("<>"), Row { sender: 0, ..row() }, Match::Unknown),
+            (filter("<>"), Row { sender: NOTHING, ..row() }, Match::Unknown),
             (filter("<>"), row(), Match::No),
-            (filter("*@x"), Row { sender: 4, ..row() }, Match::Unknown),
-            (busy(), Row { reason: 0, ..row() }, Match::No),
-            (to("x"), Row { destination: 4, ..row() }, Match::Unknown),
+            (filter("*@x"), Row { sender: OTHERS, ..row() }, Match::Unknown),
+            (busy(), Row { reason: NOTHING, ..row() }, Match::No),
+            (to("x"), Row { destination: OTHERS, ..row() }, Match::Unknown),
             (to("x"), Row { waiting: 2, ..row() }, Match::Unknown),
             (size, Row { size: u32::MAX, ..row() }, Match::Unknown),
         ];

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::index::ALL_OTHERS;
 use crate::row::{Name, Row, Standing};
 
 /// The age in minutes at which each column but the first begins. A message of exactly five minutes
@@ -113,7 +114,7 @@ fn named(groups: HashMap<Name, Group>, name: impl Fn(Name) -> String) -> Vec<Gro
 }
 
 fn others() -> Group {
-    Group { name: "(others)".to_owned(), ..Group::default() }
+    Group { name: ALL_OTHERS.to_owned(), ..Group::default() }
 }
 
 impl Group {
@@ -132,7 +133,7 @@ mod tests {
     use mail_common::log::Id;
 
     use super::*;
-    use crate::row::Place;
+    use crate::row::{NOTHING, Place};
 
     const NOW: u64 = 1_795_363_200;
 
@@ -155,7 +156,7 @@ mod tests {
             progress: None,
             due: 0,
             destination,
-            reason: 0,
+            reason: NOTHING,
             sender: destination,
             size: 10,
             attempts: 0,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::index::{Effect, Table};
 use crate::recovery::{Directories, recover, survey};
+use crate::row::NOTHING;
 
 const STANDINGS: [Standing; 4] =
     [Standing::New, Standing::Deferred, Standing::Held, Standing::GivenUp];
@@ -49,7 +50,7 @@ fn rows(index: &Index) -> BTreeMap<Id, (Row, [String; 3])> {
     let mut rows = BTreeMap::new();
     index.each(|row| {
         let names = [row.destination, row.reason, row.sender].map(|name| index.name(name));
-        let row = Row { destination: 0, reason: 0, sender: 0, ..*row };
+        let row = Row { destination: NOTHING, reason: NOTHING, sender: NOTHING, ..*row };
         rows.insert(row.id, (row, names));
     });
     rows

@@ -10,7 +10,7 @@ use crate::fsck::{Finding, Summary, fsck};
 use crate::open::take;
 use crate::record::BLOCK;
 use crate::recovery::{Directories, recover};
-use crate::row::Row;
+use crate::row::{NOTHING, Row};
 use crate::settings::Settings;
 use crate::spool::Shared;
 use crate::{Damage, SpoolError, checkpoint};
@@ -66,7 +66,7 @@ fn start(root: &Path, see: impl FnOnce(&Shared, &[Told])) -> Result<Vec<Told>, S
 /// The numbers of names are of one start alone.
 fn tell(shared: &Shared, row: Row) -> Told {
     let names = [row.destination, row.reason, row.sender].map(|name| shared.index.name(name));
-    (Row { destination: 0, reason: 0, sender: 0, ..row }, names)
+    (Row { destination: NOTHING, reason: NOTHING, sender: NOTHING, ..row }, names)
 }
 
 fn look(root: &Path) -> Result<Looked, SpoolError> {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mail_common::log::Id;
 
+pub(crate) use names::ALL_OTHERS;
 pub(crate) use slots::{Position, Slot, Stage};
 pub(crate) use summary::{Summary, again, place, row, summarise};
 pub(crate) use table::{Live, Table};

@@ -4,15 +4,15 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use crate::row::Name;
+use crate::row::{Name, OTHERS};
 
-/// More are all called [`OTHERS`]: a peer that gives each refusal a number of its own must not
+/// More are all [`OTHERS`]: a peer that gives each refusal a number of its own must not
 /// fill the memory.
 const NAMES: usize = 65_536;
 /// Octets of the longest.
 const LENGTH: usize = 200;
-const OTHERS: &str = "(others)";
-const OTHERS_NAME: Name = 1;
+/// What [`OTHERS`] are called.
+pub(crate) const ALL_OTHERS: &str = "(others)";
 
 /// The names. None is ever forgotten before the next start, which knows only those that rows have.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ impl Default for Names {
     fn default() -> Self {
         let (texts, numbers) = (Vec::new(), HashTable::new());
         let mut names = Self { texts, numbers, state: RandomState::new() };
+        // As [`NOTHING`](crate::row::NOTHING) and [`OTHERS`] say.
         names.add("");
-        names.add(OTHERS);
+        names.add(ALL_OTHERS);
         names
     }
 }
@@ -41,7 +42,7 @@ impl Names {
         match self.numbers.find(hash, same) {
             Some(&name) => name,
             None if self.texts.len() < NAMES => self.add(text),
-            None => OTHERS_NAME,
+            None => OTHERS,
         }
     }
 
@@ -56,7 +57,7 @@ impl Names {
     }
 
     fn add(&mut self, text: &str) -> Name {
-        let name = Name::try_from(self.texts.len()).unwrap_or(OTHERS_NAME);
+        let name = Name::try_from(self.texts.len()).unwrap_or(OTHERS);
         self.texts.push(text.into());
         let (texts, state) = (&self.texts, &self.state);
         let hash = |&name: &Name| state.hash_one(texts.get(name as usize).map_or("", |text| text));
@@ -68,11 +69,12 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::NOTHING;
 
     #[test]
     fn texts_have_one_name_each() {
         let mut names = Names::default();
-        assert_eq!(names.intern(""), 0);
+        assert_eq!((names.intern(""), names.text(NOTHING)), (NOTHING, ""));
         let name = names.intern("example.org");
         assert_eq!(names.intern("example.org"), name);
         assert_ne!(names.intern("example.net"), name);
@@ -87,8 +89,7 @@ mod tests {
             names.intern(&format!("reason {number}"));
         }
         assert_eq!(names.count(), NAMES);
-        let last = names.intern("one more");
-        assert_eq!(names.text(last), OTHERS);
+        assert_eq!((names.intern("one more"), names.text(OTHERS)), (OTHERS, ALL_OTHERS));
         let mut names = Names::default();
         let long = names.intern(&"ä".repeat(LENGTH));
         assert_eq!(names.text(long), "ä".repeat(LENGTH / 2));

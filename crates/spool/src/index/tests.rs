@@ -8,7 +8,7 @@ use mail_proto::smtp::Recipient;
 
 use super::*;
 use crate::record::Body;
-use crate::row::Standing;
+use crate::row::{NOTHING, Standing};
 use crate::{Letter, Progress, State};
 
 fn id(number: u64) -> Id {
@@ -22,9 +22,9 @@ fn at(slot: u32, unit: u32) -> Place {
 fn new_row(number: u64, slot: u32) -> Row {
     let summary = Summary {
         due: 0,
-        destination: 0,
-        reason: 0,
-        sender: 0,
+        destination: NOTHING,
+        reason: NOTHING,
+        sender: NOTHING,
         attempts: 0,
         waiting: 1,
         standing: Standing::New,
