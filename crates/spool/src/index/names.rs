@@ -9,8 +9,9 @@ use crate::row::{Name, OTHERS};
 /// More are all [`OTHERS`]: a peer that gives each refusal a number of its own must not
 /// fill the memory.
 const NAMES: usize = 65_536;
-/// Octets of the longest.
-const LENGTH: usize = 200;
+/// Octets of the longest: those of a domain (RFC 5321, 4.5.3.1.2), which a row is asked for in the
+/// letter's place.
+const LENGTH: usize = 255;
 /// What [`OTHERS`] are called.
 pub(crate) const ALL_OTHERS: &str = "(others)";
 
@@ -90,8 +91,15 @@ mod tests {
         }
         assert_eq!(names.count(), NAMES);
         assert_eq!((names.intern("one more"), names.text(OTHERS)), (OTHERS, ALL_OTHERS));
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_domains_are_whole() {
         let mut names = Names::default();
         let long = names.intern(&"ä".repeat(LENGTH));
         assert_eq!(names.text(long), "ä".repeat(LENGTH / 2));
+        let domain = "a.".repeat(127) + "a";
+        let longest = names.intern(&domain);
+        assert_eq!(names.text(longest), domain);
     }
 }
