@@ -84,14 +84,16 @@ impl Mtad {
     }
 
     /// Tells the courier of rows. What more than one recipient waits for may have more than one
-    /// destination, and that of mail for our host name depends on whether it is for postmaster: both
-    /// are read.
+    /// destination, that of mail for our host name depends on whether it is for postmaster, and where
+    /// there were no more names the domain is not known: all of these are read.
     pub(crate) fn tell_of_rows(self: &Arc<Self>, mut rows: Vec<Row>, when: When) {
         let runtime = tokio::runtime::Handle::current();
         let (routes, spool) = (self.routes(), self.queue.spool());
         let mixed = routes.mixed().map(Domain::as_str);
         let is_open = |row: &mut Row| {
-            row.waiting > 1 || mixed.is_some_and(|mixed| spool.name(row.destination) == mixed)
+            row.waiting > 1
+                || row.destination == row::OTHERS
+                || mixed.is_some_and(|mixed| spool.name(row.destination) == mixed)
         };
         let open: Vec<Id> = rows.extract_if(.., is_open).map(|row| row.id).collect();
         let _ = self.arrivals.send(Arrival::Rows(rows, when));

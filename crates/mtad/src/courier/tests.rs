@@ -349,6 +349,22 @@ async fn mail_for_our_postmaster_does_not_wait_for_a_next_hop() {
     assert_eq!(planned, [[true, false], [false, true]]);
 }
 
+/// More domains were in the queue than have names.
+#[tokio::test]
+async fn what_waits_for_a_domain_without_a_name_is_read() {
+    let scene = Scene::new("mtad.next_hop = '127.0.0.1:1'");
+    let mut courier = scene.courier();
+    let id = scene.commit("<x@example.net>", NOBODY, |_| ()).id;
+    let row = courier.mtad.queue.spool().row(id).unwrap();
+    let row = mail_spool::row::Row { destination: mail_spool::row::OTHERS, ..row };
+    courier.mtad.tell_of_rows(vec![row], When::Left);
+    while let Ok(arrival) = courier.arrivals.try_recv() {
+        courier.arrived(arrival);
+    }
+    let hop = courier.lanes.destination(&NOBODY[0].parse().unwrap());
+    assert!(courier.schedule.knows(id, hop) && !is_planned(&courier, id));
+}
+
 /// However many they are: nobody is needed to give them up.
 #[tokio::test]
 async fn what_an_admin_gives_up_waits_for_no_probe() {
