@@ -136,13 +136,14 @@ impl Courier {
     }
 
     fn plan_known(&mut self, entry: &Entry, when: When) {
+        let Some(standing) = standing(row::Standing::of(&entry.progress)) else { return };
         // One that is being delivered comes back when that ends.
-        if entry.progress.hold.is_some() || self.is_being_delivered(entry.id) {
+        if self.is_being_delivered(entry.id) {
             return;
         }
         self.plan(entry, None, when.or(entry.progress.due), when.addition());
         // Whoever is given up needs nobody to answer.
-        if when == When::Asked && standing(entry) != Standing::GivenUp {
+        if when == When::Asked && standing != Standing::GivenUp {
             for recipient in entry.waiting() {
                 let destination = self.lanes.destination(&recipient.address);
                 self.schedule.ask_again(destination, time::now_micros());
@@ -154,12 +155,7 @@ impl Courier {
     fn plan_row(&mut self, row: &Row, when: When) {
         let domain = self.mtad.queue.spool().name(row.destination);
         let destination = self.lanes.destination_of(&domain);
-        let standing = match row.standing {
-            row::Standing::Held => return,
-            row::Standing::New => Standing::New,
-            row::Standing::Deferred => Standing::Deferred,
-            row::Standing::GivenUp => Standing::GivenUp,
-        };
+        let Some(standing) = standing(row.standing) else { return };
         if self.schedule.knows(row.id, destination) || self.is_being_delivered(row.id) {
             return;
         }
@@ -190,6 +186,7 @@ impl Courier {
         if self.is_under_way_elsewhere(entry.id) {
             return;
         }
+        let Some(standing) = standing(row::Standing::of(&entry.progress)) else { return };
         let waiting = entry.waiting();
         let mut destinations: BTreeSet<_> =
             waiting.iter().map(|one| self.lanes.destination(&one.address)).collect();
@@ -206,7 +203,8 @@ impl Courier {
             };
             // What is due now shall not wait for the next second.
             let due = if due > now { schedule::seconds_after(due) } else { schedule::seconds(due) };
-            add(&mut self.schedule, waiting_at(entry, destination, due, attempts), now);
+            let waiting = waiting_at(entry, standing, destination, due, attempts);
+            add(&mut self.schedule, waiting, now);
         }
     }
 
@@ -241,18 +239,23 @@ impl When {
     }
 }
 
-fn standing(entry: &Entry) -> Standing {
-    let progress = &entry.progress;
-    if progress.given_up.is_some() {
-        return Standing::GivenUp;
-    }
-    match progress.attempts > 0 || progress.outages > 0 {
-        true => Standing::Deferred,
-        false => Standing::New,
+/// As the schedule has it; `None`: it is held, and none of the schedule's.
+fn standing(standing: row::Standing) -> Option<Standing> {
+    match standing {
+        row::Standing::New => Some(Standing::New),
+        row::Standing::Deferred => Some(Standing::Deferred),
+        row::Standing::GivenUp => Some(Standing::GivenUp),
+        row::Standing::Held => None,
     }
 }
 
-fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) -> Waiting {
+fn waiting_at(
+    entry: &Entry,
+    standing: Standing,
+    destination: Destination,
+    due: u32,
+    attempts: u32,
+) -> Waiting {
     Waiting {
         id: entry.id,
         destination,
@@ -261,7 +264,7 @@ fn waiting_at(entry: &Entry, destination: Destination, due: u32, attempts: u32) 
         sender: hash_of(&entry.letter.sender),
         size: u32::try_from(entry.size).unwrap_or(u32::MAX),
         attempts,
-        standing: standing(entry),
+        standing,
         told: entry.progress.delay_told || entry.letter.sender.0.is_none(),
     }
 }
