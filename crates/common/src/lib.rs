@@ -9,6 +9,7 @@ pub mod charset;
 pub mod config;
 pub mod daemon;
 pub mod disk;
+pub mod glob;
 pub mod log;
 pub mod maildir;
 pub mod pool;
