@@ -158,7 +158,7 @@ fn with_mtad_up_it_does_what_is_asked() {
     assert_eq!(place.queue(&["list", "--json"]).out.lines().count(), 2);
     let held = place.queue(&["hold", ann.as_str()]);
     assert_eq!(held.out, format!("{ann}: held\n"), "{held:?}");
-    assert_eq!(running.told.recv(), Ok(Changed::Held(ann)));
+    assert_eq!(running.told.recv(), Ok(Changed::Withdrawn(ann)));
     let turn = running.under_way.deliver(bob).expect("nobody delivers it");
     let busy = place.queue(&["delete", bob.as_str()]);
     assert_eq!(busy.code, 1, "{busy:?}");

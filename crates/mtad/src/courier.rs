@@ -149,9 +149,9 @@ impl Courier {
             self.memory.forget_untaken(id);
             self.schedule.remove(id, time::now_micros());
             let when = match changed {
-                // It is neither if that could not be recorded.
-                Changed::Gone(_) | Changed::Held(_) => When::Recorded,
-                _ => When::Asked,
+                // It is here, and not held, if that could not be recorded.
+                Changed::Withdrawn(_) => When::Recorded,
+                Changed::Due(_) => When::Asked,
             };
             self.mtad.tell_of(id, when);
         }

@@ -572,7 +572,7 @@ async fn held_mail_waits_until_it_is_released() {
     scene.until(|waiting| waiting.len() == 1).await;
     let [entry] = scene.waiting().try_into().unwrap();
     assert_eq!((entry.id, entry.progress.hold.as_deref()), (id, Some("mtad.hold.0")));
-    scene.change(id, |progress| progress.hold = None, Changed::Released(id)).await;
+    scene.change(id, |progress| progress.hold = None, Changed::Due(id)).await;
     let expected_held = expected("<eve@spam.example>", &id, 0, "ann@example.org");
     let received = letters.recv().await.unwrap();
     let (envelope, letter) = received.split_once("Received: ").unwrap();

@@ -287,7 +287,7 @@ async fn an_admin_may_be_faster_than_the_news_of_a_message() {
     courier.mtad.queue.finish(turn, drop);
     scene.until(|waiting| waiting.len() == 1).await;
     let hold = |progress: &mut mail_spool::Progress| progress.hold = Some("spam?".to_owned());
-    scene.change(held.id, hold, Changed::Held(held.id)).await;
+    scene.change(held.id, hold, Changed::Withdrawn(held.id)).await;
     courier.hear_changes();
     let ids = [gone.id, held.id];
     courier.arrived(Arrival::New(gone));
@@ -306,13 +306,11 @@ async fn what_could_not_be_held_or_deleted_is_tried() {
     let scene = Scene::new("");
     let mut courier = scene.courier();
     let id = known(&scene, &mut courier, ANN).id;
-    for changed in [Changed::Gone(id), Changed::Held(id)] {
-        lock(&courier.mtad.changes).push(changed);
-        courier.hear_changes();
-        assert!(!is_planned(&courier, id));
-        next_arrival(&mut courier).await;
-        assert!(is_planned(&courier, id), "{changed:?}");
-    }
+    lock(&courier.mtad.changes).push(Changed::Withdrawn(id));
+    courier.hear_changes();
+    assert!(!is_planned(&courier, id));
+    next_arrival(&mut courier).await;
+    assert!(is_planned(&courier, id));
 }
 
 /// All that could be said of it is in the old news, but that it is done with.
@@ -465,7 +463,7 @@ async fn nobody_is_warned_of_what_an_admin_has_changed() {
     let id = known(&scene, &mut courier, ANN).id;
     let turn = Turn { id, destination: Destination::LOCAL, attempts: 0 };
     let hold = |progress: &mut mail_spool::Progress| progress.hold = Some("spam?".to_owned());
-    scene.change(id, hold, Changed::Held(id)).await;
+    scene.change(id, hold, Changed::Withdrawn(id)).await;
     courier.warn(turn);
     assert!(courier.warnings.is_empty() && !is_taken(&courier, id));
 }

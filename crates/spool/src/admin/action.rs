@@ -41,27 +41,21 @@ pub enum Action {
 /// What an action comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Another progress; what the scheduler hears.
-    Record(Progress, Changed),
+    /// Another progress.
+    Record(Progress),
     /// Another letter and another progress.
-    Rewrite(Letter, Progress, Changed),
+    Rewrite(Letter, Progress),
     /// The message is done with.
-    Finish(Changed),
+    Finish,
 }
 
-/// What the scheduler has to know of a message.
+/// What the scheduler has to know of a message, of which all that it knew is old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// It is held.
-    Held(Id),
-    /// It is not held any more, and due.
-    Released(Id),
-    /// It is due, and what is known of its pauses is old.
+    /// It is due.
     Due(Id),
-    /// It is not here any more.
-    Gone(Id),
-    /// It has other recipients, and is due.
-    Rerouted(Id),
+    /// It is held, or not here any more.
+    Withdrawn(Id),
 }
 
 /// Why nothing was done to a message.
@@ -96,7 +90,6 @@ impl Action {
     /// # Errors
     /// Nothing is to be done.
     pub fn plan(&self, letter: &Letter, progress: &Progress, now: u64) -> Result<Effect, Refusal> {
-        let id = letter.id;
         let mut new = Progress { due: now, ..progress.clone() };
         match self {
             Self::Hold { .. } if progress.hold.is_some() => {
@@ -105,28 +98,25 @@ impl Action {
             Self::Hold { reason } => {
                 let hold = Some(short(reason));
                 let held = Progress { hold, ..progress.clone() };
-                return Ok(Effect::Record(held, Changed::Held(id)));
+                return Ok(Effect::Record(held));
             }
             Self::Release if progress.hold.is_none() => {
                 return Err(Refusal::NotNeeded("it is not held"));
             }
-            Self::Release => {
-                new.hold = None;
-                return Ok(Effect::Record(new, Changed::Released(id)));
-            }
+            Self::Release => new.hold = None,
             Self::Flush if progress.hold.is_some() => {
                 return Err(Refusal::NotNeeded("it is held: release it"));
             }
             Self::Flush => {}
-            Self::Delete => return Ok(Effect::Finish(Changed::Gone(id))),
+            Self::Delete => return Ok(Effect::Finish),
             Self::Requeue => begin_anew(&mut new),
             Self::Bounce { reason } => (new.hold, new.given_up) = (None, Some(short(reason))),
             Self::EditRecipient { old, new: address } => {
                 let letter = readdressed(letter, &mut new, old, address)?;
-                return Ok(Effect::Rewrite(letter, new, Changed::Rerouted(id)));
+                return Ok(Effect::Rewrite(letter, new));
             }
         }
-        Ok(Effect::Record(new, Changed::Due(id)))
+        Ok(Effect::Record(new))
     }
 
     /// What is said of a message to which it was done.
@@ -158,16 +148,30 @@ impl Refusal {
     }
 }
 
+impl Effect {
+    /// What the scheduler hears when this was done to a message.
+    pub(super) fn changed(&self, id: Id) -> Changed {
+        match self {
+            Self::Record(progress) | Self::Rewrite(_, progress) => Changed::of(id, progress),
+            Self::Finish => Changed::Withdrawn(id),
+        }
+    }
+}
+
 impl Changed {
+    /// Of a message of which this became.
+    pub(super) fn of(id: Id, progress: &Progress) -> Self {
+        match progress.hold {
+            Some(_) => Self::Withdrawn(id),
+            None => Self::Due(id),
+        }
+    }
+
     /// Of which message.
     #[must_use]
     pub fn id(self) -> Id {
         match self {
-            Self::Held(id)
-            | Self::Released(id)
-            | Self::Due(id)
-            | Self::Gone(id)
-            | Self::Rerouted(id) => id,
+            Self::Due(id) | Self::Withdrawn(id) => id,
         }
     }
 }
@@ -256,7 +260,6 @@ mod tests {
 
     #[test]
     fn what_actions_come_to() {
-        let id = letter().id;
         let hold = || Action::Hold { reason: "spam?\n".into() };
         let bounce = || Action::Bounce { reason: "no".into() };
         let due = || Progress { due: NOW, ..waiting() };
@@ -268,15 +271,15 @@ mod tests {
         };
         let given_up = Progress { given_up: Some("no".into()), ..due() };
         let table = [
-            (hold(), waiting(), Ok(Effect::Record(held(), Changed::Held(id)))),
+            (hold(), waiting(), Ok(Effect::Record(held()))),
             (hold(), held(), Err(Refusal::NotNeeded("it is held already"))),
-            (Action::Release, held(), Ok(Effect::Record(due(), Changed::Released(id)))),
+            (Action::Release, held(), Ok(Effect::Record(due()))),
             (Action::Release, waiting(), Err(Refusal::NotNeeded("it is not held"))),
-            (Action::Flush, waiting(), Ok(Effect::Record(due(), Changed::Due(id)))),
+            (Action::Flush, waiting(), Ok(Effect::Record(due()))),
             (Action::Flush, held(), Err(Refusal::NotNeeded("it is held: release it"))),
-            (Action::Delete, held(), Ok(Effect::Finish(Changed::Gone(id)))),
-            (Action::Requeue, held(), Ok(Effect::Record(anew, Changed::Due(id)))),
-            (bounce(), held(), Ok(Effect::Record(given_up, Changed::Due(id)))),
+            (Action::Delete, held(), Ok(Effect::Finish)),
+            (Action::Requeue, held(), Ok(Effect::Record(anew))),
+            (bounce(), held(), Ok(Effect::Record(given_up))),
         ];
         for (action, progress, expected) in table {
             assert_eq!(action.plan(&letter(), &progress, NOW), expected, "{action:?}");
@@ -284,9 +287,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_held_and_not_gone_is_due() {
+        let id = letter().id;
+        let table = [
+            (Effect::Record(waiting()), Changed::Due(id)),
+            (Effect::Record(held()), Changed::Withdrawn(id)),
+            (Effect::Rewrite(letter(), waiting()), Changed::Due(id)),
+            (Effect::Rewrite(letter(), held()), Changed::Withdrawn(id)),
+            (Effect::Finish, Changed::Withdrawn(id)),
+        ];
+        for (effect, expected) in table {
+            assert_eq!(effect.changed(id), expected, "{effect:?}");
+        }
+    }
+
+    #[test]
     fn a_recipient_that_waits_gets_another_address() {
         let effect = edit("bob@EXAMPLE.org", "eve@example.net").plan(&letter(), &held(), NOW);
-        let Ok(Effect::Rewrite(new, progress, Changed::Rerouted(_))) = effect else {
+        let Ok(Effect::Rewrite(new, progress)) = effect else {
             panic!("{effect:?}");
         };
         assert_eq!(new.recipients[0], letter().recipients[0]);

@@ -75,23 +75,17 @@ impl Desk {
         let (told, durable) = channel();
         // Nobody waits any more only where this thread was ended.
         let then: Then = Box::new(move |result| drop(told.send(result)));
-        let changed = match effect {
-            Effect::Record(progress, changed) => {
-                self.spool.record(id, &progress, then);
-                changed
-            }
-            Effect::Rewrite(letter, progress, changed) => {
+        let changed = effect.changed(id);
+        match effect {
+            Effect::Record(progress) => self.spool.record(id, &progress, then),
+            Effect::Rewrite(letter, progress) => {
                 // What a row says of a progress is taken from the letter that holds.
                 wait(|then| self.spool.change(&letter, then))
                     .map_err(|error| Refusal::Trouble(error.to_string()))?;
                 self.spool.record(id, &progress, then);
-                changed
             }
-            Effect::Finish(changed) => {
-                self.spool.finish(id, then);
-                changed
-            }
-        };
+            Effect::Finish => self.spool.finish(id, then),
+        }
         Ok(Some(Pending { id, changed, durable, turn }))
     }
 

@@ -35,10 +35,7 @@ impl Desk {
         let is_fresh = progress == Progress::new(&letter);
         let message = self.receive(letter, text)?;
         wait(|then| self.spool.commit(message, then))?;
-        let changed = match progress.hold {
-            Some(_) => Changed::Held(id),
-            None => Changed::Due(id),
-        };
+        let changed = Changed::of(id, &progress);
         let recorded = match is_fresh {
             true => Ok(()),
             false => wait(|then| self.spool.record(id, &progress, then)),

@@ -203,13 +203,13 @@ fn actions_last_and_the_scheduler_hears_of_them() {
     assert_eq!((scene.told(), scene.entry(id).progress.hold), (vec![], None));
 
     assert_eq!(scene.change(hold.clone(), only(id)), [is_done(id, "held"), end(1)]);
-    assert_eq!(scene.told(), [Changed::Held(id)]);
+    assert_eq!(scene.told(), [Changed::Withdrawn(id)]);
     assert_eq!(scene.entry(id).progress.hold.as_deref(), Some("spam?"));
     let again = scene.change(hold, only(id));
     assert_eq!(again, [is_refused(id, "it is held already"), end(0)]);
 
     scene.change(Action::Release, only(id));
-    assert_eq!(scene.told(), [Changed::Released(id)]);
+    assert_eq!(scene.told(), [Changed::Due(id)]);
     assert_eq!(scene.entry(id).progress.hold, None);
 
     scene.change(Action::Bounce { reason: "gone".into() }, only(id));
@@ -217,7 +217,7 @@ fn actions_last_and_the_scheduler_hears_of_them() {
     assert_eq!(scene.entry(id).progress.given_up.as_deref(), Some("gone"));
 
     scene.change(Action::Delete, only(id));
-    assert_eq!(scene.told(), [Changed::Gone(id)]);
+    assert_eq!(scene.told(), [Changed::Withdrawn(id)]);
     assert_eq!(scene.spool.entry(id).unwrap(), None);
     let gone = scene.change(Action::Delete, only(id));
     assert_eq!(gone, [is_refused(id, "not in the queue"), end(0)]);
@@ -230,7 +230,7 @@ fn a_recipient_is_changed_in_letter_and_row() {
     scene.record(id, |progress| progress.set(0, State::Delivered));
     let edit = Action::EditRecipient { old: "bob@example.org".into(), new: "b@x.example".into() };
     assert_eq!(scene.change(edit, only(id)), [is_done(id, "readdressed"), end(1)]);
-    assert_eq!(scene.told(), [Changed::Rerouted(id)]);
+    assert_eq!(scene.told(), [Changed::Due(id)]);
     let Entry { letter, progress, .. } = scene.entry(id);
     assert_eq!(letter.recipients[1].address.to_string(), "b@x.example");
     assert_eq!(progress.recipients, [State::Delivered, State::Waiting(None)]);
@@ -248,7 +248,7 @@ fn what_is_being_delivered_is_left_alone() {
     let answers = scene.change(Action::Delete, Filter::default());
     let busy = is_refused(a, "it is being delivered now: try again when that is over");
     assert_eq!(answers, [is_done(b, "deleted"), busy, end(1)]);
-    assert_eq!((scene.ids(), scene.told()), (vec![a], vec![Changed::Gone(b)]));
+    assert_eq!((scene.ids(), scene.told()), (vec![a], vec![Changed::Withdrawn(b)]));
     drop(turn);
     assert_eq!(scene.change(Action::Delete, Filter::default()), [is_done(a, "deleted"), end(1)]);
 }
@@ -319,7 +319,7 @@ fn a_change_is_done_though_nobody_hears_of_it() {
         Err(io::ErrorKind::BrokenPipe.into())
     });
     assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    assert_eq!((scene.ids(), scene.told()), (vec![], vec![Changed::Gone(id)]));
+    assert_eq!((scene.ids(), scene.told()), (vec![], vec![Changed::Withdrawn(id)]));
 }
 
 fn text(octets: &[u8]) -> Vec<Part> {
@@ -339,7 +339,7 @@ fn what_was_exported_can_be_taken_back() {
     let import = || Request::Import { message: Box::new(item.clone()) };
     let expected = [is_done(id, "imported"), end(1)];
     assert_eq!(to.ask_with(import(), text(TEXT)), expected);
-    assert_eq!(to.told(), [Changed::Held(id)]);
+    assert_eq!(to.told(), [Changed::Withdrawn(id)]);
     let again = items(&to.ask(Request::List { filter: only(id) })).remove(0);
     assert_eq!(Item { stored: None, ..again }, Item { stored: None, ..item.clone() });
     assert_eq!(to.spool.body(id).unwrap().block().unwrap(), TEXT);
