@@ -40,7 +40,7 @@ pub enum Action {
 
 /// What an action comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Another progress.
     Record(Progress),
     /// Another letter and another progress.
@@ -60,7 +60,7 @@ pub enum Changed {
 
 /// Why nothing was done to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It is on its way: a moment later it is done with, or waits again.
     #[error("it is being delivered now: try again when that is over")]
     BeingDelivered,
@@ -89,7 +89,12 @@ impl Action {
     ///
     /// # Errors
     /// Nothing is to be done.
-    pub fn plan(&self, letter: &Letter, progress: &Progress, now: u64) -> Result<Effect, Refusal> {
+    pub(crate) fn plan(
+        &self,
+        letter: &Letter,
+        progress: &Progress,
+        now: u64,
+    ) -> Result<Effect, Refusal> {
         let mut new = Progress { due: now, ..progress.clone() };
         match self {
             Self::Hold { .. } if progress.hold.is_some() => {
@@ -143,7 +148,7 @@ impl Action {
 impl Refusal {
     /// Whether there is nothing to do: who did not name the message need not hear of it.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self, Self::Gone | Self::NotNeeded(_) | Self::NoSuchRecipient(_))
     }
 }

@@ -50,7 +50,7 @@ pub struct Filter {
 
 /// What a row says about a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Match {
+pub(crate) enum Match {
     /// It does not hold.
     No,
     /// The letter has to be asked.
@@ -60,7 +60,7 @@ pub enum Match {
 }
 
 /// A search through the queue with a filter.
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     filter: &'a Filter,
     /// Seconds since 1970.
     now: u64,
@@ -88,7 +88,7 @@ impl Filter {
 
     /// Whether a message is meant, of `size` octets, `now` seconds after 1970.
     #[must_use]
-    pub fn is_met(&self, letter: &Letter, progress: &Progress, size: u64, now: u64) -> bool {
+    pub(crate) fn is_met(&self, letter: &Letter, progress: &Progress, size: u64, now: u64) -> bool {
         let pairs = || letter.recipients.iter().zip(&progress.recipients);
         let waiting = || pairs().filter(|(_, state)| matches!(state, State::Waiting(_)));
         let reasons = || {
@@ -129,7 +129,7 @@ impl Filter {
 
 impl<'a> Search<'a> {
     /// Begins a search; `name` says what a name in a row is.
-    pub fn new(filter: &'a Filter, now: u64, name: &'a dyn Fn(Name) -> String) -> Self {
+    pub(crate) fn new(filter: &'a Filter, now: u64, name: &'a dyn Fn(Name) -> String) -> Self {
         let named = filter.senders.iter().filter(|glob| !is_nobody(glob));
         let sender_domains = named.map(Glob::domain).collect();
         let (senders, destinations) = (HashMap::new(), HashMap::new());
@@ -137,7 +137,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether the message of a row is meant.
-    pub fn on_row(&mut self, row: &Row) -> Match {
+    pub(crate) fn on_row(&mut self, row: &Row) -> Match {
         let certain = |holds| if holds { Match::Yes } else { Match::No };
         let filter = self.filter;
         let arrived = row.id.micros().map(|micros| micros / 1_000_000);

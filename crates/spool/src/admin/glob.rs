@@ -23,13 +23,13 @@ impl Glob {
 
     /// Whether all of `text` matches.
     #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         glob::matches(&self.0, text, is_same)
     }
 
     /// The text, if only that matches.
     #[must_use]
-    pub fn literal(&self) -> Option<&str> {
+    pub(crate) fn literal(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.contains(['*', '?']))
     }
 

@@ -120,12 +120,12 @@ pub enum Event {
 /// What was to be imported is no message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is no {1}")]
-pub struct BadItem(String, &'static str);
+pub(crate) struct BadItem(String, &'static str);
 
 impl Item {
     /// A message of `size` octets; `row` says where it is.
     #[must_use]
-    pub fn new(letter: &Letter, progress: &Progress, size: u64, row: Option<&Row>) -> Self {
+    pub(crate) fn new(letter: &Letter, progress: &Progress, size: u64, row: Option<&Row>) -> Self {
         let pairs = letter.recipients.iter().zip(&progress.recipients);
         Self {
             id: letter.id.to_string(),
@@ -156,7 +156,7 @@ impl Item {
     ///
     /// # Errors
     /// An address or the id is none.
-    pub fn restore(&self) -> Result<(Letter, Progress), BadItem> {
+    pub(crate) fn restore(&self) -> Result<(Letter, Progress), BadItem> {
         let bad = |text: &str, what| BadItem(text.to_owned(), what);
         let sender = match self.sender.as_str() {
             "" => None,

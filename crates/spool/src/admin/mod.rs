@@ -13,13 +13,18 @@ mod standing;
 mod summary;
 mod under_way;
 
-pub use action::{Action, Changed, Effect, Refusal};
+pub use action::{Action, Changed};
 pub use desk::{Desk, Parts, Say, Tell};
-pub use filter::{Filter, Match, Search};
+pub use filter::Filter;
 pub use glob::Glob;
-pub use item::{BadItem, Became, Event, Item, Ret, To};
+pub use item::{Became, Event, Item, Ret, To};
 pub use outage::{Outage, OutageOf};
 pub use serve::serve;
 pub use standing::Standing;
-pub use summary::{AGES, COLUMNS, Counting, GROUPS, Group, Summary};
+pub use summary::{AGES, Group, Summary};
 pub use under_way::{Turn, UnderWay};
+
+pub(crate) use action::{Effect, Refusal};
+pub(crate) use filter::{Match, Search};
+pub(crate) use item::BadItem;
+pub(crate) use summary::Counting;

@@ -13,10 +13,10 @@ use crate::row::{Name, Row, Standing};
 pub const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
 
 /// Columns of ages.
-pub const COLUMNS: usize = AGES.len() + 1;
+pub(crate) const COLUMNS: usize = AGES.len() + 1;
 
 /// Groups of one kind that are told apart; the rest is one.
-pub const GROUPS: usize = 1000;
+pub(crate) const GROUPS: usize = 1000;
 
 /// How much waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Group {
 
 /// A summary that is being made.
 #[derive(Debug, Default)]
-pub struct Counting {
+pub(crate) struct Counting {
     summary: Summary,
     destinations: HashMap<Name, Group>,
     reasons: HashMap<Name, Group>,
@@ -62,7 +62,7 @@ pub struct Counting {
 
 impl Counting {
     /// Counts a message, `now` seconds after 1970.
-    pub fn see(&mut self, row: &Row, now: u64) {
+    pub(crate) fn see(&mut self, row: &Row, now: u64) {
         let arrived = row.id.micros().map_or(now, |micros| micros / 1_000_000);
         let column = column(now.saturating_sub(arrived));
         let standing = match row.standing {
@@ -87,7 +87,7 @@ impl Counting {
     }
 
     /// The summary; `name` says what a name in a row is.
-    pub fn finish(self, name: impl Fn(Name) -> String) -> Summary {
+    pub(crate) fn finish(self, name: impl Fn(Name) -> String) -> Summary {
         Summary {
             destinations: named(self.destinations, &name),
             reasons: named(self.reasons, &name),
