@@ -57,7 +57,6 @@ pub struct Row {
 
 impl Place {
     /// Where a record of so many octets stands; `None`: no segment is that long.
-    #[must_use]
     pub fn new(slot: u32, offset: u64, octets: u64) -> Option<Self> {
         let unit = u32::try_from(offset / UNIT).ok()?;
         let units = u32::try_from(octets.div_ceil(UNIT)).ok()?;
@@ -65,13 +64,11 @@ impl Place {
     }
 
     /// The record's first octet, counted from the segment's beginning.
-    #[must_use]
     pub fn offset(&self) -> u64 {
         u64::from(self.unit) * UNIT
     }
 
     /// The first octet behind it.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.offset() + u64::from(self.units) * UNIT
     }
@@ -101,7 +98,6 @@ pub enum Standing {
 
 impl Standing {
     /// How a message stands of which this became.
-    #[must_use]
     pub fn of(progress: &Progress) -> Self {
         match progress {
             Progress { hold: Some(_), .. } => Self::Held,

@@ -125,7 +125,6 @@ impl Action {
     }
 
     /// What is said of a message to which it was done.
-    #[must_use]
     pub fn done(&self) -> &'static str {
         match self {
             Self::Hold { .. } => "held",
@@ -139,7 +138,6 @@ impl Action {
     }
 
     /// Whether it takes mail from whom it was for.
-    #[must_use]
     pub fn takes_mail_away(&self) -> bool {
         matches!(self, Self::Delete | Self::Bounce { .. })
     }
@@ -147,7 +145,6 @@ impl Action {
 
 impl Refusal {
     /// Whether there is nothing to do: who did not name the message need not hear of it.
-    #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self, Self::Gone | Self::NotNeeded(_) | Self::NoSuchRecipient(_))
     }
@@ -173,7 +170,6 @@ impl Changed {
     }
 
     /// Of which message.
-    #[must_use]
     pub fn id(self) -> Id {
         match self {
             Self::Due(id) | Self::Withdrawn(id) => id,

@@ -42,7 +42,6 @@ pub struct Desk {
 
 impl Desk {
     /// The desk of a spool, whose scheduler hears by `tell` what was changed.
-    #[must_use]
     pub fn new(spool: Spool, under_way: UnderWay, tell: Tell) -> Self {
         Self { spool, under_way, tell, outage_of: Arc::new(|_| None) }
     }

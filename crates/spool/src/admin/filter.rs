@@ -72,13 +72,11 @@ pub(crate) struct Search<'a> {
 
 impl Filter {
     /// Whether no condition is set.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// The ids, where these alone can be meant.
-    #[must_use]
     pub fn exact_ids(&self) -> Option<Vec<&str>> {
         if self.ids.is_empty() {
             return None;
@@ -87,7 +85,6 @@ impl Filter {
     }
 
     /// Whether a message is meant, of `size` octets, `now` seconds after 1970.
-    #[must_use]
     pub(crate) fn is_met(&self, letter: &Letter, progress: &Progress, size: u64, now: u64) -> bool {
         let pairs = || letter.recipients.iter().zip(&progress.recipients);
         let waiting = || pairs().filter(|(_, state)| matches!(state, State::Waiting(_)));

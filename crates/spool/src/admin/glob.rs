@@ -10,25 +10,21 @@ pub struct Glob(String);
 
 impl Glob {
     /// What matches this.
-    #[must_use]
     pub fn new(pattern: impl Into<String>) -> Self {
         Self(pattern.into())
     }
 
     /// What has this anywhere in it.
-    #[must_use]
     pub fn within(part: &str) -> Self {
         Self(format!("*{part}*"))
     }
 
     /// Whether all of `text` matches.
-    #[must_use]
     pub(crate) fn matches(&self, text: &str) -> bool {
         glob::matches(&self.0, text, is_same)
     }
 
     /// The text, if only that matches.
-    #[must_use]
     pub(crate) fn literal(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.contains(['*', '?']))
     }

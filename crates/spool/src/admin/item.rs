@@ -124,7 +124,6 @@ pub(crate) struct BadItem(String, &'static str);
 
 impl Item {
     /// A message of `size` octets; `row` says where it is.
-    #[must_use]
     pub(crate) fn new(letter: &Letter, progress: &Progress, size: u64, row: Option<&Row>) -> Self {
         let pairs = letter.recipients.iter().zip(&progress.recipients);
         Self {
@@ -201,7 +200,6 @@ impl Item {
     }
 
     /// The first reason why somebody waits.
-    #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.waiting().find_map(|to| to.reason.as_deref())
     }

@@ -114,7 +114,6 @@ pub struct Part {
 
 impl Answer {
     /// Whether it is the last.
-    #[must_use]
     pub fn is_last(&self) -> bool {
         matches!(self, Self::End { .. } | Self::Error { .. })
     }

@@ -59,7 +59,6 @@ impl UnderWay {
     }
 
     /// Whether somebody has taken it to deliver it, and has not given it back.
-    #[must_use]
     pub fn is_being_delivered(&self, id: Id) -> bool {
         matches!(self.lock().get(&id), Some(By::Attempts(_)))
     }
@@ -79,7 +78,6 @@ impl UnderWay {
 
 impl Turn {
     /// Which message.
-    #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
