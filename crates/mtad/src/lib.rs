@@ -162,7 +162,7 @@ impl Mtad {
         let (mtad, scheduler) = (Arc::downgrade(self), Arc::downgrade(self));
         let tell = move |changed| {
             if let Some(mtad) = mtad.upgrade() {
-                if let Changed::Due(id) | Changed::Released(id) | Changed::Rerouted(id) = changed {
+                if let Changed::Due(id) = changed {
                     mtad.oldest.is_here(id);
                 }
                 lock(&mtad.changes).push(changed);
