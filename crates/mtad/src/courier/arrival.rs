@@ -141,6 +141,10 @@ impl Courier {
         if self.is_being_delivered(entry.id) {
             return;
         }
+        if when == When::Asked {
+            // Other news of it, as it was before, may have been faster.
+            self.schedule.remove(entry.id, time::now_micros());
+        }
         self.plan(entry, None, when.or(entry.progress.due), when.addition());
         // Whoever is given up needs nobody to answer.
         if when == When::Asked && standing != Standing::GivenUp {

@@ -94,6 +94,21 @@ async fn a_full_mailbox_does_not_hold_up_another_s_mail() {
     assert!(letters.recv().await.unwrap().contains("RCPT TO:<eve@example.org>"));
 }
 
+/// What an admin asks for is not forgotten for news of the same message that came before.
+#[tokio::test]
+async fn what_is_asked_for_is_due_though_it_is_planned_for_later() {
+    let scene = Scene::new("");
+    let _letters = scene.deliverd(|_| Manner::FullAnn);
+    let mut courier = scene.courier();
+    let id = known(&scene, &mut courier, ANN).id;
+    try_next(&mut courier).await;
+    assert!(is_planned(&courier, id));
+    assert!(matches!(courier.schedule.next(time::now_micros()), Action::Wait(_)));
+    let entry = courier.mtad.queue.entry(id).unwrap().unwrap();
+    courier.arrived(Arrival::Known(entry, When::Asked));
+    assert_eq!(next_turn(&mut courier).id, id);
+}
+
 #[tokio::test]
 async fn a_next_hop_that_refuses_what_it_was_sent_is_alive() {
     let (hop, mut letters) = Scene::server(|_| Manner::FullAnn).await;
