@@ -157,17 +157,10 @@ impl Scene {
         recipients: &[&str],
         more: impl FnOnce(&mut Letter),
     ) -> Entry {
-        let recipients = recipients.iter().map(|to| Recipient::new(to.parse().unwrap()));
-        let mut letter = Letter {
-            id: Id::new(),
-            arrived: mail_common::time::now_micros(),
-            sender: ReversePath::from_path(sender).unwrap().0,
-            recipients: recipients.collect(),
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        };
+        let recipients = recipients.iter().map(|to| Recipient::new(to.parse().unwrap())).collect();
+        let sender = ReversePath::from_path(sender).unwrap().0;
+        let now = mail_common::time::now_micros();
+        let mut letter = Letter::new(Id::new(), now, sender, recipients);
         more(&mut letter);
         let mut incoming = self.mtad.queue.begin(letter);
         incoming.write(LETTER.to_vec()).unwrap();

@@ -56,6 +56,13 @@ struct StoredRecipient {
 }
 
 impl Letter {
+    /// One of which its client said no more.
+    #[must_use]
+    pub fn new(id: Id, arrived: u64, sender: ReversePath, recipients: Vec<Recipient>) -> Self {
+        let (eight_bit, ret, envid, hold) = (false, None, None, None);
+        Self { id, arrived, sender, recipients, eight_bit, ret, envid, hold }
+    }
+
     /// As a record's text has it. The id stands in the record's header.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -128,16 +135,8 @@ mod tests {
         let to = |address: &str| Recipient::new(address.parse().expect("is an address"));
         let notify = |success, failure, delay| Some(Notify { success, failure, delay });
         let id = Id::parse("0abc").expect("is an id");
-        let plain = Letter {
-            id,
-            arrived: 1_795_363_200_000_000,
-            sender: ReversePath(None),
-            recipients: vec![to("ann@example.org")],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        };
+        let recipients = vec![to("ann@example.org")];
+        let plain = Letter::new(id, 1_795_363_200_000_000, ReversePath(None), recipients);
         let full = Letter {
             sender: ReversePath(Some("\"b b\"@example.net".parse().expect("is an address"))),
             recipients: vec![

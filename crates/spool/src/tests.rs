@@ -35,17 +35,11 @@ fn open_with(directory: &TempDir, settings: Settings) -> Spool {
 }
 
 fn letter() -> Letter {
-    let to = |address: &str| Recipient::new(address.parse().unwrap());
-    Letter {
-        id: Id::new(),
-        arrived: 1_795_363_200_000_000,
-        sender: ReversePath(Some("bob@example.net".parse().unwrap())),
-        recipients: vec![to("ann@example.org"), to("joe@example.com")],
-        eight_bit: true,
-        ret: None,
-        envid: None,
-        hold: None,
-    }
+    let recipients = ["ann@example.org", "joe@example.com"];
+    let recipients = recipients.map(|to| Recipient::new(to.parse().unwrap())).into();
+    let sender = ReversePath(Some("bob@example.net".parse().unwrap()));
+    let letter = Letter::new(Id::new(), 1_795_363_200_000_000, sender, recipients);
+    Letter { eight_bit: true, ..letter }
 }
 
 fn message(spool: &Spool, text: &[u8]) -> Arc<Message> {

@@ -30,16 +30,9 @@ pub(crate) fn send(
     let text = planned.compose(id.as_str(), now, entry, returned, site);
     // RFC 5321, 4.5.5: a notification has nobody to be told of it.
     let silence = Notify { success: false, failure: false, delay: false };
-    let mut incoming = queue.begin(Letter {
-        id,
-        arrived: now,
-        sender: ReversePath(None),
-        recipients: vec![Recipient { notify: Some(silence), ..Recipient::new(planned.to.clone()) }],
-        eight_bit: !text.is_ascii(),
-        ret: None,
-        envid: None,
-        hold: None,
-    });
+    let to = Recipient { notify: Some(silence), ..Recipient::new(planned.to.clone()) };
+    let letter = Letter::new(id, now, ReversePath(None), vec![to]);
+    let mut incoming = queue.begin(Letter { eight_bit: !text.is_ascii(), ..letter });
     incoming.write(text)?;
     queue.commit_now(incoming.finish()?)
 }

@@ -118,7 +118,8 @@ mod tests {
 
     fn entry(id: &str, due: u64) -> Entry {
         let id = Id::parse(id).unwrap();
-        let letter = letter(id, NOW);
+        let to = Recipient::new("ann@example.org".parse().unwrap());
+        let letter = Letter::new(id, NOW, ReversePath(None), vec![to]);
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress, message: None }
     }

@@ -117,16 +117,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn letter(id: Id, recipients: usize) -> Letter {
     let to = |number| format!("user@domain{number}.example").parse().unwrap();
-    Letter {
-        id,
-        arrived: 1_795_363_200_000_000,
-        sender: ReversePath(Some("ann@example.net".parse().unwrap())),
-        recipients: (0..recipients).map(|number| Recipient::new(to(number))).collect(),
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        hold: None,
-    }
+    let recipients = (0..recipients).map(|number| Recipient::new(to(number))).collect();
+    let sender = ReversePath(Some("ann@example.net".parse().unwrap()));
+    Letter::new(id, 1_795_363_200_000_000, sender, recipients)
 }
 
 impl Draft {
