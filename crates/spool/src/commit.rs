@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use mail_common::log::Id;
 
-use crate::record::{BLOCK, Body, HEADER, Header, Kind, SegmentHeader, UNIT};
+use crate::record::{BLOCK, Body, Header, Kind, SegmentHeader};
 use crate::row::Place;
 
 /// A commit that is laid out; used again for the next, so that its memory is.
@@ -65,15 +65,13 @@ impl Commit {
         self.heads.extend_from_slice(&header.encode(record.text));
         self.heads.extend_from_slice(record.text);
         let span = header.span();
-        let mut zeros = span - header.body_offset();
-        if let Body::Here(length @ 1.., _) = record.body {
+        let behind = record.body.behind();
+        if behind > 0 {
             self.bodies.push((self.heads.len(), record.of));
-            zeros -= length;
         }
-        self.pad(zeros);
+        self.pad(span - header.body_offset() - behind);
         self.length += span;
-        let unit = |octets: u64| u32::try_from(octets / UNIT).expect("segments are short");
-        Place { slot: segment.slot, unit: unit(at), units: unit(span) }
+        Place::new(segment.slot, at, span).expect("segments are short")
     }
 
     /// Where the next record would begin, counted from the beginning of the segment.
@@ -115,11 +113,6 @@ impl Commit {
     }
 }
 
-/// Octets that a record takes.
-pub(crate) fn room(text: usize, body: u64) -> u64 {
-    (HEADER as u64 + text as u64 + body).next_multiple_of(UNIT)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -155,13 +148,13 @@ mod tests {
             }
             let mut at = start.max(if start == 0 { BLOCK } else { 0 });
             for (record, place) in records.iter().zip(places) {
-                assert_eq!((place.slot, u64::from(place.unit) * UNIT), (3, at));
+                assert_eq!((place.slot, place.offset()), (3, at));
                 let (header, text) = Header::decode(&octets[at as usize..], 7).unwrap();
                 assert_eq!((header.kind, header.commit, text), (record.kind, 9, record.text));
                 let body = (at + header.body_offset()) as usize;
                 let body = &octets[body..body + header.body.length() as usize];
                 assert_eq!(body, bodies[record.of].concat());
-                assert_eq!(header.span(), u64::from(place.units) * UNIT);
+                assert_eq!(place.end(), at + header.span());
                 at += header.span();
             }
             assert_eq!(at, end);

@@ -105,6 +105,15 @@ impl Body {
         }
     }
 
+    /// Its octets behind the text: one in `big/` has none there.
+    #[must_use]
+    pub fn behind(self) -> u64 {
+        match self {
+            Self::Here(length, _) => length,
+            Self::Big(..) => 0,
+        }
+    }
+
     /// Its checksum.
     #[must_use]
     pub fn checksum(self) -> u32 {
@@ -118,11 +127,7 @@ impl Header {
     /// Octets of the whole record, up to where the next can begin.
     #[must_use]
     pub fn span(&self) -> u64 {
-        let body = match self.body {
-            Body::Here(length, _) => length,
-            Body::Big(..) => 0,
-        };
-        (HEADER as u64 + u64::from(self.text) + body).next_multiple_of(UNIT)
+        span(u64::from(self.text), self.body)
     }
 
     /// Where the body begins, counted from the header.
@@ -278,6 +283,11 @@ impl SegmentHeader {
         let is_known = version == VERSION && generation < u64::MAX;
         is_known.then_some(Self { generation, slot }).ok_or(NoRecord::Unknown)
     }
+}
+
+/// Octets of a record with a text of so many, up to where the next can begin.
+pub(crate) fn span(text: u64, body: Body) -> u64 {
+    (HEADER as u64 + text + body.behind()).next_multiple_of(UNIT)
 }
 
 /// Of a header and its text.

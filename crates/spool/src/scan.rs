@@ -259,11 +259,7 @@ fn of_last_commit(source: &(impl Octets + ?Sized), found: Found) -> Found {
 
 /// Whether so many octets can hold a record.
 fn fits(header: &Header, left: u64) -> bool {
-    let body = match header.body {
-        Body::Here(length, _) => length,
-        Body::Big(..) => 0,
-    };
-    left.checked_sub(header.body_offset()).is_some_and(|left| body <= left)
+    left.checked_sub(header.body_offset()).is_some_and(|left| header.body.behind() <= left)
 }
 
 /// So many octets from here, or what there is of them.

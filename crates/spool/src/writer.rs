@@ -21,10 +21,10 @@ use mail_common::disk::DiskError;
 use tracing::error;
 
 use crate::ahead::{Purpose, Wanted};
-use crate::commit::{self, Commit, Record};
+use crate::commit::{Commit, Record};
 use crate::index::Effect;
 use crate::message::Content;
-use crate::record::{BLOCK, Body, Kind, SegmentHeader};
+use crate::record::{self, BLOCK, Body, Kind, SegmentHeader};
 use crate::row::Place;
 use crate::seal::Seal;
 use crate::segment::Segment;
@@ -307,11 +307,7 @@ impl Shared {
 
 /// Octets of a work's record.
 fn room(work: &Work) -> u64 {
-    let body = match work.octets.body() {
-        Body::Here(length, _) => length,
-        Body::Big(..) => 0,
-    };
-    commit::room(work.octets.text().len(), body)
+    record::span(work.octets.text().len() as u64, work.octets.body())
 }
 
 /// What is kept free at the end of a segment, so that on a full disk that gives no other one
