@@ -14,11 +14,11 @@ use tracing::error;
 
 use crate::fsck::{Finding, Stretch};
 use crate::index::{Index, Phase, Slot, Stage};
-use crate::record::{Body, UNIT};
+use crate::record::{Body, Part, UNIT};
 use crate::recovery::{Directories, name};
 use crate::row::Place;
 use crate::scan::{self, Record};
-use crate::{SpoolError, corrupt};
+use crate::{Damage, SpoolError, corrupt};
 
 /// A segment is emptied when less than one part of so many is alive.
 const PARTS: u64 = 4;
@@ -71,13 +71,6 @@ pub(crate) enum Task {
     },
 }
 
-/// What a live record is of its message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Letter,
-    Progress,
-}
-
 /// The segment that is to be emptied next: one that a sync failed of, else the one of which least
 /// is alive, if its last record was written at so many seconds since 1970 or before. But none of
 /// those that could not be emptied: others behind them can.
@@ -120,26 +113,23 @@ pub(crate) fn empty(
         }
     };
     for (place, id, part) in live(index, number) {
-        let read = match scan::record(&file, slot.generation, place.offset()) {
-            Ok(Ok(record)) if record.header.id == Some(id) => {
-                scan::body(&file, &record).map(|octets| octets.map(|octets| (record, octets)))
-            }
-            Ok(_) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let read = scan::stored(&file, slot.generation, (id, part), place)
+            .and_then(|record| Ok((scan::body(&file, &record)?.ok_or(Damage::Checksum)?, record)));
         // It may have gone meanwhile.
         if !index.place_is_live(id, place) {
             continue;
         }
         match read {
-            Ok(Some((record, octets))) => act(copy(id, part, place, record, octets))?,
-            Ok(None) => {
+            Ok((octets, record)) => act(copy(id, part, place, record, octets))?,
+            Err(Damage::Unreadable(error)) => {
+                error!("{id}: cannot be copied, but stays in the queue: {error}");
+            }
+            Err(_) => {
                 let range = place.offset()..place.end();
                 let stretch = Stretch { slot: number, generation: slot.generation, range };
                 quarantine(directories, &file, id, part, stretch);
                 act(Task::Lost { id, part, from: place })?;
             }
-            Err(error) => error!("{id}: cannot be copied, but stays in the queue: {error}"),
         }
     }
     Ok(())

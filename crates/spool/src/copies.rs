@@ -9,8 +9,9 @@ use mail_common::disk::{self, DiskError};
 use mail_common::log::Id;
 use tracing::error;
 
-use crate::cleaner::{Part, Task};
+use crate::cleaner::Task;
 use crate::index::{self, Effect};
+use crate::record::Part;
 use crate::recovery::Directories;
 use crate::row::Place;
 use crate::spool::Shared;

@@ -15,7 +15,7 @@ use mail_common::log::Id;
 use crate::checkpoint;
 use crate::index::Index;
 use crate::open;
-use crate::record::{Body, Kind};
+use crate::record::{Body, Part};
 use crate::recovery::{self, Directories, Segment, Survey};
 use crate::replay::{Files, Replayed, replay};
 use crate::row::{Place, Row};
@@ -284,8 +284,7 @@ impl<'spool> Check<'spool> {
     fn message(&mut self, row: &Row) -> Result<(), DiskError> {
         let Some(letter) = self.letter(row)? else { return Ok(()) };
         let Some(place) = row.progress else { return Ok(()) };
-        let kinds = [Kind::Progress, Kind::MovedProgress];
-        match self.record(place, row.id, &kinds).map(|(_, record)| record) {
+        match self.record(place, (row.id, Part::Progress)).map(|(_, record)| record) {
             Some(record) => {
                 let read = Progress::decode(&record.text, &letter);
                 self.understood(place, row.id, read);
@@ -298,8 +297,7 @@ impl<'spool> Check<'spool> {
     /// The letter of a message, and whether its body is what was written.
     fn letter(&mut self, row: &Row) -> Result<Option<Letter>, DiskError> {
         let (place, id) = (row.letter, row.id);
-        let kinds = [Kind::Letter, Kind::MovedLetter];
-        let Some((file, record)) = self.record(place, id, &kinds) else {
+        let Some((file, record)) = self.record(place, (id, Part::Letter)) else {
             (self.note)(&Finding::Lost { id });
             return Ok(None);
         };
@@ -320,12 +318,11 @@ impl<'spool> Check<'spool> {
         Ok(self.understood(place, id, read))
     }
 
-    /// The record of one of these kinds that must stand here, and its file.
-    fn record(&mut self, place: Place, id: Id, kinds: &[Kind]) -> Option<(&File, Record)> {
+    /// The part of a message that must stand here, and its file.
+    fn record(&mut self, place: Place, of: (Id, Part)) -> Option<(&File, Record)> {
         self.summary.records += 1;
         self.summary.octets += place.end() - place.offset();
-        let found = self.files.record(place, id);
-        found.filter(|(_, record)| kinds.contains(&record.header.kind))
+        self.files.record(place, of)
     }
 
     fn understood<T>(&mut self, place: Place, id: Id, read: Result<T, BadText>) -> Option<T> {

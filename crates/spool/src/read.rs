@@ -7,31 +7,25 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use mail_common::disk;
 use mail_common::log::Id;
 
 use crate::body::Source;
-use crate::record::{self, HEADER, Header, Kind, UNIT};
+use crate::record::{self, Part};
 use crate::row::{Place, Row};
+use crate::scan::{self, Record};
 use crate::spool::Shared;
 use crate::{Body, Damage, Entry, Letter, Progress, SpoolError};
 
-/// Octets that are read at once: most records' headers and texts are shorter.
-const FIRST: usize = 4096;
-
-/// A record, with its text, in a segment that stays as it is while this is held.
+/// A record in a segment that stays as it is while this is held.
 #[derive(Debug)]
 struct Found {
     file: Arc<File>,
-    header: Header,
-    text: Vec<u8>,
-    /// Where its body begins.
-    body: u64,
+    record: Record,
 }
 
-/// What stands in the log beside a letter.
+/// What is stored of a message beside its letter.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Stored {
     pub(crate) row: Row,
     pub(crate) body: Body,
     pub(crate) field: record::Body,
@@ -49,12 +43,11 @@ impl Shared {
     /// A message as it is recorded.
     pub(crate) fn entry(&self, id: Id) -> Result<Option<Entry>, SpoolError> {
         let damaged = |damage| SpoolError::Damaged { id, damage };
-        let Some((row, found)) = self.find_letter(id).transpose().map_err(damaged)? else {
-            return Ok(None);
-        };
+        let Some((row, found)) = self.find_letter(id).map_err(damaged)? else { return Ok(None) };
         let letter = found.letter(id).map_err(damaged)?;
         let progress = match self.progress(&row, &letter) {
-            Ok(progress) => progress,
+            Ok(Some(progress)) => progress,
+            Ok(None) => return Ok(None),
             Err(damage @ Damage::Unreadable(_)) => return Err(damaged(damage)),
             Err(damage) => {
                 // Losing the progress costs second copies; losing the message would cost mail.
@@ -62,7 +55,7 @@ impl Shared {
                 Progress::new(&letter)
             }
         };
-        Ok(Some(Entry { letter, size: found.header.body.length(), progress }))
+        Ok(Some(Entry { letter, size: found.record.header.body.length(), progress }))
     }
 
     /// The body of a message.
@@ -77,26 +70,24 @@ impl Shared {
         found.letter(id).map_err(|damage| SpoolError::Damaged { id, damage })
     }
 
-    /// What stands in the log beside a message's letter.
-    pub(crate) fn standing(&self, id: Id) -> Result<Standing, SpoolError> {
+    /// What is stored of a message beside its letter.
+    pub(crate) fn stored(&self, id: Id) -> Result<Stored, SpoolError> {
         let (row, found) = self.found(id)?;
-        let field = found.header.body;
-        Ok(Standing { row, body: self.body_of(id, found)?, field })
+        let field = found.record.header.body;
+        Ok(Stored { row, body: self.body_of(id, found)?, field })
     }
 
-    /// What became of a message, of which this is the row.
-    pub(crate) fn progress(&self, row: &Row, letter: &Letter) -> Result<Progress, Damage> {
-        let Some(place) = row.progress else { return Ok(Progress::new(letter)) };
-        let read = self.read(row.id, place, &[Kind::Progress, Kind::MovedProgress]);
-        match self.row(row.id) {
-            // It was copied or replaced meanwhile.
-            Some(now) if now.progress != row.progress => self.progress(&now, letter),
-            _ => Ok(Progress::decode(&read?.text, letter)?),
+    /// What became of a message, of which this was the row just now; `None`: it is gone.
+    pub(crate) fn progress(&self, row: &Row, letter: &Letter) -> Result<Option<Progress>, Damage> {
+        if row.progress.is_none() {
+            return Ok(Some(Progress::new(letter)));
         }
+        let Some((_, found)) = self.find(*row, Part::Progress)? else { return Ok(None) };
+        Ok(Some(Progress::decode(&found.record.text, letter)?))
     }
 
     fn found(&self, id: Id) -> Result<(Row, Found), SpoolError> {
-        let found = self.find_letter(id).transpose();
+        let found = self.find_letter(id);
         found.map_err(|damage| SpoolError::Damaged { id, damage })?.ok_or(SpoolError::Unknown(id))
     }
 
@@ -108,56 +99,51 @@ impl Shared {
         })
     }
 
-    fn find_letter(&self, id: Id) -> Option<Result<(Row, Found), Damage>> {
-        let mut row = self.row(id)?;
-        loop {
-            let read = self.read(id, row.letter, &[Kind::Letter, Kind::MovedLetter]);
-            let now = self.row(id)?;
-            if now.letter == row.letter {
-                return Some(read.map(|found| (now, found)));
+    fn find_letter(&self, id: Id) -> Result<Option<(Row, Found)>, Damage> {
+        self.row(id).map_or(Ok(None), |row| self.find(row, Part::Letter))
+    }
+
+    /// A part of a message, of which this was the row just now; `None`: it is gone.
+    fn find(&self, mut row: Row, part: Part) -> Result<Option<(Row, Found)>, Damage> {
+        while let Some(place) = part.place(&row) {
+            let read = self.read(row.id, part, place);
+            let Some(now) = self.row(row.id) else { break };
+            if part.place(&now) == Some(place) {
+                return Ok(Some((now, read?)));
             }
             row = now;
         }
+        Ok(None)
     }
 
-    fn read(&self, id: Id, place: Place, kinds: &[Kind]) -> Result<Found, Damage> {
+    fn read(&self, id: Id, part: Part, place: Place) -> Result<Found, Damage> {
         let file = self.segments.reader(place.slot)?;
         let slot = self.index.slot(place.slot).ok_or(Damage::Other)?;
-        let start = u64::from(place.unit) * UNIT;
-        let span = usize::try_from(u64::from(place.units) * UNIT).unwrap_or(usize::MAX);
-        let mut octets = octets(&file, start, FIRST.min(span))?;
-        let header = octets.first_chunk::<HEADER>().ok_or(Damage::Cut)?;
-        let end = HEADER + Header::text_length(header, slot.generation)? as usize;
-        if end > octets.len() && end <= span {
-            octets = self::octets(&file, start, end)?;
-        }
-        let (header, _) = Header::decode(&octets, slot.generation)?;
-        if header.id != Some(id) || !kinds.contains(&header.kind) {
-            return Err(Damage::Other);
-        }
-        octets.truncate(end);
-        octets.drain(..HEADER.min(octets.len()));
-        Ok(Found { file, header, text: octets, body: start + header.body_offset() })
+        let record = scan::stored(&*file, slot.generation, (id, part), place)?;
+        Ok(Found { file, record })
     }
 }
 
 impl Found {
     fn letter(&self, id: Id) -> Result<Letter, Damage> {
-        Ok(Letter::decode(id, &self.text)?)
+        Ok(Letter::decode(id, &self.record.text)?)
     }
 
     fn body(self, id: Id, shared: &Shared) -> Result<Body, Damage> {
-        let source = match self.header.body {
-            record::Body::Here(..) => Source::File(self.file, self.body),
+        let body = self.record.header.body;
+        let source = match body {
+            record::Body::Here(..) => Source::File(self.file, self.record.body()),
             record::Body::Big(..) => Source::File(Arc::new(shared.big.open(id)?), 0),
         };
-        Ok(Body::new(source, self.header.body.length(), self.header.body.checksum()))
+        Ok(Body::new(source, body.length(), body.checksum()))
     }
 }
 
-fn octets(file: &File, offset: u64, length: usize) -> Result<Vec<u8>, Damage> {
-    let mut octets = vec![0; length];
-    let count = disk::read_at(file, &mut octets, offset)?;
-    octets.truncate(count);
-    Ok(octets)
+impl Part {
+    fn place(self, row: &Row) -> Option<Place> {
+        match self {
+            Self::Letter => Some(row.letter),
+            Self::Progress => row.progress,
+        }
+    }
 }

@@ -38,6 +38,13 @@ pub enum Kind {
     Seal,
 }
 
+/// What a record is of its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Letter,
+    Progress,
+}
+
 /// Where a record's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
@@ -232,6 +239,15 @@ impl Kind {
             Self::MovedLetter => 4,
             Self::MovedProgress => 5,
             Self::Seal => 6,
+        }
+    }
+
+    /// `None`: no row points to such a record.
+    pub(crate) const fn part(self) -> Option<Part> {
+        match self {
+            Self::Letter | Self::MovedLetter => Some(Part::Letter),
+            Self::Progress | Self::MovedProgress => Some(Part::Progress),
+            Self::Done | Self::Seal => None,
         }
     }
 

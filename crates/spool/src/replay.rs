@@ -24,7 +24,7 @@ use mail_common::log::Id;
 use crate::checkpoint;
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
-use crate::record::{BLOCK, Kind};
+use crate::record::{BLOCK, Kind, Part};
 use crate::recovery::{Directories, Survey, name};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Record, Use};
@@ -93,8 +93,8 @@ impl<'spool> Files<'spool> {
         Self { segments, generations, open: HashMap::new() }
     }
 
-    /// A record of this message that stands here, and its file.
-    pub(crate) fn record(&mut self, place: Place, id: Id) -> Option<(&File, Record)> {
+    /// A part of a message that stands here, and its file.
+    pub(crate) fn record(&mut self, place: Place, of: (Id, Part)) -> Option<(&File, Record)> {
         let generation = *self.generations.get(&place.slot)?;
         if self.open.len() >= FILES && !self.open.contains_key(&place.slot) {
             self.open.clear();
@@ -103,10 +103,7 @@ impl<'spool> Files<'spool> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) => free.insert(self.segments.file(name(place.slot)).ok()?),
         };
-        let record = scan::record(file, generation, place.offset()).ok()?.ok()?;
-        let is_it = record.header.id == Some(id)
-            && index::place(place.slot, record.offset, &record.header) == Some(place);
-        is_it.then_some((file, record))
+        Some((file, scan::stored(file, generation, of, place).ok()?))
     }
 }
 
@@ -222,13 +219,13 @@ impl<'spool> Replay<'spool> {
             let file = self.directories.segments.file(name(segment.slot))?;
             let mut at = BLOCK;
             // What cannot be read is met again, and told of, when the log is applied.
-            while let Ok(Ok(record)) = scan::record(&file, generation, at)
+            while let Ok(record) = scan::record(&file, generation, at..segment.length)
                 && record.header.kind == Kind::Seal
                 && let Ok(seal) = Seal::decode(&record.text)
             {
                 let length = self.seals.entry(seal.generation).or_insert(seal.length);
                 *length = seal.length.min(*length);
-                at += record.header.span();
+                at = record.end();
             }
         }
         Ok(())
@@ -375,9 +372,11 @@ impl<'spool> Replay<'spool> {
         let mut files = Files::new(&self.directories.segments, self.survey);
         for row in rows {
             // One that cannot be read now says so when it is delivered.
-            let Some((_, letter)) = files.record(row.letter, row.id) else { continue };
+            let of = (row.id, Part::Letter);
+            let Some((_, letter)) = files.record(row.letter, of) else { continue };
             let Ok(letter) = Letter::decode(row.id, &letter.text) else { continue };
-            let progress = row.progress.and_then(|place| files.record(place, row.id));
+            let of = (row.id, Part::Progress);
+            let progress = row.progress.and_then(|place| files.record(place, of));
             let progress = progress.and_then(|(_, r)| Progress::decode(&r.text, &letter).ok());
             let summary = index::summarise(&letter, progress.as_ref(), self.index);
             self.table.update(row.id, |row| row.summarise(&summary));

@@ -15,13 +15,19 @@
 //! wishes us ill, each unit may look like a header of the longest text, so the search has an
 //! allowance for long ones.
 
+mod window;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 
 use mail_common::disk;
+use mail_common::log::Id;
 
-use crate::record::{BLOCK, Body, HEADER, Header, NoRecord, SegmentHeader, UNIT};
+use crate::Damage;
+use crate::record::{BLOCK, Body, HEADER, Header, NoRecord, Part, SegmentHeader, UNIT};
+use crate::row::Place;
+use window::Window;
 
 /// Octets that can be read anywhere.
 pub(crate) trait Octets {
@@ -67,6 +73,18 @@ pub(crate) struct Record {
     pub(crate) text: Vec<u8>,
 }
 
+impl Record {
+    /// Where its body begins, if that is not in `big/`.
+    pub(crate) fn body(&self) -> u64 {
+        self.offset + self.header.body_offset()
+    }
+
+    /// Where the next can begin.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.header.span()
+    }
+}
+
 /// What stands in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -101,14 +119,10 @@ pub(crate) struct Tail {
 
 /// Octets of which most records have fewer in front of their body.
 const FIRST: usize = 4096;
-/// Octets of a window; longer texts make it grow.
-const WINDOW: usize = 256 << 10;
 /// Octets of texts that the search for the next record tries.
 const LONG: u32 = 64 << 10;
 /// So many octets of longer texts are tried as well.
 const ALLOWANCE: u64 = 256 << 20;
-/// What stands in the window for what the disk does not give.
-const UNREADABLE: u8 = 0xff;
 
 /// Shows what stands in a segment from an offset on, up to a length where one is known.
 pub(crate) fn scan(
@@ -133,7 +147,7 @@ pub(crate) fn scan(
                 false => held.push(Found::Damage(damage)),
             }
         }
-        at = record.offset + record.header.span();
+        at = record.end();
         tail = Tail { end: at, commit };
         held.push(Found::Record(record));
     }
@@ -150,27 +164,40 @@ fn is_earlier(damage: &Range<u64>, end: u64, commit: u64, before: u64) -> bool {
     commit != before && (is_missing || is_behind)
 }
 
-/// Reads the header and the text of the record that begins here.
+/// Reads the record of a message that a row points to.
+pub(crate) fn stored(
+    source: &(impl Octets + ?Sized),
+    generation: u64,
+    (id, part): (Id, Part),
+    place: Place,
+) -> Result<Record, Damage> {
+    let record = record(source, generation, place.offset()..place.end())?;
+    let Header { kind, id: of, .. } = record.header;
+    let is_it = of == Some(id) && kind.part() == Some(part) && record.end() == place.end();
+    is_it.then_some(record).ok_or(Damage::Other)
+}
+
+/// Reads the header and the text of the record at the beginning of a span, with which it may end.
 pub(crate) fn record(
     source: &(impl Octets + ?Sized),
     generation: u64,
-    offset: u64,
-) -> io::Result<Result<Record, NoRecord>> {
-    let mut octets = read(source, offset, FIRST)?;
-    let header = octets.first_chunk::<HEADER>().ok_or(NoRecord::Cut);
-    let length = header.and_then(|header| Header::text_length(header, generation));
-    let wanted = match length {
-        Ok(length) => HEADER + length as usize,
-        Err(why) => return Ok(Err(why)),
-    };
-    let left = source.length()?.saturating_sub(offset);
-    if wanted > octets.len() && wanted as u64 <= left {
-        octets = read(source, offset, wanted)?;
+    span: Range<u64>,
+) -> Result<Record, Damage> {
+    let left = span.end.saturating_sub(span.start);
+    let first = usize::try_from(left).unwrap_or(usize::MAX).min(FIRST);
+    let mut octets = read(source, span.start, first)?;
+    let header = octets.first_chunk::<HEADER>().ok_or(NoRecord::Cut)?;
+    let end = HEADER + Header::text_length(header, generation)? as usize;
+    if end > octets.len() && end as u64 <= left {
+        octets = read(source, span.start, end)?;
     }
-    Ok(Header::decode(&octets, generation).and_then(|(header, text)| {
-        let record = Record { offset, header, text: text.to_vec() };
-        fits(&header, left).then_some(record).ok_or(NoRecord::Cut)
-    }))
+    let (header, _) = Header::decode(&octets, generation)?;
+    if !fits(&header, left) {
+        return Err(NoRecord::Cut.into());
+    }
+    octets.truncate(end);
+    octets.drain(..HEADER.min(end));
+    Ok(Record { offset: span.start, header, text: octets })
 }
 
 /// A record's body; `None`: it is not what was written. One in `big/` is not looked at.
@@ -180,7 +207,7 @@ pub(crate) fn body(
 ) -> io::Result<Option<Vec<u8>>> {
     let Body::Here(length, expected) = record.header.body else { return Ok(Some(Vec::new())) };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    let octets = read(source, record.offset + record.header.body_offset(), length)?;
+    let octets = read(source, record.body(), length)?;
     let holds = octets.len() == length && crc32c::crc32c(&octets) == expected;
     Ok(holds.then_some(octets))
 }
@@ -188,7 +215,7 @@ pub(crate) fn body(
 /// Whether a record's body is what was written.
 pub(crate) fn body_holds(source: &(impl Octets + ?Sized), record: &Record) -> io::Result<bool> {
     let Body::Here(length, expected) = record.header.body else { return Ok(true) };
-    let found = checksum(source, record.offset + record.header.body_offset(), length)?;
+    let found = checksum(source, record.body(), length)?;
     Ok(found == Some(expected))
 }
 
@@ -250,7 +277,7 @@ fn of_last_commit(source: &(impl Octets + ?Sized), found: Found) -> Found {
     match found {
         // What cannot be read now may be read later, or be found damaged then.
         Found::Record(record) if matches!(body_holds(source, &record), Ok(false)) => {
-            Found::Unfinished(record.offset..record.offset + record.header.span())
+            Found::Unfinished(record.offset..record.end())
         }
         Found::Damage(stretch) => Found::Unfinished(stretch),
         other => other,
@@ -317,58 +344,6 @@ impl<S: Octets + ?Sized> Scan<'_, S> {
         let (header, text) = Header::decode(octets, self.generation)?;
         let record = Record { offset, header, text: text.to_vec() };
         fits(&header, left).then_some(record).ok_or(NoRecord::Cut)
-    }
-}
-
-/// What was read last.
-struct Window<'source, S: ?Sized> {
-    source: &'source S,
-    start: u64,
-    octets: Vec<u8>,
-}
-
-impl<'source, S: Octets + ?Sized> Window<'source, S> {
-    fn new(source: &'source S) -> Self {
-        Self { source, start: 0, octets: Vec::new() }
-    }
-
-    /// So many octets from here; `None`: there are less.
-    fn at(&mut self, offset: u64, length: usize) -> Option<&[u8]> {
-        let inside = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        let end = inside.and_then(|from| from.checked_add(length));
-        if end.is_none_or(|end| end > self.octets.len()) {
-            self.fill(offset, length.max(WINDOW));
-        }
-        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.octets.get(from..from.checked_add(length)?)
-    }
-
-    fn fill(&mut self, offset: u64, length: usize) {
-        self.start = offset;
-        self.octets.resize(length, 0);
-        let count = self.source.read_at(&mut self.octets, offset);
-        let count = count.unwrap_or_else(|_| self.fill_by_blocks(offset));
-        self.octets.truncate(count);
-    }
-
-    /// Where a part cannot be read, the rest can.
-    fn fill_by_blocks(&mut self, offset: u64) -> usize {
-        let mut filled = 0;
-        for block in self.octets.chunks_mut(BLOCK as usize) {
-            match self.source.read_at(block, offset + filled as u64) {
-                Ok(count) => {
-                    filled += count;
-                    if count < block.len() {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    block.fill(UNREADABLE);
-                    filled += block.len();
-                }
-            }
-        }
-        filled
     }
 }
 

@@ -11,6 +11,7 @@ use crate::big::Big;
 use crate::blocks::Blocks;
 use crate::index::{self, Effect, Index, Phase, Summary};
 use crate::open::Owner;
+use crate::read::Stored;
 use crate::record::Body as Field;
 use crate::row::{Name, Place, Row};
 use crate::segment::Segments;
@@ -188,20 +189,17 @@ impl Spool {
 
     fn changed(&self, letter: &Letter) -> Result<(Octets, Effect), SpoolError> {
         let (id, shared) = (letter.id, &self.0.shared);
-        let mut standing = shared.standing(id)?;
+        let Stored { row, mut body, field } = shared.stored(id)?;
         let damaged = |damage| SpoolError::Damaged { id, damage };
-        let blocks = match standing.field {
-            Field::Here(..) => blocks(&mut standing.body).map_err(damaged)?,
+        let blocks = match field {
+            Field::Here(..) => blocks(&mut body).map_err(damaged)?,
             Field::Big(..) => Vec::new(),
         };
-        let progress = match standing.row.progress {
-            Some(_) => Some(shared.progress(&standing.row, letter).map_err(damaged)?),
-            None => None,
-        };
-        let summary = index::summarise(letter, progress.as_ref(), self.index());
-        let row = index::row(letter, Place::default(), standing.field, &summary);
-        let text = letter.encode();
-        let octets = Octets::Own { text, body: standing.field, blocks };
+        let progress = shared.progress(&row, letter).map_err(damaged)?;
+        let progress = progress.ok_or(SpoolError::Unknown(id))?;
+        let summary = index::summarise(letter, Some(&progress), self.index());
+        let row = index::row(letter, Place::default(), field, &summary);
+        let octets = Octets::Own { text: letter.encode(), body: field, blocks };
         Ok((octets, Effect::MovedLetter(None, row)))
     }
 }

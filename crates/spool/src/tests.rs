@@ -12,9 +12,9 @@ use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use tempfile::TempDir;
 
-use crate::cleaner::{Part, Task};
+use crate::cleaner::Task;
 use crate::copies::Copies;
-use crate::record::{BLOCK, UNIT};
+use crate::record::{BLOCK, Part, UNIT};
 use crate::recovery::Directories;
 use crate::row::Row;
 use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};

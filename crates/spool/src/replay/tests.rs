@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index as Pick;
 
 use super::*;
-use crate::cleaner::{self, Part, Spared, Task};
+use crate::cleaner::{self, Spared, Task};
 use crate::fsck::fsck;
 use crate::index::{Effect, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
@@ -407,16 +407,16 @@ impl Model {
     /// A message as the rows say it is; `None`: there is none, or it cannot be read.
     fn read(&self, id: Id) -> Option<Promise> {
         let row = self.index.find(id)?;
-        let record = |place: Place| {
+        let record = |place: Place, part| {
             let generation = self.index.slot(place.slot)?.generation;
             let file = File::open(self.path(place.slot)).unwrap();
-            let record = scan::record(&file, generation, place.offset()).unwrap().ok()?;
+            let record = scan::stored(&file, generation, (id, part), place).ok()?;
             let body = scan::body(&file, &record).unwrap()?;
-            (record.header.id == Some(id)).then_some((record, body))
+            Some((record, body))
         };
-        let (record_of_letter, body) = record(row.letter)?;
+        let (record_of_letter, body) = record(row.letter, Part::Letter)?;
         let letter = Letter::decode(id, &record_of_letter.text).unwrap();
-        let progress = row.progress.and_then(record);
+        let progress = row.progress.and_then(|place| record(place, Part::Progress));
         let progress = progress.map(|(found, _)| Progress::decode(&found.text, &letter).unwrap());
         let mut expected = row;
         expected.summarise(&summarise(&letter, progress.as_ref(), &self.index));

@@ -3,6 +3,7 @@
 use mail_common::log::Id;
 use proptest::prelude::*;
 
+use super::window::WINDOW;
 use super::*;
 use crate::record::Kind;
 
@@ -169,7 +170,35 @@ fn what_the_disk_does_not_give_costs_only_itself() {
     scan(&broken, GENERATION, BLOCK..u64::MAX, &mut |one| found.push(one)).unwrap();
     let kinds: Vec<_> = shape(&found).iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ['r', 'd', 'r', 'r']);
-    assert!(record(&broken, GENERATION, places[1].start as u64).is_err());
+    let read = record(&broken, GENERATION, places[1].start as u64..u64::MAX);
+    assert!(matches!(read, Err(Damage::Unreadable(_))), "{read:?}");
+}
+
+/// What stands at the place of a record must be that record.
+#[test]
+fn only_what_a_row_points_to_is_read() {
+    let (octets, places) = segment(&[vec![0, 5000]]);
+    let id = Id::parse("0abc").unwrap();
+    let place = |at: usize| {
+        let Range { start, end } = places[at].clone();
+        Place::new(3, start as u64, (end - start) as u64).unwrap()
+    };
+    let read = |of, place| stored(&octets[..], GENERATION, of, place);
+    let letter = (id, Part::Letter);
+    for at in 0..2 {
+        let record = read(letter, place(at)).unwrap();
+        assert_eq!((record.offset, record.end()), (place(at).offset(), place(at).end()));
+        assert_eq!(record.text, format!("text of {}", [0, 5000][at]).as_bytes());
+    }
+    let other = (Id::parse("0abd").unwrap(), Part::Letter);
+    assert!(matches!(read(other, place(0)), Err(Damage::Other)));
+    assert!(matches!(read((id, Part::Progress), place(0)), Err(Damage::Other)));
+    let longer = Place { units: place(0).units + 1, ..place(0) };
+    assert!(matches!(read(letter, longer), Err(Damage::Other)));
+    let shorter = Place { units: place(1).units - 1, ..place(1) };
+    assert!(matches!(read(letter, shorter), Err(Damage::Record(NoRecord::Cut))));
+    let inside = Place { unit: place(1).unit + 1, ..place(1) };
+    assert!(matches!(read(letter, inside), Err(Damage::Record(NoRecord::Magic))));
 }
 
 #[test]
@@ -213,7 +242,7 @@ proptest! {
             }
         }
         let _ = used(&octets[..], 3);
-        let _ = record(&octets[..], GENERATION, from);
+        let _ = record(&octets[..], GENERATION, from..u64::MAX);
         scan(&octets[..], GENERATION, from..u64::MAX, &mut |_| ()).unwrap();
     }
 
@@ -221,7 +250,7 @@ proptest! {
     fn no_octets_make_it_panic(octets: Vec<u8>, generation: u64, from: u64) {
         scan(&octets[..], generation, from / 2..u64::MAX, &mut |_| ()).unwrap();
         let _ = used(&octets[..], 3);
-        let _ = record(&octets[..], generation, from);
+        let _ = record(&octets[..], generation, from..u64::MAX);
     }
 
     /// Records whose checksums hold, but whose lengths are made up.

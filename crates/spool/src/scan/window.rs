@@ -1,0 +1,61 @@
+//! The part of a segment that was read last.
+
+use super::Octets;
+use crate::record::BLOCK;
+
+/// Octets of a window; longer texts make it grow.
+pub(super) const WINDOW: usize = 256 << 10;
+/// What stands in the window for what the disk does not give.
+const UNREADABLE: u8 = 0xff;
+
+/// What was read last.
+pub(super) struct Window<'source, S: ?Sized> {
+    source: &'source S,
+    start: u64,
+    octets: Vec<u8>,
+}
+
+impl<'source, S: Octets + ?Sized> Window<'source, S> {
+    pub(super) fn new(source: &'source S) -> Self {
+        Self { source, start: 0, octets: Vec::new() }
+    }
+
+    /// So many octets from here; `None`: there are less.
+    pub(super) fn at(&mut self, offset: u64, length: usize) -> Option<&[u8]> {
+        let inside = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        let end = inside.and_then(|from| from.checked_add(length));
+        if end.is_none_or(|end| end > self.octets.len()) {
+            self.fill(offset, length.max(WINDOW));
+        }
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.octets.get(from..from.checked_add(length)?)
+    }
+
+    fn fill(&mut self, offset: u64, length: usize) {
+        self.start = offset;
+        self.octets.resize(length, 0);
+        let count = self.source.read_at(&mut self.octets, offset);
+        let count = count.unwrap_or_else(|_| self.fill_by_blocks(offset));
+        self.octets.truncate(count);
+    }
+
+    /// Where a part cannot be read, the rest can.
+    fn fill_by_blocks(&mut self, offset: u64) -> usize {
+        let mut filled = 0;
+        for block in self.octets.chunks_mut(BLOCK as usize) {
+            match self.source.read_at(block, offset + filled as u64) {
+                Ok(count) => {
+                    filled += count;
+                    if count < block.len() {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    block.fill(UNREADABLE);
+                    filled += block.len();
+                }
+            }
+        }
+        filled
+    }
+}
