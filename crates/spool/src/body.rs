@@ -63,6 +63,21 @@ impl Body {
         Ok(block)
     }
 
+    /// All that is left of it, for whoever knows that it is not large.
+    ///
+    /// # Errors
+    /// As [`block`](Self::block).
+    pub fn whole(mut self) -> Result<Vec<u8>, Damage> {
+        let mut whole = self.block()?;
+        loop {
+            let block = self.block()?;
+            if block.is_empty() {
+                return Ok(whole);
+            }
+            whole.extend_from_slice(&block);
+        }
+    }
+
     /// The header: all before the empty line, at most `limit` octets of it.
     ///
     /// # Errors

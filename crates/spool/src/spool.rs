@@ -18,7 +18,7 @@ use crate::segment::Segments;
 use crate::upkeep::Upkeep;
 use crate::work::{Octets, Queue, Work};
 use crate::writer::Counts;
-use crate::{Body, Damage, Incoming, Letter, Message, Progress, Settings, SpoolError, Then};
+use crate::{Body, Incoming, Letter, Message, Progress, Settings, SpoolError, Then};
 
 /// The spool; one process has it. Cheap to clone; its threads end with the last clone.
 #[derive(Debug, Clone)]
@@ -189,10 +189,10 @@ impl Spool {
 
     fn changed(&self, letter: &Letter) -> Result<(Octets, Effect), SpoolError> {
         let (id, shared) = (letter.id, &self.0.shared);
-        let Stored { row, mut body, field } = shared.stored(id)?;
+        let Stored { row, body, field } = shared.stored(id)?;
         let damaged = |damage| SpoolError::Damaged { id, damage };
         let blocks = match field {
-            Field::Here(..) => blocks(&mut body).map_err(damaged)?,
+            Field::Here(..) => vec![body.whole().map_err(damaged)?],
             Field::Big(..) => Vec::new(),
         };
         let progress = shared.progress(&row, letter).map_err(damaged)?;
@@ -224,16 +224,5 @@ impl Shared {
     pub(crate) fn seal(&self, slot: u32) {
         self.lost.add(slot);
         self.index.seal(slot);
-    }
-}
-
-/// All that is left of a body.
-fn blocks(body: &mut Body) -> Result<Vec<Vec<u8>>, Damage> {
-    let mut blocks = Vec::new();
-    loop {
-        match body.block()? {
-            block if block.is_empty() => return Ok(blocks),
-            block => blocks.push(block),
-        }
     }
 }

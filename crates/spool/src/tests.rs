@@ -17,7 +17,7 @@ use crate::copies::Copies;
 use crate::record::{BLOCK, Part, UNIT};
 use crate::recovery::Directories;
 use crate::row::Row;
-use crate::{Body, Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
+use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
     Settings { segment: 1 << 20, small_body: 64 << 10, ..Settings::default() }
@@ -72,17 +72,7 @@ fn finish(spool: &Spool, id: Id) {
 }
 
 fn read(spool: &Spool, id: Id) -> Vec<u8> {
-    all(spool.body(id).unwrap()).unwrap()
-}
-
-fn all(mut body: Body) -> Result<Vec<u8>, Damage> {
-    let mut text = Vec::new();
-    loop {
-        match body.block()? {
-            block if block.is_empty() => return Ok(text),
-            block => text.extend(block),
-        }
-    }
+    spool.body(id).unwrap().whole().unwrap()
 }
 
 fn random(length: usize) -> Vec<u8> {
@@ -222,7 +212,7 @@ fn large_bodies_have_files_of_their_own() {
     let text = random(70_000);
     let message = message(&spool, &text);
     let id = message.letter.id;
-    assert_eq!(all(message.body().unwrap()).unwrap(), text);
+    assert_eq!(message.body().unwrap().whole().unwrap(), text);
     wait(|then| spool.commit(Arc::clone(&message), then)).unwrap();
     drop(message);
     assert_eq!(fs::read(big.join(id.as_str())).unwrap(), text);
@@ -251,7 +241,7 @@ fn short_memory_sends_bodies_to_the_disk() {
     let in_files = count(&directory.path().join("big"));
     assert!((1..5).contains(&in_files), "{in_files}");
     for message in &messages {
-        assert_eq!(all(message.body().unwrap()).unwrap(), text);
+        assert_eq!(message.body().unwrap().whole().unwrap(), text);
     }
     drop(messages);
     assert_eq!(count(&directory.path().join("big")), 0);
@@ -555,7 +545,7 @@ fn a_damaged_body_never_ends() {
             assert!(body.block().is_err(), "and it stays so");
         }
         fs::write(&path, &whole[..start + length / 2]).unwrap();
-        let cut = all(spool.body(id).unwrap()).unwrap_err();
+        let cut = spool.body(id).unwrap().whole().unwrap_err();
         assert!(matches!(cut, Damage::Cut), "{cut}");
         fs::write(&path, whole).unwrap();
         assert_eq!(self::read(&spool, id), text);
@@ -710,7 +700,7 @@ fn crowd(spool: &Spool, seed: usize) -> Vec<(Id, usize, u32)> {
         }
         // It is read to its end even if it is finished.
         let first = body.block().unwrap();
-        let text = [first, all(body).unwrap()].concat();
+        let text = [first, body.whole().unwrap()].concat();
         assert_eq!(text, random(length));
     }
     left

@@ -403,8 +403,8 @@ async fn what_an_admin_gives_up_waits_for_no_probe() {
     }
     scene.until(|waiting| waiting.iter().all(|one| !ids.contains(&one.id))).await;
     for notification in scene.waiting() {
-        let mut body = courier.mtad.queue.body(notification.id).unwrap();
-        let text = String::from_utf8(body.block().unwrap()).unwrap();
+        let body = courier.mtad.queue.body(notification.id).unwrap();
+        let text = String::from_utf8(body.whole().unwrap()).unwrap();
         assert!(text.contains("Status: 5.7.0") && !text.contains("4.4.7"), "{text}");
     }
 }

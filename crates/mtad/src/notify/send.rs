@@ -39,17 +39,7 @@ pub(crate) fn send(
 
 /// All of the message, which is not large, or its header.
 fn read(queue: &Queue, entry: &Entry, whole: bool) -> Result<Vec<u8>, QueueError> {
-    let mut body = queue.body(entry.id)?;
-    let damaged = |damage| QueueError::Damaged { id: entry.id, damage };
-    if !whole {
-        return body.header(HEADER).map_err(damaged);
-    }
-    let mut octets = Vec::new();
-    loop {
-        let block = body.block().map_err(damaged)?;
-        if block.is_empty() {
-            return Ok(octets);
-        }
-        octets.extend_from_slice(&block);
-    }
+    let body = queue.body(entry.id)?;
+    let read = if whole { body.whole() } else { body.header(HEADER) };
+    read.map_err(|damage| QueueError::Damaged { id: entry.id, damage })
 }
