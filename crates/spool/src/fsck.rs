@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
@@ -17,7 +18,7 @@ use crate::index::Index;
 use crate::open;
 use crate::record::{Body, Part};
 use crate::recovery::{self, Directories, Segment, Survey};
-use crate::replay::{Files, Replayed, replay};
+use crate::replay::{Records, Replayed, replay};
 use crate::row::{Place, Row};
 use crate::scan::{self, Record};
 use crate::text::BadText;
@@ -264,7 +265,7 @@ fn check_older(
 struct Check<'spool> {
     directories: &'spool Directories,
     survey: &'spool Survey,
-    files: Files<'spool>,
+    records: Records,
     note: &'spool mut dyn FnMut(&Finding),
     summary: Summary,
 }
@@ -277,8 +278,8 @@ impl<'spool> Check<'spool> {
     ) -> Self {
         let segments = survey.segments.iter().filter(|s| s.generation().is_some()).count();
         let summary = Summary { segments, ..Summary::default() };
-        let files = Files::new(&directories.segments, survey);
-        Self { directories, survey, files, note, summary }
+        let records = Records::new(&directories.segments, survey);
+        Self { directories, survey, records, note, summary }
     }
 
     fn message(&mut self, row: &Row) -> Result<(), DiskError> {
@@ -302,7 +303,7 @@ impl<'spool> Check<'spool> {
             return Ok(None);
         };
         let holds = match record.header.body {
-            Body::Here(..) => scan::body_holds(file, &record).unwrap_or(false),
+            Body::Here(..) => scan::body_holds(&*file, &record).unwrap_or(false),
             Body::Big(length, checksum) => {
                 self.summary.big += 1;
                 self.summary.big_octets = self.summary.big_octets.saturating_add(length);
@@ -319,10 +320,10 @@ impl<'spool> Check<'spool> {
     }
 
     /// The part of a message that must stand here, and its file.
-    fn record(&mut self, place: Place, of: (Id, Part)) -> Option<(&File, Record)> {
+    fn record(&mut self, place: Place, of: (Id, Part)) -> Option<(Arc<File>, Record)> {
         self.summary.records += 1;
         self.summary.octets += place.end() - place.offset();
-        self.files.record(place, of)
+        self.records.record(place, of)
     }
 
     fn understood<T>(&mut self, place: Place, id: Id, read: Result<T, BadText>) -> Option<T> {

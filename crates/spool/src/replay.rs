@@ -13,10 +13,10 @@
 //!   slot used again while no checkpoint holds. Done messages it does not bring back: their letters
 //!   are not moved.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
@@ -29,6 +29,7 @@ use crate::recovery::{Directories, Survey, name};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Record, Use};
 use crate::seal::Seal;
+use crate::segment::Segments;
 use crate::text::{self, BadText};
 use crate::{Letter, Progress, State, corrupt};
 
@@ -76,34 +77,25 @@ pub(crate) fn replay(
     Ok(Replayed { table, octets, newer, older, sealed, harm })
 }
 
-/// Files of segments that were opened.
-pub(crate) struct Files<'spool> {
-    segments: &'spool Dir,
+/// The records of the segments that are there.
+pub(crate) struct Records {
+    segments: Segments,
     generations: HashMap<u32, u64>,
-    open: HashMap<u32, File>,
 }
 
-/// Files open at a time.
-const FILES: usize = 64;
-
-impl<'spool> Files<'spool> {
-    pub(crate) fn new(segments: &'spool Dir, survey: &Survey) -> Self {
+impl Records {
+    pub(crate) fn new(segments: &Dir, survey: &Survey) -> Self {
         let known = survey.segments.iter();
         let generations = known.filter_map(|s| Some((s.slot, s.generation()?))).collect();
-        Self { segments, generations, open: HashMap::new() }
+        Self { segments: Segments::new(segments.clone()), generations }
     }
 
     /// A part of a message that stands here, and its file.
-    pub(crate) fn record(&mut self, place: Place, of: (Id, Part)) -> Option<(&File, Record)> {
+    pub(crate) fn record(&self, place: Place, of: (Id, Part)) -> Option<(Arc<File>, Record)> {
         let generation = *self.generations.get(&place.slot)?;
-        if self.open.len() >= FILES && !self.open.contains_key(&place.slot) {
-            self.open.clear();
-        }
-        let file = match self.open.entry(place.slot) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(free) => free.insert(self.segments.file(name(place.slot)).ok()?),
-        };
-        Some((file, scan::stored(file, generation, of, place).ok()?))
+        let file = self.segments.reader(place.slot).ok()?;
+        let record = scan::stored(&*file, generation, of, place).ok()?;
+        Some((file, record))
     }
 }
 
@@ -369,14 +361,14 @@ impl<'spool> Replay<'spool> {
         let mut rows: Vec<Row> =
             ids.iter().filter_map(|&id| self.table.find(id).copied()).collect();
         rows.sort_by_key(|row| (row.letter.slot, row.letter.unit));
-        let mut files = Files::new(&self.directories.segments, self.survey);
+        let records = Records::new(&self.directories.segments, self.survey);
         for row in rows {
             // One that cannot be read now says so when it is delivered.
             let of = (row.id, Part::Letter);
-            let Some((_, letter)) = files.record(row.letter, of) else { continue };
+            let Some((_, letter)) = records.record(row.letter, of) else { continue };
             let Ok(letter) = Letter::decode(row.id, &letter.text) else { continue };
             let of = (row.id, Part::Progress);
-            let progress = row.progress.and_then(|place| files.record(place, of));
+            let progress = row.progress.and_then(|place| records.record(place, of));
             let progress = progress.and_then(|(_, r)| Progress::decode(&r.text, &letter).ok());
             let summary = index::summarise(&letter, progress.as_ref(), self.index);
             self.table.update(row.id, |row| row.summarise(&summary));
