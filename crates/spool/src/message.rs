@@ -15,8 +15,7 @@ pub struct Incoming {
     size: u64,
     checksum: u32,
     small_body: u64,
-    place: Place,
-    memory: Memory,
+    store: Store,
     big: Big,
 }
 
@@ -47,17 +46,17 @@ pub(crate) struct Memory {
     from: Arc<Blocks>,
 }
 
+/// Where a body goes.
 #[derive(Debug)]
-enum Place {
-    Memory,
+enum Store {
+    Memory(Memory),
     Big(Arriving),
 }
 
 impl Incoming {
     pub(crate) fn new(letter: Letter, small_body: u64, from: &Arc<Blocks>, big: &Big) -> Self {
-        let memory = Memory { blocks: Vec::new(), from: Arc::clone(from) };
-        let place = Place::Memory;
-        Self { letter, size: 0, checksum: 0, small_body, place, memory, big: big.clone() }
+        let store = Store::Memory(Memory { blocks: Vec::new(), from: Arc::clone(from) });
+        Self { letter, size: 0, checksum: 0, small_body, store, big: big.clone() }
     }
 
     /// Its id.
@@ -69,8 +68,8 @@ impl Incoming {
     /// Whether a block of so many octets, and the end behind it, can be taken without blocking.
     #[must_use]
     pub fn takes_at_once(&self, octets: usize) -> bool {
-        let fits = self.size + octets as u64 <= self.small_body;
-        fits && matches!(self.place, Place::Memory) && !self.memory.from.is_short()
+        let Store::Memory(memory) = &self.store else { return false };
+        self.size + octets as u64 <= self.small_body && !memory.from.is_short()
     }
 
     /// Takes wire bytes, and returns an empty block to be filled with the next. Blocking, once it
@@ -81,12 +80,14 @@ impl Incoming {
     pub fn write(&mut self, mut block: Vec<u8>) -> Result<Vec<u8>, SpoolError> {
         self.size += block.len() as u64;
         self.checksum = crc32c::crc32c_append(self.checksum, &block);
-        if matches!(self.place, Place::Memory) && self.is_too_large() {
-            self.spill()?;
+        if let Store::Memory(memory) = &self.store
+            && (self.size > self.small_body || memory.from.is_short())
+        {
+            self.store = Store::Big(memory.spill(&self.big, self.letter.id)?);
         }
-        match &mut self.place {
-            Place::Memory => Ok(self.memory.add(block)),
-            Place::Big(file) => {
+        match &mut self.store {
+            Store::Memory(memory) => Ok(memory.add(block)),
+            Store::Big(file) => {
                 file.write(&block)?;
                 block.clear();
                 Ok(block)
@@ -100,30 +101,16 @@ impl Incoming {
     /// # Errors
     /// The disk is full or broken; or the envelope is too long.
     pub fn finish(self) -> Result<Message, SpoolError> {
-        let Self { letter, size, checksum, place, memory, .. } = self;
+        let Self { letter, size, checksum, store, .. } = self;
         let text = letter.encode();
         if text.len() > record::TEXT_LIMIT as usize {
             return Err(SpoolError::TooLong(letter.id));
         }
-        let content = match place {
-            Place::Memory => Content::Blocks(memory),
-            Place::Big(file) => Content::Big(file.finish()?),
+        let content = match store {
+            Store::Memory(memory) => Content::Blocks(memory),
+            Store::Big(file) => Content::Big(file.finish()?),
         };
         Ok(Message { letter, size, checksum, text, content })
-    }
-
-    fn is_too_large(&self) -> bool {
-        self.size > self.small_body || self.memory.from.is_short()
-    }
-
-    fn spill(&mut self) -> Result<(), SpoolError> {
-        let mut file = self.big.begin(self.letter.id)?;
-        for block in &self.memory.blocks {
-            file.write(block)?;
-        }
-        self.memory.clear();
-        self.place = Place::Big(file);
-        Ok(())
     }
 }
 
@@ -185,13 +172,18 @@ impl Memory {
         self.from.take()
     }
 
-    fn clear(&mut self) {
-        self.from.give_back(std::mem::take(&mut self.blocks));
+    /// Writes what there is to the disk, so that the memory can go.
+    fn spill(&self, big: &Big, id: Id) -> Result<Arriving, SpoolError> {
+        let mut file = big.begin(id)?;
+        for block in &self.blocks {
+            file.write(block)?;
+        }
+        Ok(file)
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.clear();
+        self.from.give_back(std::mem::take(&mut self.blocks));
     }
 }
