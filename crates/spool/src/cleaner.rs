@@ -8,14 +8,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use mail_common::disk::{self, DiskError};
 use mail_common::log::Id;
 use tracing::error;
 
 use crate::fsck::{Finding, Stretch};
 use crate::index::{Index, Phase, Slot, Stage};
 use crate::record::{Body, Part, UNIT};
-use crate::recovery::{Directories, name};
+use crate::recovery::Directories;
 use crate::row::Place;
 use crate::scan::{self, Record};
 use crate::{Damage, SpoolError, corrupt};
@@ -105,7 +104,11 @@ pub(crate) fn empty(
     act: &mut dyn FnMut(Task) -> Result<(), SpoolError>,
 ) -> Result<(), SpoolError> {
     let Some(slot) = index.slot(number) else { return Ok(()) };
-    let file = match open(directories, number, slot.stage) {
+    let opened = match slot.stage {
+        Stage::Sealed => directories.sealed_segment(number),
+        _ => directories.segment(number),
+    };
+    let file = match opened {
         Ok(file) => file,
         Err(error) => {
             error!("a segment cannot be emptied: {error}");
@@ -125,23 +128,13 @@ pub(crate) fn empty(
                 error!("{id}: cannot be copied, but stays in the queue: {error}");
             }
             Err(_) => {
-                let range = place.offset()..place.end();
-                let stretch = Stretch { slot: number, generation: slot.generation, range };
+                let stretch = Stretch::of(place, slot.generation);
                 quarantine(directories, &file, id, part, stretch);
                 act(Task::Lost { id, part, from: place })?;
             }
         }
     }
     Ok(())
-}
-
-fn open(directories: &Directories, number: u32, stage: Stage) -> Result<File, DiskError> {
-    let file = directories.segments.file(name(number))?;
-    if stage == Stage::Sealed {
-        let path = directories.segments.path().join(name(number));
-        disk::drop_cached(&file).map_err(|error| DiskError::new(path, error))?;
-    }
-    Ok(file)
 }
 
 fn is_ripe(slot: &Slot, octets: u64, before: i64) -> bool {

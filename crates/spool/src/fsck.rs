@@ -155,6 +155,13 @@ pub fn fsck(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<Summary, Spo
     Ok(check.summary)
 }
 
+impl Stretch {
+    /// A record.
+    pub(crate) fn of(place: Place, generation: u64) -> Self {
+        Self { slot: place.slot, generation, range: place.offset()..place.end() }
+    }
+}
+
 impl Finding {
     /// Whether mail may be lost, or sent twice.
     #[must_use]
@@ -333,9 +340,7 @@ impl<'spool> Check<'spool> {
         };
         let segment = self.survey.segments.iter().find(|segment| segment.slot == place.slot);
         let generation = segment.and_then(Segment::generation).unwrap_or(0);
-        let range = place.offset()..place.end();
-        let stretch = Stretch { slot: place.slot, generation, range };
-        (self.note)(&Finding::Text { id, stretch, why });
+        (self.note)(&Finding::Text { id, stretch: Stretch::of(place, generation), why });
         None
     }
 }

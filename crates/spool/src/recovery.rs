@@ -6,8 +6,10 @@
 //! what is damaged and bodies that no message has: killed anywhere, the next start does the same.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io;
 
-use mail_common::disk::{Dir, DiskError};
+use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
 use tracing::{error, warn};
 
@@ -53,6 +55,24 @@ impl Directories {
         let (segments, big, corrupt) = (below("segments")?, below("big")?, below("corrupt")?);
         Ok(Self { root, segments, big, corrupt })
     }
+
+    /// Opens a segment for reading.
+    pub(crate) fn segment(&self, slot: u32) -> Result<File, DiskError> {
+        self.segments.file(name(slot))
+    }
+
+    /// Opens a segment a sync of which failed: the kernel may remember what it could not write, so
+    /// the disk is asked.
+    pub(crate) fn sealed_segment(&self, slot: u32) -> Result<File, DiskError> {
+        let file = self.segment(slot)?;
+        disk::drop_cached(&file).map_err(|error| self.segment_error(slot, error))?;
+        Ok(file)
+    }
+
+    /// Of a segment.
+    pub(crate) fn segment_error(&self, slot: u32, error: io::Error) -> DiskError {
+        DiskError::new(self.segments.path().join(name(slot)), error)
+    }
 }
 
 /// The name of a slot's file.
@@ -71,7 +91,7 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
         let slot = name.to_str().and_then(|name| u32::from_str_radix(name, 16).ok());
         // Not `+0000001` and not `0000000A`: those are no names of ours.
         match slot.filter(|&slot| *name == *self::name(slot)) {
-            Some(slot) => survey.segments.push(look(&directories.segments, slot)?),
+            Some(slot) => survey.segments.push(look(directories, slot)?),
             None => warn!("segments/{}: not of the spool, left alone", name.display()),
         }
     }
@@ -152,12 +172,11 @@ impl Segment {
     }
 }
 
-fn look(segments: &Dir, slot: u32) -> Result<Segment, DiskError> {
-    let name = name(slot);
-    let file = segments.file(&name)?;
-    let stat = segments.stat(&name)?;
+fn look(directories: &Directories, slot: u32) -> Result<Segment, DiskError> {
+    let file = directories.segment(slot)?;
+    let stat = directories.segments.stat(name(slot))?;
     let used = scan::used(&file, slot);
-    let used = used.map_err(|error| DiskError::new(segments.path().join(&name), error))?;
+    let used = used.map_err(|error| directories.segment_error(slot, error))?;
     Ok(Segment { slot, used, length: stat.size, written: stat.modified.seconds })
 }
 
@@ -168,7 +187,7 @@ fn tell(directories: &Directories, finding: &Finding) {
         false => warn!("{finding}"),
     }
     let Some(stretch) = finding.stretch() else { return };
-    let file = directories.segments.file(name(stretch.slot));
+    let file = directories.segment(stretch.slot);
     let kept = file.and_then(|file| corrupt::keep(&directories.corrupt, &file, stretch));
     if let Err(error) = kept {
         error!("its octets could not be kept: {error}");

@@ -25,7 +25,7 @@ use crate::checkpoint;
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
 use crate::record::{BLOCK, Kind, Part};
-use crate::recovery::{Directories, Survey, name};
+use crate::recovery::{Directories, Survey};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Record, Use};
 use crate::seal::Seal;
@@ -208,7 +208,7 @@ impl<'spool> Replay<'spool> {
             else {
                 continue;
             };
-            let file = self.directories.segments.file(name(segment.slot))?;
+            let file = self.directories.segment(segment.slot)?;
             let mut at = BLOCK;
             // What cannot be read is met again, and told of, when the log is applied.
             while let Ok(record) = scan::record(&file, generation, at..segment.length)
@@ -228,28 +228,28 @@ impl<'spool> Replay<'spool> {
             if let Use::Headless(generation) = segment.used {
                 self.note(&Finding::Segment { slot: segment.slot, generation });
             }
-            let Some(generation) = segment.generation().filter(|g| *g >= self.position.generation)
-            else {
-                continue;
-            };
-            let begin = match generation == self.position.generation {
-                true => self.position.offset.max(BLOCK),
-                false => BLOCK,
-            };
-            let seal = self.seals.get(&generation).copied();
-            let segments = &self.directories.segments;
-            let file = segments.file(name(segment.slot))?;
-            let failed = |error| DiskError::new(segments.path().join(name(segment.slot)), error);
-            if seal.is_some() {
-                // The kernel may remember what it could not write.
-                disk::drop_cached(&file).map_err(failed)?;
+            let generation = segment.generation();
+            if let Some(generation) = generation.filter(|g| *g >= self.position.generation) {
+                self.apply_segment(segment.slot, generation)?;
             }
-            let span = begin..seal.unwrap_or(u64::MAX);
-            let tail = scan::scan(&file, generation, span, &mut |found| {
-                self.apply(segment.slot, &file, found);
-            });
-            self.octets += tail.map_err(failed)?.end.saturating_sub(begin);
         }
+        Ok(())
+    }
+
+    fn apply_segment(&mut self, slot: u32, generation: u64) -> Result<(), DiskError> {
+        let begin = match generation == self.position.generation {
+            true => self.position.offset.max(BLOCK),
+            false => BLOCK,
+        };
+        let (file, end) = match self.seals.get(&generation) {
+            Some(&length) => (self.directories.sealed_segment(slot)?, length),
+            None => (self.directories.segment(slot)?, u64::MAX),
+        };
+        let tail = scan::scan(&file, generation, begin..end, &mut |found| {
+            self.apply(slot, &file, found);
+        });
+        let tail = tail.map_err(|error| self.directories.segment_error(slot, error))?;
+        self.octets += tail.end.saturating_sub(begin);
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl<'spool> Replay<'spool> {
             Kind::Seal => Ok(()),
         };
         if let Err(error) = understood {
-            let stretch = Stretch { slot, generation, range: place.offset()..place.end() };
+            let stretch = Stretch::of(place, generation);
             self.note(&Finding::Text { id, stretch, why: error.to_string() });
         }
     }

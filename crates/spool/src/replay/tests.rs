@@ -17,7 +17,7 @@ use crate::cleaner::{self, Spared, Task};
 use crate::fsck::fsck;
 use crate::index::{Effect, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
-use crate::recovery::{recover, survey};
+use crate::recovery::{name, recover, survey};
 
 /// Longer bodies are a file in `big/`.
 const SMALL: usize = 8000;
