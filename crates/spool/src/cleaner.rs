@@ -16,7 +16,7 @@ use crate::index::{Index, Phase, Slot, Stage};
 use crate::record::{Body, Part, UNIT};
 use crate::recovery::Directories;
 use crate::row::Place;
-use crate::scan::{self, Record};
+use crate::scan;
 use crate::{Damage, SpoolError, corrupt};
 
 /// A segment is emptied when less than one part of so many is alive.
@@ -92,8 +92,8 @@ pub(crate) fn choose(index: &Index, before: i64, spared: &Spared) -> Option<u32>
 }
 
 /// Says of all live records of a segment what is to be done. `act` returns once it is done, and
-/// durable where that matters for the next step; an error ends it. What cannot be read is told to
-/// the log and stays.
+/// durable where that matters for the next step; an error ends it. What cannot be read, or is damaged
+/// and cannot be kept, is told to the log and stays.
 ///
 /// # Errors
 /// What `act` says.
@@ -116,22 +116,18 @@ pub(crate) fn empty(
         }
     };
     for (place, id, part) in live(index, number) {
-        let read = scan::stored(&file, slot.generation, (id, part), place)
-            .and_then(|record| Ok((scan::body(&file, &record)?.ok_or(Damage::Checksum)?, record)));
+        let read = copy(&file, slot.generation, (id, part), place);
         // It may have gone meanwhile.
         if !index.place_is_live(id, place) {
             continue;
         }
-        match read {
-            Ok((octets, record)) => act(copy(id, part, place, record, octets))?,
-            Err(Damage::Unreadable(error)) => {
-                error!("{id}: cannot be copied, but stays in the queue: {error}");
-            }
-            Err(_) => {
-                let stretch = Stretch::of(place, slot.generation);
-                quarantine(directories, &file, id, part, stretch);
-                act(Task::Lost { id, part, from: place })?;
-            }
+        let task = match read {
+            Ok(_) | Err(Damage::Unreadable(_)) => read,
+            Err(_) => lose(directories, &file, slot.generation, (id, part), place),
+        };
+        match task {
+            Ok(task) => act(task)?,
+            Err(why) => error!("{id}: cannot be copied, but stays in the queue: {why}"),
         }
     }
     Ok(())
@@ -153,18 +149,28 @@ fn live(index: &Index, number: u32) -> Vec<(Place, Id, Part)> {
     live
 }
 
-fn copy(id: Id, part: Part, from: Place, record: Record, octets: Vec<u8>) -> Task {
-    Task::Copy { id, part, from, text: record.text, body: record.header.body, octets }
+fn copy(file: &File, generation: u64, of: (Id, Part), from: Place) -> Result<Task, Damage> {
+    let record = scan::stored(file, generation, of, from)?;
+    let octets = scan::body(file, &record)?.ok_or(Damage::Checksum)?;
+    let ((id, part), body) = (of, record.header.body);
+    Ok(Task::Copy { id, part, from, text: record.text, body, octets })
 }
 
-fn quarantine(directories: &Directories, file: &File, id: Id, part: Part, stretch: Stretch) {
-    if let Err(error) = corrupt::keep(&directories.corrupt, file, &stretch) {
-        error!("{id}: its octets could not be kept: {error}");
-    }
+/// Once nobody needs it its place is used again, so its octets are kept first.
+fn lose(
+    directories: &Directories,
+    file: &File,
+    generation: u64,
+    (id, part): (Id, Part),
+    from: Place,
+) -> Result<Task, Damage> {
+    let stretch = Stretch::of(from, generation);
+    corrupt::keep(&directories.corrupt, file, &stretch)?;
     let letter = corrupt::envelope(file, stretch.range.start);
     error!("{}", Finding::Damage { stretch, letter });
     match part {
         Part::Letter => error!("{}", Finding::Lost { id }),
         Part::Progress => error!("{}", Finding::LostProgress { id }),
     }
+    Ok(Task::Lost { id, part, from })
 }

@@ -327,13 +327,7 @@ impl Model {
         let Some(slot) = cleaner::choose(&self.index, now_seconds(), &Spared::default()) else {
             return;
         };
-        let mut tasks = Vec::new();
-        cleaner::empty(&self.directories, &self.index, slot, &mut |task| {
-            tasks.push(task);
-            Ok(())
-        })
-        .unwrap();
-        for task in tasks {
+        for task in self.tasks(slot) {
             let Task::Copy { id, part, from, text, body, octets } = task else {
                 panic!("nothing is damaged")
             };
@@ -349,6 +343,17 @@ impl Model {
             self.commit(vec![Draft { id, kind, text, body: octets, from: Some(from), after }]);
         }
         assert_eq!(self.live(slot), 0, "it is empty now");
+    }
+
+    /// What is to be done to empty a segment.
+    fn tasks(&self, slot: u32) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        let done = cleaner::empty(&self.directories, &self.index, slot, &mut |task| {
+            tasks.push(task);
+            Ok(())
+        });
+        done.unwrap();
+        tasks
     }
 
     fn live(&self, slot: u32) -> u32 {
@@ -641,14 +646,15 @@ fn nothing_ripe_is_left_to_clean() {
     }
     assert_eq!(cleaner::choose(&model.index, now - 2, &Spared::default()), None, "it is too young");
     assert_eq!(cleaner::choose(&model.index, now, &Spared::default()), Some(0));
-    // What is damaged is told, and the rest copied.
     model.damage(model.path(0), model.written[4].place.offset() + 200, b"xx");
-    let mut tasks = Vec::new();
-    let done = cleaner::empty(&model.directories, &model.index, 0, &mut |task| {
-        tasks.push(task);
-        Ok(())
-    });
-    done.unwrap();
+    // What is damaged stays as long as its octets cannot be kept.
+    let others = (0..1000).map(|number| model.root.path().join(format!("corrupt/{number}")));
+    others.clone().for_each(|path| fs::write(path, "").unwrap());
+    let tasks = model.tasks(0);
+    assert!(matches!(&tasks[..], [Task::Copy { id, .. }] if *id == ids[5]), "{tasks:?}");
+    others.for_each(|path| fs::remove_file(path).unwrap());
+    // Then it is told, and the rest copied.
+    let tasks = model.tasks(0);
     let [Task::Lost { id: lost, part: Part::Letter, .. }, Task::Copy { id, .. }] = &tasks[..]
     else {
         panic!("{tasks:?}")
