@@ -842,6 +842,19 @@ fn a_change_of_what_came_back_holds() {
     assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
 }
 
+/// At replay it would be the message's first letter, where a checkpoint stands behind its end.
+#[test]
+fn what_is_done_with_is_not_changed() {
+    let directory = TempDir::new().unwrap();
+    let spool = open_with(&directory, Settings { commit_records: 1, ..small() });
+    let id = add(&spool, b"text");
+    let changed = Letter { id, ..letter() };
+    // Both are asked for while it is still there.
+    spool.finish(id, Box::new(|done| done.unwrap()));
+    let refused = wait(|then| spool.change(&changed, then)).unwrap_err();
+    assert!(matches!(refused, SpoolError::Unknown(_)), "{refused}");
+}
+
 #[test]
 fn a_segment_that_cannot_be_read_keeps_no_other_from_being_emptied() {
     let directory = TempDir::new().unwrap();

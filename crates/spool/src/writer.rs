@@ -153,14 +153,20 @@ impl Writer {
     /// What can be said of a work without writing anything.
     fn answer(&self, work: &Work) -> Option<Result<(), SpoolError>> {
         let Shared { index, settings, .. } = &*self.shared;
-        if matches!(work.effect, Effect::Letter(_)) {
-            let limit = settings.messages;
-            let is_full = index.len() + self.works.len() >= limit;
-            return is_full.then_some(Err(SpoolError::TooMany(limit)));
+        match (&work.effect, work.effect.from()) {
+            (Effect::Letter(_), _) => {
+                let limit = settings.messages;
+                let is_full = index.len() + self.works.len() >= limit;
+                is_full.then_some(Err(SpoolError::TooMany(limit)))
+            }
+            // Behind the end of its message a moved letter could bring it back.
+            (Effect::MovedLetter(..), None) => {
+                index.find(work.id).is_none().then_some(Err(SpoolError::Unknown(work.id)))
+            }
+            // Something newer stands in the log: what is for the old must not come after it.
+            (_, Some(from)) => (!index.place_is_live(work.id, from)).then_some(Ok(())),
+            (_, None) => None,
         }
-        // Something newer stands in the log: what is for the old must not come after it.
-        let is_late = |from| !index.place_is_live(work.id, from);
-        work.effect.from().is_some_and(is_late).then_some(Ok(()))
     }
 
     /// Whether the commit or the segment has no room for a record.
