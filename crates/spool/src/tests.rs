@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 use crate::cleaner::Task;
 use crate::copies::Copies;
-use crate::record::{BLOCK, Part, UNIT};
+use crate::record::{BLOCK, Part};
 use crate::recovery::Directories;
-use crate::row::Row;
+use crate::row::{Place, Row};
 use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
@@ -86,6 +86,19 @@ fn random(length: usize) -> Vec<u8> {
 
 fn row(spool: &Spool, id: Id) -> Row {
     spool.row(id).unwrap()
+}
+
+/// The segment in which a record stands.
+fn segment(directory: &TempDir, place: Place) -> PathBuf {
+    directory.path().join(format!("segments/{:08x}", place.slot))
+}
+
+/// Changes a bit of an octet of a record; done twice, it is whole again.
+fn flip(directory: &TempDir, place: Place, octet: usize) {
+    let path = segment(directory, place);
+    let mut octets = fs::read(&path).unwrap();
+    octets[place.offset() as usize + octet] ^= 1;
+    fs::write(&path, octets).unwrap();
 }
 
 fn segments(directory: &TempDir) -> Vec<PathBuf> {
@@ -310,8 +323,8 @@ fn no_commit_touches_a_block_of_an_earlier_one() {
         let id = add(&spool, &random(number * 300));
         let written = spool.counts().octets.load(SeqCst) - before;
         let place = row(&spool, id).letter;
-        let path = directory.path().join(format!("segments/{:08x}", place.slot));
-        let start = u64::from(place.unit) * UNIT;
+        let path = segment(&directory, place);
+        let start = place.offset();
         assert_eq!(start % BLOCK, 0);
         let header = if start == BLOCK { BLOCK } else { 0 };
         let start = start - header;
@@ -367,10 +380,7 @@ fn a_sealed_segment_is_emptied() {
     progress.attempts = 7;
     wait(|then| spool.record(ids[1], &progress, then)).unwrap();
     let places: Vec<_> = ids.iter().map(|&id| row(&spool, id).letter).collect();
-    let path = directory.path().join(format!("segments/{:08x}", places[0].slot));
-    let mut octets = fs::read(&path).unwrap();
-    octets[places[0].unit as usize * UNIT as usize + 80] ^= 1;
-    fs::write(&path, octets).unwrap();
+    flip(&directory, places[0], 80);
     let slot = row(&spool, ids[59]).letter.slot;
     spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
     try_to_add(&spool, b"refused").unwrap_err();
@@ -406,10 +416,7 @@ fn the_whole_body_of_a_damaged_letter_is_kept() {
     let text = random(70_000);
     let (id, other) = (add(&spool, &text), add(&spool, b"other"));
     let place = row(&spool, id).letter;
-    let path = directory.path().join(format!("segments/{:08x}", place.slot));
-    let mut octets = fs::read(&path).unwrap();
-    octets[place.unit as usize * UNIT as usize + 80] ^= 1;
-    fs::write(&path, octets).unwrap();
+    flip(&directory, place, 80);
     spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
     try_to_add(&spool, b"refused").unwrap_err();
     while spool.row(id).is_some() || row(&spool, other).letter.slot == place.slot {
@@ -522,7 +529,7 @@ fn a_damaged_body_never_ends() {
         let place = row(&spool, id).letter;
         let path = match length {
             70_000 => directory.path().join("big").join(id.as_str()),
-            _ => directory.path().join(format!("segments/{:08x}", place.slot)),
+            _ => segment(&directory, place),
         };
         let whole = fs::read(&path).unwrap();
         let start = whole.windows(length).position(|octets| octets == text).unwrap();
@@ -558,16 +565,13 @@ fn a_damaged_envelope_is_told() {
     let spool = open(&directory);
     let id = add(&spool, b"text");
     let place = row(&spool, id).letter;
-    let path = directory.path().join(format!("segments/{:08x}", place.slot));
-    let whole = fs::read(&path).unwrap();
-    let start = place.unit as usize * UNIT as usize;
-    for at in [start, start + 8, start + 30, start + 40, start + 63, start + 70] {
-        let mut damaged = whole.clone();
-        damaged[at] ^= 1;
-        fs::write(&path, damaged).unwrap();
+    for octet in [0, 8, 30, 40, 63, 70] {
+        flip(&directory, place, octet);
         let told = spool.entry(id).unwrap_err();
-        assert!(matches!(told, SpoolError::Damaged { .. }), "octet {at}: {told}");
+        assert!(matches!(told, SpoolError::Damaged { .. }), "octet {octet}: {told}");
         spool.body(id).unwrap_err();
+        flip(&directory, place, octet);
+        spool.entry(id).unwrap();
     }
 }
 
@@ -585,7 +589,7 @@ fn a_progress_that_cannot_be_read_is_not_none() {
     wait(|then| spool.record(id, &progress, then)).unwrap();
     let Row { letter, progress: Some(place), .. } = row(&spool, id) else { panic!("recorded") };
     assert_ne!(letter.slot, place.slot);
-    let path = directory.path().join(format!("segments/{:08x}", place.slot));
+    let path = segment(&directory, place);
     let elsewhere = directory.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
     let told = spool.entry(id).unwrap_err();
@@ -594,9 +598,7 @@ fn a_progress_that_cannot_be_read_is_not_none() {
     fs::rename(&elsewhere, &path).unwrap();
     assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
     // Damaged it is lost, and all are tried again.
-    let mut octets = fs::read(&path).unwrap();
-    octets[place.unit as usize * UNIT as usize + 66] ^= 1;
-    fs::write(&path, octets).unwrap();
+    flip(&directory, place, 66);
     let entry = spool.entry(id).unwrap().unwrap();
     assert_eq!(entry.progress, Progress::new(&entry.letter));
 }
@@ -812,10 +814,7 @@ fn what_becomes_of_a_damaged_letter_is_recorded() {
     let id = add(&spool, b"text");
     let mut progress = spool.entry(id).unwrap().unwrap().progress;
     let place = row(&spool, id).letter;
-    let path = directory.path().join(format!("segments/{:08x}", place.slot));
-    let mut octets = fs::read(&path).unwrap();
-    octets[place.unit as usize * UNIT as usize + 66] ^= 1;
-    fs::write(&path, octets).unwrap();
+    flip(&directory, place, 66);
     spool.entry(id).unwrap_err();
     progress.hold = Some("damaged".into());
     wait(|then| spool.record(id, &progress, then)).unwrap();
@@ -861,7 +860,7 @@ fn a_segment_that_cannot_be_read_keeps_no_other_from_being_emptied() {
     let spool = open(&directory);
     let add_sealed = || {
         let id = add(&spool, b"text");
-        let path = directory.path().join(format!("segments/{:08x}", row(&spool, id).letter.slot));
+        let path = segment(&directory, row(&spool, id).letter);
         (id, path)
     };
     let seal = || {
