@@ -52,8 +52,7 @@ impl<'spool> Copies<'spool> {
                     Part::Progress => Effect::MovedProgress(from),
                 };
                 self.octets += text.len() + octets.len();
-                let octets = Octets::Own { text, body, blocks: vec![octets] };
-                self.push(Work { id, octets, effect, then: self.then() });
+                self.push(id, Octets::Own { text, body, blocks: vec![octets] }, effect);
             }
             Task::Lost { id, part: Part::Letter, from } => self.forget(id, from),
             Task::Lost { id, part: Part::Progress, from } => self.forget_progress(id, from)?,
@@ -80,8 +79,7 @@ impl<'spool> Copies<'spool> {
         if let Err(error) = self.keep_body(id) {
             return error!("{id}: its body cannot be kept, so it stays in the queue: {error}");
         }
-        let octets = Octets::text_only(Vec::new());
-        self.push(Work { id, octets, effect: Effect::Done(Some(from)), then: self.then() });
+        self.push(id, Octets::text_only(Vec::new()), Effect::Done(Some(from)));
     }
 
     fn keep_body(&self, id: Id) -> Result<(), DiskError> {
@@ -102,20 +100,15 @@ impl<'spool> Copies<'spool> {
         };
         let progress = Progress::new(&letter);
         let summary = index::summarise(&letter, Some(&progress), &self.shared.index);
-        let effect = Effect::Progress(Some(from), summary);
-        let octets = Octets::text_only(progress.encode());
-        self.push(Work { id, octets, effect, then: self.then() });
+        self.push(id, Octets::text_only(progress.encode()), Effect::Progress(Some(from), summary));
         Ok(())
     }
 
-    fn push(&mut self, work: Work) {
+    fn push(&mut self, id: Id, octets: Octets, effect: Effect) {
         self.records += 1;
-        self.shared.queue.push_first(work);
-    }
-
-    fn then(&self) -> Then {
         let sender = self.sender.clone();
         // Who does not listen any more has met an error.
-        Box::new(move |result| drop(sender.send(result)))
+        let then: Then = Box::new(move |result| drop(sender.send(result)));
+        self.shared.queue.push_first(Work { id, octets, effect, then });
     }
 }
