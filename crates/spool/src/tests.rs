@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::cleaner::Task;
 use crate::copies::Copies;
-use crate::record::{BLOCK, Part};
+use crate::record::{BLOCK, Part, TEXT_LIMIT};
 use crate::recovery::Directories;
 use crate::row::{Place, Row};
 use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
@@ -839,6 +839,21 @@ fn a_change_of_what_came_back_holds() {
     wait(|then| spool.change(&changed, then)).unwrap();
     drop(spool);
     assert_eq!(open(&directory).entry(id).unwrap().unwrap().letter, changed);
+}
+
+/// No reader would take it for a record, and who got the message would get it again.
+#[test]
+fn a_progress_that_is_too_long_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let spool = open_with(&directory, Settings::default());
+    let id = add(&spool, b"text");
+    let mut progress = spool.entry(id).unwrap().unwrap().progress;
+    progress.set(0, State::Delivered);
+    wait(|then| spool.record(id, &progress, then)).unwrap();
+    let long = Progress { hold: Some("x".repeat(TEXT_LIMIT as usize)), ..progress.clone() };
+    let refused = wait(|then| spool.record(id, &long, then)).unwrap_err();
+    assert!(matches!(refused, SpoolError::TooLong(_)), "{refused}");
+    assert_eq!(spool.entry(id).unwrap().unwrap().progress, progress);
 }
 
 /// At replay it would be the message's first letter, where a checkpoint stands behind its end.

@@ -24,7 +24,7 @@ use crate::ahead::{Purpose, Wanted};
 use crate::commit::{Commit, Record};
 use crate::index::Effect;
 use crate::message::Content;
-use crate::record::{self, BLOCK, Body, Kind, SegmentHeader};
+use crate::record::{self, BLOCK, Body, Kind, SegmentHeader, TEXT_LIMIT};
 use crate::row::Place;
 use crate::seal::Seal;
 use crate::segment::Segment;
@@ -153,6 +153,9 @@ impl Writer {
     /// What can be said of a work without writing anything.
     fn answer(&self, work: &Work) -> Option<Result<(), SpoolError>> {
         let Shared { index, settings, .. } = &*self.shared;
+        if work.octets.text().len() > TEXT_LIMIT as usize {
+            return Some(Err(SpoolError::TooLong(work.id)));
+        }
         match (&work.effect, work.effect.from()) {
             (Effect::Letter(_), _) => {
                 let limit = settings.messages;
