@@ -21,12 +21,15 @@ use crate::work::Queue;
 use crate::writer::{Counts, Writer};
 use crate::{Settings, Spool, SpoolError};
 
+/// Held by the process that has the spool.
+pub(crate) const LOCK: &str = "lock";
+
 /// What `format` holds.
 pub(crate) const FORMAT: &[u8] = b"posthorn spool 1\n";
 
 /// What a spool has, and what a disk of its own has.
 const OWN: [&str; 8] = [
-    "lock",
+    LOCK,
     "format",
     "segments",
     "big",
@@ -122,7 +125,7 @@ pub(crate) fn take(
     settings: Settings,
 ) -> Result<(Arc<Shared>, Directories, Survey), SpoolError> {
     let dir = Dir::open_or_create(path)?;
-    let lock = dir.lock("lock")?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
+    let lock = dir.lock(LOCK)?.ok_or_else(|| SpoolError::Taken(path.to_owned()))?;
     prepare(&dir)?;
     let directories = Directories::open(dir)?;
     remove_unfinished(&directories)?;
