@@ -52,7 +52,7 @@ impl<'spool> Copies<'spool> {
                     Part::Progress => Effect::MovedProgress(from),
                 };
                 self.octets += text.len() + octets.len();
-                self.push(id, Octets::Own { text, body, blocks: vec![octets] }, effect);
+                self.push(id, Octets::Own { text, body, octets }, effect);
             }
             Task::Lost { id, part: Part::Letter, from } => self.forget(id, from),
             Task::Lost { id, part: Part::Progress, from } => self.forget_progress(id, from)?,

@@ -191,15 +191,15 @@ impl Spool {
         let (id, shared) = (letter.id, &self.0.shared);
         let Stored { row, body, field } = shared.stored(id)?;
         let damaged = |damage| SpoolError::Damaged { id, damage };
-        let blocks = match field {
-            Field::Here(..) => vec![body.whole().map_err(damaged)?],
+        let octets = match field {
+            Field::Here(..) => body.whole().map_err(damaged)?,
             Field::Big(..) => Vec::new(),
         };
         let progress = shared.progress(&row, letter).map_err(damaged)?;
         let progress = progress.ok_or(SpoolError::Unknown(id))?;
         let summary = index::summarise(letter, Some(&progress), self.index());
         let row = index::row(letter, Place::default(), field, &summary);
-        let octets = Octets::Own { text: letter.encode(), body: field, blocks };
+        let octets = Octets::Own { text: letter.encode(), body: field, octets };
         Ok((octets, Effect::MovedLetter(None, row)))
     }
 }

@@ -1,6 +1,7 @@
 //! What waits to be made durable.
 
 use std::collections::VecDeque;
+use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) enum Octets {
     Message(Arc<Message>),
-    Own { text: Vec<u8>, body: Body, blocks: Vec<Vec<u8>> },
+    /// The octets are those of a body that is in the segment.
+    Own { text: Vec<u8>, body: Body, octets: Vec<u8> },
 }
 
 /// The works that wait for the writer.
@@ -79,7 +81,7 @@ impl Work {
 impl Octets {
     /// Of a record that has only a text.
     pub(crate) fn text_only(text: Vec<u8>) -> Self {
-        Self::Own { text, body: Body::NONE, blocks: Vec::new() }
+        Self::Own { text, body: Body::NONE, octets: Vec::new() }
     }
 
     pub(crate) fn text(&self) -> &[u8] {
@@ -102,7 +104,7 @@ impl Octets {
                 Content::Blocks(memory) => memory.blocks(),
                 Content::Big(_) => &[],
             },
-            Self::Own { blocks, .. } => blocks,
+            Self::Own { octets, .. } => slice::from_ref(octets),
         }
     }
 }
