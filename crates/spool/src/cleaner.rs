@@ -93,7 +93,7 @@ pub(crate) fn choose(index: &Index, before: i64, spared: &Spared) -> Option<u32>
 
 /// Says of all live records of a segment what is to be done. `act` returns once it is done, and
 /// durable where that matters for the next step; an error ends it. What cannot be read, or is damaged
-/// and cannot be kept, is told to the log and stays.
+/// and cannot be kept, or is whole but for its body, is told to the log and stays.
 ///
 /// # Errors
 /// What `act` says.
@@ -122,7 +122,9 @@ pub(crate) fn empty(
             continue;
         }
         let task = match read {
-            Ok(_) | Err(Damage::Unreadable(_)) => read,
+            // A damaged body does not take its envelope with it: when it is tried it is held, for a
+            // person to look at.
+            Ok(_) | Err(Damage::Unreadable(_) | Damage::Checksum) => read,
             Err(_) => lose(directories, &file, slot.generation, (id, part), place),
         };
         match task {

@@ -428,6 +428,26 @@ fn the_whole_body_of_a_damaged_letter_is_kept() {
     assert_eq!(open(&directory).len(), 1);
 }
 
+/// Its envelope holds: whoever tries it is told what is wrong, and it is held for a person.
+#[test]
+fn a_letter_whose_body_is_damaged_stays() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let (id, other) = (add(&spool, &random(20_000)), add(&spool, b"other"));
+    let place = row(&spool, id).letter;
+    flip(&directory, place, 10_000);
+    spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+    try_to_add(&spool, b"refused").unwrap_err();
+    until(|| row(&spool, other).letter.slot != place.slot);
+    spool.close();
+    let spool = open(&directory);
+    assert_eq!(row(&spool, id).letter, place);
+    assert_eq!(spool.entry(id).unwrap().unwrap().letter.id, id);
+    let mut body = spool.body(id).unwrap();
+    let told = std::iter::repeat_with(|| body.block()).find_map(Result::err).unwrap();
+    assert!(matches!(told, Damage::Checksum), "{told}");
+}
+
 /// The failed commit reached the disk after all; the seal says that it does not count.
 #[test]
 fn what_was_refused_does_not_come_back() {
