@@ -17,7 +17,7 @@ use crate::corrupt;
 use crate::fsck::Finding;
 use crate::index::{Index, Slot, Stage, Table};
 use crate::replay::{Harm, replay};
-use crate::scan::{self, Use};
+use crate::scan::{self, Patience, Patient, Use};
 
 /// The directories of a spool.
 #[derive(Debug, Clone)]
@@ -85,13 +85,13 @@ pub(crate) fn name(slot: u32) -> String {
 /// # Errors
 /// The disk is broken.
 pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
-    let mut survey = Survey::default();
+    let (mut survey, patience) = (Survey::default(), Patience::default());
     for entry in directories.segments.entries()? {
         let name = entry?.name;
         let slot = name.to_str().and_then(|name| u32::from_str_radix(name, 16).ok());
         // Not `+0000001` and not `0000000A`: those are no names of ours.
         match slot.filter(|&slot| *name == *self::name(slot)) {
-            Some(slot) => survey.segments.push(look(directories, slot)?),
+            Some(slot) => survey.segments.push(look(directories, slot, &patience)?),
             None => warn!("segments/{}: not of the spool, left alone", name.display()),
         }
     }
@@ -106,7 +106,8 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
     Ok(survey)
 }
 
-/// Finds all messages, and hands their rows to the index.
+/// Finds all messages, and hands their rows to the index; before, `seal` hears of the slots of
+/// segments a sync of which failed.
 ///
 /// # Errors
 /// The disk is broken; the index says that it failed.
@@ -114,6 +115,7 @@ pub(crate) fn recover(
     directories: &Directories,
     survey: &Survey,
     index: &Index,
+    seal: impl FnMut(u32),
 ) -> Result<(), DiskError> {
     let mut note = |finding: &Finding| tell(directories, finding);
     let replayed = replay(directories, survey, index, &mut note).inspect_err(|_| index.fail())?;
@@ -124,7 +126,7 @@ pub(crate) fn recover(
         note(finding);
     });
     index.set_checkpoints(replayed.newer, replayed.older);
-    replayed.sealed.iter().for_each(|&slot| index.seal(slot));
+    replayed.sealed.into_iter().for_each(seal);
     index.complete(replayed.table, replayed.octets);
     Ok(())
 }
@@ -172,10 +174,10 @@ impl Segment {
     }
 }
 
-fn look(directories: &Directories, slot: u32) -> Result<Segment, DiskError> {
+fn look(directories: &Directories, slot: u32, patience: &Patience) -> Result<Segment, DiskError> {
     let file = directories.segment(slot)?;
     let stat = directories.segments.stat(name(slot))?;
-    let used = scan::used(&file, slot);
+    let used = scan::used(&Patient::new(&file, patience), slot);
     let used = used.map_err(|error| directories.segment_error(slot, error))?;
     Ok(Segment { slot, used, length: stat.size, written: stat.modified.seconds })
 }

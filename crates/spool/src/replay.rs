@@ -21,13 +21,13 @@ use std::sync::Arc;
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
 
-use crate::checkpoint;
+use crate::checkpoint::{self, BadCheckpoint};
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
 use crate::record::{BLOCK, Kind, Part};
 use crate::recovery::{Directories, Survey};
 use crate::row::{Place, Row};
-use crate::scan::{self, Found, Record, Use};
+use crate::scan::{self, Found, Patience, Patient, Record, Use};
 use crate::seal::Seal;
 use crate::segment::Segments;
 use crate::text::{self, BadText};
@@ -158,27 +158,39 @@ impl<'spool> Replay<'spool> {
     /// Reads the rows of the newest checkpoint that holds; where both begin.
     fn read_checkpoints(&mut self) -> Result<(Option<Position>, Option<Position>), DiskError> {
         let newer = self.read_checkpoint(checkpoint::NEWER)?;
-        if newer.is_some() {
+        if let Some(Ok(newer)) = newer {
             let older = disk::found(self.directories.root.file(checkpoint::OLDER))?;
-            return Ok((newer, older.and_then(|file| checkpoint::position(&file).ok())));
+            return Ok((Some(newer), older.and_then(|file| checkpoint::position(&file).ok())));
         }
-        Ok((None, self.read_checkpoint(checkpoint::OLDER)?))
+        let older = self.read_checkpoint(checkpoint::OLDER)?;
+        match (newer, older) {
+            (_, Some(Ok(older))) => Ok((None, Some(older))),
+            // What it holds may be had another time.
+            (Some(Err(BadCheckpoint::Unreadable(error))), _)
+            | (_, Some(Err(BadCheckpoint::Unreadable(error)))) => {
+                let path = self.directories.root.path().join(checkpoint::NEWER);
+                Err(DiskError::new(path, error))
+            }
+            _ => Ok((None, None)),
+        }
     }
 
-    fn read_checkpoint(&mut self, name: &'static str) -> Result<Option<Position>, DiskError> {
+    /// `None`: there is none.
+    fn read_checkpoint(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<Result<Position, BadCheckpoint>>, DiskError> {
         let Some(file) = disk::found(self.directories.root.file(name))? else { return Ok(None) };
         let mut table = Table::default();
-        match checkpoint::read(&file, self.index, |row| table.insert(row)) {
+        let read = checkpoint::read(&file, self.index, |row| table.insert(row));
+        match &read {
             Ok(position) => {
-                (self.table, self.position) = (table, position);
+                (self.table, self.position) = (table, *position);
                 self.doubt();
-                Ok(Some(position))
             }
-            Err(why) => {
-                self.note(&Finding::Checkpoint { name, why: why.to_string() });
-                Ok(None)
-            }
+            Err(why) => self.note(&Finding::Checkpoint { name, why: why.to_string() }),
         }
+        Ok(Some(read))
     }
 
     /// Notes which rows of the checkpoint need a record of the log to confirm them.
@@ -224,19 +236,25 @@ impl<'spool> Replay<'spool> {
     }
 
     fn apply_log(&mut self) -> Result<(), DiskError> {
+        let patience = Patience::default();
         for segment in &self.survey.segments {
             if let Use::Headless(generation) = segment.used {
                 self.note(&Finding::Segment { slot: segment.slot, generation });
             }
             let generation = segment.generation();
             if let Some(generation) = generation.filter(|g| *g >= self.position.generation) {
-                self.apply_segment(segment.slot, generation)?;
+                self.apply_segment(segment.slot, generation, &patience)?;
             }
         }
         Ok(())
     }
 
-    fn apply_segment(&mut self, slot: u32, generation: u64) -> Result<(), DiskError> {
+    fn apply_segment(
+        &mut self,
+        slot: u32,
+        generation: u64,
+        patience: &Patience,
+    ) -> Result<(), DiskError> {
         let begin = match generation == self.position.generation {
             true => self.position.offset.max(BLOCK),
             false => BLOCK,
@@ -245,7 +263,8 @@ impl<'spool> Replay<'spool> {
             Some(&length) => (self.directories.sealed_segment(slot)?, length),
             None => (self.directories.segment(slot)?, u64::MAX),
         };
-        let tail = scan::scan(&file, generation, begin..end, &mut |found| {
+        let source = Patient::new(&file, patience);
+        let tail = scan::scan(&source, generation, begin..end, &mut |found| {
             self.apply(slot, &file, found);
         });
         let tail = tail.map_err(|error| self.directories.segment_error(slot, error))?;

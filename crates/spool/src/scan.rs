@@ -15,6 +15,7 @@
 //! wishes us ill, each unit may look like a header of the longest text, so the search has an
 //! allowance for long ones.
 
+mod patience;
 mod window;
 
 use std::fs::File;
@@ -28,6 +29,8 @@ use crate::Damage;
 use crate::record::{BLOCK, Body, HEADER, Header, NoRecord, Part, SegmentHeader, UNIT};
 use crate::row::Place;
 use window::Window;
+
+pub(crate) use patience::{Patience, Patient};
 
 /// Octets that can be read anywhere.
 pub(crate) trait Octets {

@@ -10,7 +10,7 @@ use tracing::error;
 
 use crate::cleaner::Spared;
 use crate::copies::Copies;
-use crate::index::{Phase, Position, Stage};
+use crate::index::{Phase, Position};
 use crate::recovery::{self, Directories, Survey};
 use crate::spool::Shared;
 use crate::{SpoolError, checkpoint, cleaner};
@@ -66,21 +66,19 @@ impl Upkeep {
 
     /// Does what is to be done, until the end.
     pub(crate) fn run(&self, shared: &Shared, directories: &Directories, survey: &Survey) {
-        if let Err(failure) = recovery::recover(directories, survey, &shared.index) {
+        let seal = |slot| shared.seal(slot);
+        if let Err(failure) = recovery::recover(directories, survey, &shared.index, seal) {
             error!("what was in the queue cannot be read: {failure}");
         }
-        shared.index.each_slot(|number, slot, _| {
-            if slot.stage == Stage::Sealed {
-                shared.lost.add(number);
-            }
-        });
         shared.want_first();
         // Until when nothing is tried again that failed.
         let mut pause = Instant::now();
         let mut spared = Spared::default();
         loop {
             let (bodies, call) = self.wait();
-            bodies.into_iter().for_each(|id| shared.big.remove(id));
+            // An import may have given a message its id again.
+            let gone = bodies.into_iter().filter(|&id| shared.index.find(id).is_none());
+            gone.for_each(|id| shared.big.remove(id));
             let done = match call {
                 Call::End => return,
                 Call::Close => return report(checkpoint(shared, directories)),

@@ -32,7 +32,11 @@ pub(crate) struct Work {
 pub(crate) enum Octets {
     Message(Arc<Message>),
     /// The octets are those of a body that is in the segment.
-    Own { text: Vec<u8>, body: Body, octets: Vec<u8> },
+    Own {
+        text: Vec<u8>,
+        body: Body,
+        octets: Vec<u8>,
+    },
 }
 
 /// The works that wait for the writer.

@@ -53,7 +53,7 @@ pub(super) fn hold(root: &Path, directories: &Directories) -> Result<(), SpoolEr
 /// Starts as mtad does, and shows what is there then.
 fn start(root: &Path, see: impl FnOnce(&Shared, &[Told])) -> Result<Vec<Told>, SpoolError> {
     let (shared, directories, survey) = take(root, Settings::default())?;
-    recover(&directories, &survey, &shared.index)?;
+    recover(&directories, &survey, &shared.index, |slot| shared.index.seal(slot))?;
     let mut rows = Vec::new();
     shared.index.each(|row| rows.push(*row));
     rows.sort_by_key(|row| row.id);

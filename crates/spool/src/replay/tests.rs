@@ -377,7 +377,7 @@ impl Model {
     fn restart(&mut self) {
         let survey = survey(&self.directories).unwrap();
         self.index = survey.index();
-        recover(&self.directories, &survey, &self.index).unwrap();
+        recover(&self.directories, &survey, &self.index, |slot| self.index.seal(slot)).unwrap();
         self.current = None;
     }
 
