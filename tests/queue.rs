@@ -409,16 +409,12 @@ fn ended(output: Output) -> Done {
 
 fn add(spool: &Spool, sender: &str, recipients: &[&str]) -> Id {
     let address = |text: &str| text.parse().expect("is an address");
-    let letter = Letter {
-        id: Id::new(),
-        arrived: time::now_micros(),
-        sender: ReversePath(Some(sender).filter(|sender| !sender.is_empty()).map(address)),
-        recipients: recipients.iter().map(|to| Recipient::new(address(to))).collect(),
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        hold: None,
-    };
+    let letter = Letter::new(
+        Id::new(),
+        time::now_micros(),
+        ReversePath(Some(sender).filter(|sender| !sender.is_empty()).map(address)),
+        recipients.iter().map(|to| Recipient::new(address(to))).collect(),
+    );
     let id = letter.id;
     let mut incoming = spool.begin(letter);
     incoming.write(b"Subject: x\r\n\r\nbody\r\n".to_vec()).expect("there is room");

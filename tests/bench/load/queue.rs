@@ -85,16 +85,12 @@ impl Filling {
         let address = |name: &str, domain: u64| {
             format!("{name}{number}@{name}-{domain}.example").parse().expect("is an address")
         };
-        Letter {
-            id: Id::new(),
-            arrived: (now - number % PAST) * 1_000_000,
-            sender: ReversePath(Some(address("sender", number % SENDERS))),
-            recipients: vec![Recipient::new(address("to", number % self.destinations.max(1)))],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        }
+        Letter::new(
+            Id::new(),
+            (now - number % PAST) * 1_000_000,
+            ReversePath(Some(address("sender", number % SENDERS))),
+            vec![Recipient::new(address("to", number % self.destinations.max(1)))],
+        )
     }
 }
 

@@ -229,16 +229,12 @@ mod tests {
 
     fn letter() -> Letter {
         let to = |address: &str| Recipient::new(address.parse().unwrap());
-        Letter {
-            id: Id::parse("0abc").unwrap(),
-            arrived: NOW - 1_000_000,
-            sender: ReversePath(None),
-            recipients: vec![to("ann@example.org"), to("bob@example.org")],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        }
+        Letter::new(
+            Id::parse("0abc").unwrap(),
+            NOW - 1_000_000,
+            ReversePath(None),
+            vec![to("ann@example.org"), to("bob@example.org")],
+        )
     }
 
     fn waiting() -> Progress {

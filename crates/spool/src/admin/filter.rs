@@ -239,16 +239,12 @@ mod tests {
 
     fn letter() -> Letter {
         let to = |address: &str| Recipient::new(address.parse().unwrap());
-        Letter {
-            id: Id::parse("0abc").unwrap(),
-            arrived: (NOW - 3600) * 1_000_000,
-            sender: ReversePath(Some("bob@example.net".parse().unwrap())),
-            recipients: vec![to("ann@example.org"), to("eve@other.example")],
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        }
+        Letter::new(
+            Id::parse("0abc").unwrap(),
+            (NOW - 3600) * 1_000_000,
+            ReversePath(Some("bob@example.net".parse().unwrap())),
+            vec![to("ann@example.org"), to("eve@other.example")],
+        )
     }
 
     fn progress() -> Progress {

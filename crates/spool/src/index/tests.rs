@@ -35,16 +35,7 @@ fn new_row(number: u64, slot: u32) -> Row {
 
 fn letter(number: u64, recipients: &[&str]) -> Letter {
     let to = |address: &&str| Recipient::new(address.parse().unwrap());
-    Letter {
-        id: id(number),
-        arrived: 1_500_001,
-        sender: ReversePath(None),
-        recipients: recipients.iter().map(to).collect(),
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        hold: None,
-    }
+    Letter::new(id(number), 1_500_001, ReversePath(None), recipients.iter().map(to).collect())
 }
 
 /// What the row of a letter says, with its place.

@@ -36,16 +36,12 @@ impl Scene {
 
     fn add(&self, sender: &str, recipients: &[&str], text: &[u8]) -> Id {
         let sender = Some(sender).filter(|sender| !sender.is_empty());
-        let letter = Letter {
-            id: Id::new(),
-            arrived: time::now_micros(),
-            sender: ReversePath(sender.map(|sender| sender.parse().unwrap())),
-            recipients: recipients.iter().map(|to| Recipient::new(to.parse().unwrap())).collect(),
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            hold: None,
-        };
+        let letter = Letter::new(
+            Id::new(),
+            time::now_micros(),
+            ReversePath(sender.map(|sender| sender.parse().unwrap())),
+            recipients.iter().map(|to| Recipient::new(to.parse().unwrap())).collect(),
+        );
         let id = letter.id;
         let mut incoming = self.spool.begin(letter);
         incoming.write(text.to_vec()).unwrap();
@@ -377,18 +373,12 @@ fn a_long_queue_is_shown_while_it_changes() {
     let scene = Scene::new();
     let ids: Vec<Id> = (0..COUNT)
         .map(|number| {
-            let letter = Letter {
-                id: Id::new(),
-                arrived: time::now_micros(),
-                sender: ReversePath(None),
-                recipients: vec![Recipient::new(
-                    format!("u@d{}.example", number % 50).parse().unwrap(),
-                )],
-                eight_bit: false,
-                ret: None,
-                envid: None,
-                hold: None,
-            };
+            let letter = Letter::new(
+                Id::new(),
+                time::now_micros(),
+                ReversePath(None),
+                vec![Recipient::new(format!("u@d{}.example", number % 50).parse().unwrap())],
+            );
             let id = letter.id;
             let mut incoming = scene.spool.begin(letter);
             incoming.write(TEXT.to_vec()).unwrap();
