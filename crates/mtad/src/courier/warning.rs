@@ -13,7 +13,7 @@ impl Courier {
     /// Begins an attempt that tries nothing.
     pub(super) fn warn(&mut self, turn: Turn) {
         let trouble = self.troubles.get(&turn.destination).cloned();
-        let Some(shared) = self.take(turn) else { return self.schedule.warned() };
+        let Some(shared) = self.take(turn) else { return self.schedule.not_warned(&turn) };
         if !self.schedule.knows(turn.id, turn.destination) {
             self.memory.give_back(turn.id);
             return self.schedule.warned();

@@ -81,4 +81,12 @@ impl Schedule {
     pub(crate) fn warned(&mut self) {
         self.late.under_way = self.late.under_way.saturating_sub(1);
     }
+
+    /// A sender could not be told now: it is its turn again after the next probe that fails.
+    pub(crate) fn not_warned(&mut self, turn: &Turn) {
+        self.warned();
+        if let Some(number) = self.entries.find(turn.id, turn.destination) {
+            self.entries.at_mut(number).told = false;
+        }
+    }
 }

@@ -429,6 +429,38 @@ fn no_more_than_a_few_senders_are_told_at_once() {
     assert!(matches!(schedule.next(now), Action::Warn(_)));
 }
 
+/// As when an admin looks at the message just then.
+#[test]
+fn a_sender_who_could_not_be_told_is_told_after_the_next_probe() {
+    let mut schedule = Schedule::new(settings());
+    let arrived = seconds(NOW) - 5 * 3600;
+    (0..10).for_each(|number| schedule.add(Waiting { arrived, ..waiting(number, 2) }, NOW));
+    let (mut now, mut probes, mut warnings) = (NOW, 0, Vec::new());
+    while probes < 2 {
+        match schedule.next(now) {
+            Action::Attempt(turn) | Action::Probe(turn) => {
+                probes += usize::from(schedule.is_dead(turn.destination));
+                schedule.ended(&turn, Feedback::Unreachable, now);
+            }
+            Action::Warn(turn) => {
+                warnings.push(turn.id);
+                schedule.not_warned(&turn);
+            }
+            Action::Wait(pause) => now += micros(pause),
+            other => panic!("{other:?}"),
+        }
+    }
+    while let Action::Warn(turn) = schedule.next(now) {
+        warnings.push(turn.id);
+        schedule.warned();
+    }
+    // Five attempts show that it is dead; then there are two probes.
+    assert_eq!(warnings.len(), 4 + 3);
+    warnings.sort_unstable();
+    warnings.dedup();
+    assert_eq!(warnings.len(), 4);
+}
+
 #[test]
 fn a_clock_set_forward_gives_nothing_up() {
     let mut world = World::new(settings());
