@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail_common::log::Id;
+use mail_common::pool::Pool;
 use mail_spool::admin::UnderWay;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -99,7 +100,7 @@ impl Shared {
     pub(crate) async fn message(
         &self,
         queue: &Queue,
-        disk: &mail_common::pool::Pool,
+        disk: &Pool,
         id: Id,
     ) -> Result<Option<Arc<Message>>, QueueError> {
         if let Some(known) = self.0.get() {

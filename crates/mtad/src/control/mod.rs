@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use mail_common::daemon::{StartError, private_socket};
-use mail_common::disk::Dir;
+use mail_common::disk::{Dir, DiskError};
 use mail_common::lock;
 use mail_spool::admin::{Desk, serve};
 use rustix::net::sockopt::socket_peercred;
@@ -64,7 +64,7 @@ impl Control {
     /// # Errors
     /// The directory is not ours, or another process listens there.
     pub fn bind(path: &Path) -> Result<Self, StartError> {
-        let not_made = |error: mail_common::disk::DiskError| StartError {
+        let not_made = |error: DiskError| StartError {
             what: "there is no place for the control socket".into(),
             why: error.to_string(),
             remedy: "Make that directory, for mtad's user alone (posthorn.tmpfiles.conf does)"
