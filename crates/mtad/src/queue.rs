@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 /// A message that is ours to deliver until this is dropped.
-pub(crate) use mail_spool::admin::Turn as Claim;
+pub(crate) use mail_spool::admin::Claim;
 pub(crate) use mail_spool::{Body, Damage, Letter, Progress, SpoolError as QueueError, State};
 
 /// The queue; one process has it.

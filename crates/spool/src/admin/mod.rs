@@ -22,7 +22,7 @@ pub use outage::{Outage, OutageOf};
 pub use serve::serve;
 pub use standing::Standing;
 pub use summary::{AGES, Group, Summary};
-pub use under_way::{Turn, UnderWay};
+pub use under_way::{Claim, UnderWay};
 
 pub(crate) use action::{Effect, Refusal};
 pub(crate) use filter::{Match, Search};

@@ -10,8 +10,9 @@
 //! and *then* looks what was told, never works on what it knew before the change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use mail_common::lock;
 use mail_common::log::Id;
 
 /// The messages that somebody works on.
@@ -22,7 +23,7 @@ pub struct UnderWay {
 
 /// A message that is ours until this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Claim {
     under_way: UnderWay,
     id: Id,
 }
@@ -38,24 +39,24 @@ impl UnderWay {
     /// Takes a message to deliver it; `None`: an admin has it, and will say what was changed. To be
     /// kept until what came of it is durable: who has it next reads the progress from the disk.
     #[must_use]
-    pub fn deliver(&self, id: Id) -> Option<Turn> {
+    pub fn deliver(&self, id: Id) -> Option<Claim> {
         let mut taken = self.lock();
         match taken.entry(id).or_insert(By::Attempts(0)) {
             By::Admin => return None,
             By::Attempts(count) => *count += 1,
         }
-        Some(Turn { under_way: self.clone(), id })
+        Some(Claim { under_way: self.clone(), id })
     }
 
     /// Takes a message to change it; `None`: somebody else has it.
     #[must_use]
-    pub fn change(&self, id: Id) -> Option<Turn> {
+    pub fn change(&self, id: Id) -> Option<Claim> {
         let mut taken = self.lock();
         if taken.contains_key(&id) {
             return None;
         }
         taken.insert(id, By::Admin);
-        Some(Turn { under_way: self.clone(), id })
+        Some(Claim { under_way: self.clone(), id })
     }
 
     /// Whether somebody has taken it to deliver it, and has not given it back.
@@ -72,18 +73,18 @@ impl UnderWay {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, By>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.taken)
     }
 }
 
-impl Turn {
+impl Claim {
     /// Which message.
     pub fn id(&self) -> Id {
         self.id
     }
 }
 
-impl Drop for Turn {
+impl Drop for Claim {
     fn drop(&mut self) {
         self.under_way.give_back(self.id);
     }

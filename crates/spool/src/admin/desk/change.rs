@@ -7,7 +7,7 @@ use mail_common::time;
 use tracing::info;
 
 use super::{Desk, Say, Stop, done, now, refused, wait};
-use crate::admin::{Action, Changed, Effect, Filter, Refusal, Turn};
+use crate::admin::{Action, Changed, Claim, Effect, Filter, Refusal};
 use crate::{Entry, SpoolError, Then};
 
 /// Messages that are changed together.
@@ -18,7 +18,7 @@ struct Pending {
     id: Id,
     changed: Changed,
     durable: Receiver<Result<(), SpoolError>>,
-    turn: Turn,
+    claim: Claim,
 }
 
 impl Desk {
@@ -63,7 +63,7 @@ impl Desk {
 
     /// Writes what an action comes to; nothing, if another message was meant.
     fn begin(&self, id: Id, action: &Action, filter: &Filter) -> Result<Option<Pending>, Refusal> {
-        let turn = self.under_way.change(id);
+        let claim = self.under_way.change(id);
         let entry = self.spool.entry(id).map_err(|error| Refusal::Trouble(error.to_string()))?;
         let Entry { letter, progress, size } = entry.ok_or(Refusal::Gone)?;
         if !filter.is_met(&letter, &progress, size, now()) {
@@ -71,7 +71,7 @@ impl Desk {
         }
         let effect = action.plan(&letter, &progress, time::now_micros())?;
         // Last: who is not meant need not hear of it.
-        let turn = turn.ok_or(Refusal::BeingDelivered)?;
+        let claim = claim.ok_or(Refusal::BeingDelivered)?;
         let (told, durable) = channel();
         // Nobody waits any more only where this thread was ended.
         let then: Then = Box::new(move |result| drop(told.send(result)));
@@ -86,16 +86,16 @@ impl Desk {
             }
             Effect::Finish => self.spool.finish(id, then),
         }
-        Ok(Some(Pending { id, changed, durable, turn }))
+        Ok(Some(Pending { id, changed, durable, claim }))
     }
 
     /// Waits until a change is durable, tells the scheduler, and gives the message back.
     fn end(&self, pending: Pending) -> (Id, Result<(), Refusal>) {
-        let Pending { id, changed, durable, turn } = pending;
+        let Pending { id, changed, durable, claim } = pending;
         let result = durable.recv().unwrap_or(Err(SpoolError::Stopped));
         // What may have been written counts as written: the scheduler reads again what holds.
         (self.tell)(changed);
-        drop(turn);
+        drop(claim);
         (id, result.map_err(|error| Refusal::Trouble(error.to_string())))
     }
 }

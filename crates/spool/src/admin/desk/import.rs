@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Desk, Parts, Say, Stop, done, refused, wait};
 use crate::admin::protocol::{Block, Part};
-use crate::admin::{BadItem, Changed, Item, Refusal, Turn};
+use crate::admin::{BadItem, Changed, Claim, Item, Refusal};
 use crate::{Letter, Message, Progress, State};
 
 impl Desk {
@@ -29,8 +29,8 @@ impl Desk {
             say(refused(letter.id, &Refusal::NotNeeded("it is here already")))?;
             return Ok(0);
         }
-        let turn = self.place_for(letter.id);
-        let id = turn.id();
+        let claim = self.place_for(letter.id);
+        let id = claim.id();
         letter.id = id;
         let is_fresh = progress == Progress::new(&letter);
         let message = self.receive(letter, text)?;
@@ -41,7 +41,7 @@ impl Desk {
             false => wait(|then| self.spool.record(id, &progress, then)),
         };
         (self.tell)(changed);
-        drop(turn);
+        drop(claim);
         recorded?;
         info!("{id}: imported by uid {who}, was {}", item.id);
         say(done(id, "imported".to_owned()))?;
@@ -59,9 +59,9 @@ impl Desk {
     }
 
     /// Its old place, if that is free.
-    fn place_for(&self, id: Id) -> Turn {
-        let turn = self.under_way.change(id).filter(|_| self.spool.row(id).is_none());
-        turn.or_else(|| self.under_way.change(Id::new())).expect("a new id is nobody else's")
+    fn place_for(&self, id: Id) -> Claim {
+        let claim = self.under_way.change(id).filter(|_| self.spool.row(id).is_none());
+        claim.or_else(|| self.under_way.change(Id::new())).expect("a new id is nobody else's")
     }
 
     fn receive(&self, letter: Letter, text: &mut Text<'_>) -> Result<Arc<Message>, Stop> {

@@ -240,12 +240,12 @@ fn a_recipient_is_changed_in_letter_and_row() {
 fn what_is_being_delivered_is_left_alone() {
     let scene = Scene::new();
     let (a, b) = (scene.add("", &["a@x.y"], TEXT), scene.add("", &["b@x.y"], TEXT));
-    let turn = scene.under_way.deliver(a).unwrap();
+    let claim = scene.under_way.deliver(a).unwrap();
     let answers = scene.change(Action::Delete, Filter::default());
     let busy = is_refused(a, "it is being delivered now: try again when that is over");
     assert_eq!(answers, [is_done(b, "deleted"), busy, end(1)]);
     assert_eq!((scene.ids(), scene.told()), (vec![a], vec![Changed::Withdrawn(b)]));
-    drop(turn);
+    drop(claim);
     assert_eq!(scene.change(Action::Delete, Filter::default()), [is_done(a, "deleted"), end(1)]);
 }
 
