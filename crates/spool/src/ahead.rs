@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mail_common::disk::DiskError;
+use mail_common::lock;
 use tracing::{error, info};
 
 use crate::SpoolError;
@@ -97,7 +98,7 @@ impl Lost {
 
     fn slots(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         // Each change of the set is one step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -211,7 +212,7 @@ impl Ahead {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change of the state is one step.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

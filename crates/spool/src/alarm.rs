@@ -6,8 +6,10 @@
 //! promised is on the disk, and the next process finds it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+
+use mail_common::lock;
 
 use tracing::error;
 
@@ -56,7 +58,7 @@ impl Alarm {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change of the state is one step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,7 +4,9 @@
 //! message. So blocks come back here, and go out again to those who receive.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use mail_common::lock;
 
 /// What is kept for later: this many blocks, and none that is larger or smaller.
 const KEPT: usize = 256;
@@ -57,7 +59,7 @@ impl Blocks {
 
     fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         // Whoever panicked while holding it left whole blocks behind.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.free)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use mail_common::disk::{self, Dir, DiskError};
+use mail_common::lock;
 
 use crate::ahead::{Ahead, Lost, Supply};
 use crate::alarm::{Alarm, Guard};
@@ -65,7 +66,7 @@ impl Spool {
     /// What is asked for later is refused.
     pub fn close(self) {
         self.owner().stop(Call::Close);
-        drop(lock_of(&self.owner().shared.lock).take());
+        drop(lock(&self.owner().shared.lock).take());
     }
 }
 
@@ -78,16 +79,16 @@ impl Owner {
         let (writer, others) = (Mutex::default(), Mutex::default());
         let owner = Self { shared, writer, others };
         let writer = owner.spawn("spool-write", |shared| Writer::new(Arc::clone(shared)).run())?;
-        *lock_of(&owner.writer) = Some(writer);
+        *lock(&owner.writer) = Some(writer);
         let ahead = owner.spawn("spool-ahead", |shared| {
             let Shared { segments, index, lost, ahead, .. } = &**shared;
             ahead.run(Supply::new(segments, index, lost));
         })?;
-        lock_of(&owner.others).push(ahead);
+        lock(&owner.others).push(ahead);
         let upkeep = owner.spawn("spool-upkeep", move |shared| {
             shared.upkeep.run(shared, &directories, &survey);
         })?;
-        lock_of(&owner.others).push(upkeep);
+        lock(&owner.others).push(upkeep);
         Ok(owner)
     }
 
@@ -103,12 +104,12 @@ impl Owner {
 
     fn stop(&self, call: Call) {
         self.shared.queue.close();
-        let writer = lock_of(&self.writer).take();
+        let writer = lock(&self.writer).take();
         writer.into_iter().for_each(join);
         self.shared.ahead.stop();
         // What a thread that panicked left half done belongs into no checkpoint.
         self.shared.upkeep.call(if self.shared.alarm.is_raised() { Call::End } else { call });
-        let others = std::mem::take(&mut *lock_of(&self.others));
+        let others = std::mem::take(&mut *lock(&self.others));
         others.into_iter().for_each(join);
     }
 }
@@ -208,10 +209,6 @@ fn rise_above_checkpoints(directories: &Directories, index: &Index) {
             index.rise_above(position.generation);
         }
     }
-}
-
-fn lock_of<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Unless it is this thread: it may be the last to have known the spool.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use mail_common::disk::{self, BlockFile, Dir, DiskError};
+use mail_common::lock;
 
 use crate::record::BLOCK;
 use crate::recovery::name;
@@ -123,7 +124,7 @@ impl Segments {
 
     fn open(&self) -> MutexGuard<'_, HashMap<u32, Arc<File>>> {
         // Each change of the map is one step.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mail_common::lock;
 use mail_common::log::Id;
 use mail_common::time::now_seconds;
 use tracing::error;
@@ -101,7 +102,7 @@ impl Upkeep {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change of the state is one step.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

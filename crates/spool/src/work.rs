@@ -5,6 +5,7 @@ use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mail_common::lock;
 use mail_common::log::Id;
 
 use crate::index::Effect;
@@ -169,7 +170,7 @@ impl Queue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change of the state is one step.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

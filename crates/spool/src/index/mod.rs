@@ -12,6 +12,7 @@ mod table;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use mail_common::lock;
 use mail_common::log::Id;
 
 pub(crate) use names::ALL_OTHERS;
@@ -267,7 +268,7 @@ impl Index {
 
     /// The rows of earlier processes are not read, unless they are here already.
     pub(crate) fn fail(&self) {
-        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phase = lock(&self.phase);
         if *phase == Phase::Replaying {
             *phase = Phase::Failed;
             self.phase_changed.notify_all();
@@ -276,27 +277,27 @@ impl Index {
 
     /// How far it is.
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.phase)
     }
 
     /// Waits until it is no more [`Phase::Replaying`].
     pub(crate) fn wait(&self) -> Phase {
-        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let phase = lock(&self.phase);
         let waited = self.phase_changed.wait_while(phase, |phase| *phase == Phase::Replaying);
         *waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_phase(&self, phase: Phase) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        *lock(&self.phase) = phase;
         self.phase_changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.names)
     }
 }
 
