@@ -11,8 +11,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
+use mail_common::lock;
 use mail_proto::address::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -43,7 +44,7 @@ pub(crate) struct Turn {
 impl Turns {
     /// The line of a user.
     pub(crate) fn of(&self, user: &Address) -> Arc<Line> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         if let Some(line) = all.get(user).and_then(Weak::upgrade) {
             return line;
         }
