@@ -96,6 +96,9 @@ pub enum StoreError {
     /// There are more keywords than can be kept.
     #[error("no room for keyword {0:?}")]
     Keywords(String),
+    /// There are more subscriptions than can be kept.
+    #[error("no room for more subscriptions")]
+    Subscriptions,
     /// The message is gone.
     #[error("message {0} is gone")]
     Gone(mail_proto::mailbox::Uid),
@@ -140,6 +143,7 @@ impl StoreError {
                 | Self::Cannot(_)
                 | Self::Address(_)
                 | Self::Keywords(_)
+                | Self::Subscriptions
                 | Self::Gone(_)
                 | Self::Replaced
         )

@@ -17,6 +17,7 @@ use super::lock::PATIENCE;
 const FILE: &str = "subscriptions";
 /// Courier's, where a user was taken over.
 const COURIER: &str = "courierimapsubscribed";
+/// What is longer is not read; so it is not written either.
 const LIMIT: u64 = 4 << 20;
 const VERSION_2: &[u8] = b"V\t2\n\n";
 
@@ -63,10 +64,14 @@ pub(super) fn change(
             false => new.remove(entry, separator),
         }
     }
-    if new != old {
-        control.replace_newer(FILE, &new.text())?;
+    if new == old {
+        return Ok(());
     }
-    Ok(())
+    let text = new.text();
+    if text.len() as u64 > LIMIT {
+        return Err(StoreError::Subscriptions);
+    }
+    Ok(control.replace_newer(FILE, &text)?)
 }
 
 impl Subscriptions {
@@ -260,5 +265,23 @@ mod tests {
         let error = change(&home, &home, '.', &["x".to_owned()], true).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         assert_eq!(home.read(FILE, 100).unwrap(), b"V\t3\n\nSent\n");
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Dir::open(directory.path()).unwrap();
+        let change =
+            |name: &str, subscribed| change(&home, &home, '.', &[name.to_owned()], subscribed);
+        let room = usize::try_from(LIMIT).unwrap() - VERSION_2.len() - "Sent\n\n".len();
+        change("Sent", true).unwrap();
+        let error = change(&"x".repeat(room + 1), true).unwrap_err();
+        assert!(matches!(error, StoreError::Subscriptions), "{error}");
+        assert!(!error.is_temporary());
+        change(&"x".repeat(room), true).unwrap();
+        assert_eq!(read(&home, &home, '.').unwrap().len(), 2, "as many as can be");
+        assert!(matches!(change("y", true), Err(StoreError::Subscriptions)));
+        change("Sent", false).unwrap();
+        change("y", true).unwrap();
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn told(error: &StoreError) -> Failure {
         StoreError::NoSuchMailbox(_) => return Failure::NoSuchMailbox,
         StoreError::AlreadyExists(_) => return Failure::AlreadyExists,
         StoreError::Cannot(_) | StoreError::Address(_) => return Failure::Cannot,
-        StoreError::Keywords(_) => return Failure::Limit,
+        StoreError::Keywords(_) | StoreError::Subscriptions => return Failure::Limit,
         StoreError::Full { .. } => Failure::OverQuota,
         StoreError::Replaced
         | StoreError::Gone(_)
