@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
+use super::ImportError;
 use crate::disk::{self, Dir, DiskError};
 
 /// The directory, in the mailbox's.
@@ -20,6 +21,9 @@ const LIST_LIMIT: u64 = 1 << 28;
 const CHANGE_LIMIT: u64 = 1 << 16;
 /// More keywords than that no message can have.
 const MOST_KEYWORDS: usize = 1024;
+/// So many messages with a keyword, and so many keywords of messages, are held: few octets of a file
+/// ask for many. This is half a gigabyte.
+const MOST_HELD: usize = 1 << 22;
 /// More changes than that nobody leaves behind.
 const MOST_CHANGES: usize = 1 << 20;
 
@@ -27,7 +31,9 @@ const MOST_CHANGES: usize = 1 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keywords {
     names: Vec<String>,
-    messages: HashMap<Box<str>, Box<[usize]>>,
+    messages: HashMap<Box<str>, Box<[u16]>>,
+    /// What messages and their keywords count together.
+    held: usize,
 }
 
 impl Keywords {
@@ -39,7 +45,7 @@ impl Keywords {
 
     /// The keywords of a message, as numbers in [`names`](Self::names).
     pub fn of(&self, base: &str) -> impl Iterator<Item = usize> {
-        self.messages.get(base).into_iter().flatten().copied()
+        self.messages.get(base).into_iter().flatten().map(|number| usize::from(*number))
     }
 
     /// Whether no message has any.
@@ -54,27 +60,27 @@ impl Keywords {
         self.messages.len()
     }
 
-    /// Reads a `:list`; lines that make no sense are passed over.
-    #[must_use]
-    pub fn parse(list: &[u8]) -> Self {
+    /// Reads a `:list`; lines that make no sense are passed over. An error if it says more than
+    /// can be held.
+    pub fn parse(list: &[u8]) -> Result<Self, ImportError> {
         let mut lines = list.split(|octet| *octet == b'\n');
-        let mut keywords = Self { names: names(&mut lines), messages: HashMap::new() };
+        let mut keywords = Self { names: names(&mut lines), ..Self::default() };
         for line in lines {
             let line = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
             let Some((base, numbers)) = line else { continue };
-            let number =
-                |number: &str| number.parse().ok().filter(|number| *number < keywords.names.len());
+            let is_known = |number: &u16| usize::from(*number) < keywords.names.len();
+            let number = |number: &str| number.parse().ok().filter(is_known);
             let numbers = numbers.split(' ').take(MOST_KEYWORDS).filter_map(number).collect();
-            keywords.set(base, numbers);
+            keywords.set(base, numbers)?;
         }
-        keywords
+        Ok(keywords)
     }
 
     /// Of each keyword, whether any message has it.
     pub(super) fn used(&self) -> Vec<bool> {
         let mut used = vec![false; self.names.len()];
         for number in self.messages.values().flatten() {
-            if let Some(used) = used.get_mut(*number) {
+            if let Some(used) = used.get_mut(usize::from(*number)) {
                 *used = true;
             }
         }
@@ -82,38 +88,50 @@ impl Keywords {
     }
 
     /// A message has these, whatever the list says.
-    fn change(&mut self, base: &str, change: &[u8]) {
+    fn change(&mut self, base: &str, change: &[u8]) -> Result<(), ImportError> {
         let mut numbers = Vec::new();
         for name in names(&mut change.split(|octet| *octet == b'\n')) {
             let same = |known: &String| known.eq_ignore_ascii_case(&name);
-            if let Some(known) = self.names.iter().position(same) {
-                numbers.push(known);
-            } else if self.names.len() < MOST_KEYWORDS {
-                numbers.push(self.names.len());
-                self.names.push(name);
-            }
+            let number = match self.names.iter().position(same) {
+                Some(known) => known,
+                None if self.names.len() == MOST_KEYWORDS => continue,
+                None => {
+                    self.names.push(name);
+                    self.names.len() - 1
+                }
+            };
+            numbers.extend(u16::try_from(number).ok());
         }
-        self.set(base, numbers.into());
+        self.set(base, numbers.into())
     }
 
-    fn set(&mut self, base: &str, numbers: Box<[usize]>) {
-        if numbers.is_empty() {
-            self.messages.remove(base);
-        } else if !base.is_empty() {
-            self.messages.insert(base.into(), numbers);
+    fn set(&mut self, base: &str, numbers: Box<[u16]>) -> Result<(), ImportError> {
+        let (is_empty, new) = (numbers.is_empty(), 1 + numbers.len());
+        let old = match is_empty {
+            true => self.messages.remove(base),
+            false if base.is_empty() => return Ok(()),
+            false => self.messages.insert(base.into(), numbers),
+        };
+        self.held -= old.map_or(0, |old| 1 + old.len());
+        self.held += if is_empty { 0 } else { new };
+        if self.held > MOST_HELD {
+            let what = "more keywords of messages than can be held";
+            return Err(ImportError::Damaged { file: DIRECTORY, at: 0, what });
         }
+        Ok(())
     }
 }
 
 /// Reads what a mailbox has of them; none where there is no such directory.
-pub fn read(mail: &Dir) -> Result<Keywords, DiskError> {
+pub fn read(mail: &Dir) -> Result<Keywords, ImportError> {
     let Some(dir) = disk::found(mail.subdir(DIRECTORY))? else { return Ok(Keywords::default()) };
     let list = disk::found(dir.read(LIST, LIST_LIMIT))?;
-    let mut keywords = list.map(|list| Keywords::parse(&list)).unwrap_or_default();
+    let list = list.map(|list| Keywords::parse(&list)).transpose()?;
+    let mut keywords = list.unwrap_or_default();
     for (base, (_, name)) in newest(&dir)? {
         // None: somebody has just seen it and renamed it.
         if let Some(change) = disk::found(dir.read(&name, CHANGE_LIMIT))? {
-            keywords.change(&base, &change);
+            keywords.change(&base, &change)?;
         }
     }
     Ok(keywords)
@@ -202,7 +220,22 @@ mod tests {
             ("one\n\n\u{0}:0\n", 1),
         ];
         for (list, messages) in table {
-            assert_eq!(Keywords::parse(list.as_bytes()).len(), messages, "{list:?}");
+            let read = Keywords::parse(list.as_bytes()).unwrap();
+            assert_eq!(read.len(), messages, "{list:?}");
         }
+    }
+
+    #[test]
+    fn what_is_held_has_a_limit() {
+        let mut keywords = Keywords { held: MOST_HELD - 3, ..Keywords::default() };
+        keywords.change("a", b"one\ntwo\n").unwrap();
+        keywords.change("a", b"two\nthree\n").unwrap();
+        keywords.change("b", b"").unwrap();
+        assert!(keywords.clone().change("b", b"one\n").is_err());
+        keywords.change("a", b"").unwrap();
+        assert_eq!((keywords.held, keywords.len()), (MOST_HELD - 3, 0));
+        keywords.change("b", b"one\n").unwrap();
+        let many = format!("one\n\n{}", "a:0 0 0\n".repeat(10));
+        assert_eq!(Keywords::parse(many.as_bytes()).unwrap().held, 4);
     }
 }

@@ -147,7 +147,7 @@ fn messages(
     let place = |name: &[u8]| places.iter().find(|place| place.name == name).map(|p| p.record);
     let keywords = place(b"keywords").unwrap_or_default();
     let modseq = place(b"modseq").filter(|(_, length)| *length == 8).map(|(at, _)| at);
-    picture.reserve(count);
+    picture.reserve(count)?;
     for record in records.chunks_exact(size) {
         let uid = u32_at(record, 0).unwrap_or_default();
         let modseq = modseq.and_then(|at| u64_at(record, at)).unwrap_or_default();

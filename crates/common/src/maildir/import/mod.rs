@@ -146,7 +146,7 @@ pub fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
             return None;
         }
         // Where Dovecot was not, Courier may have been.
-        Ok(None) => courier::read(mail).map_err(ImportError::from),
+        Ok(None) => courier::read(mail),
         Err(error) => Err(error),
     };
     match known {

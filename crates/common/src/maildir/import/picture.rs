@@ -9,9 +9,11 @@ use super::Message;
 /// What is wrong with what a file says.
 pub(super) type What = &'static str;
 
-/// Each message in a record of the index takes at least eight octets, and 1,024 bits are sixteen
-/// times that.
 const MOST_KEYWORDS: usize = 1024;
+/// So many words of keywords all messages have together, and one each where there are none: few
+/// octets of a file ask for many. Ten million messages with 192 keywords fit; this is half a
+/// gigabyte while they are widened.
+const MOST_WORDS: usize = 1 << 25;
 /// How many messages all changes together may touch: some of a file's few octets touch every
 /// message. This is half a second's work, and 1,000 changes of all messages where there are 100,000.
 const MOST_WORK: usize = 100_000_000;
@@ -81,6 +83,7 @@ impl Picture {
         if uid == 0 || self.rows.last().is_some_and(|last| last.uid >= uid) {
             return Err("UIDs do not rise");
         }
+        self.keywords.check(self.rows.len() + 1)?;
         self.rows.push(Row { uid, flags, state: State::Settled, modseq });
         self.keywords.words.resize(self.rows.len() * self.keywords.stride, 0);
         Ok(())
@@ -96,15 +99,17 @@ impl Picture {
 
     /// The number of a keyword, a new one if need be. Case does not count.
     pub(super) fn keyword(&mut self, name: &[u8]) -> Result<usize, What> {
-        let number = self.keywords.number(name)?;
+        let number = self.keywords.number(name, self.rows.len())?;
         self.keywords.words.resize(self.rows.len() * self.keywords.stride, 0);
         Ok(number)
     }
 
     /// Makes room for so many messages at once.
-    pub(super) fn reserve(&mut self, messages: usize) {
+    pub(super) fn reserve(&mut self, messages: usize) -> Result<(), What> {
+        self.keywords.check(messages)?;
         self.rows.reserve_exact(messages);
         self.keywords.words.reserve_exact(messages * self.keywords.stride);
+        Ok(())
     }
 
     /// Changes the messages of a range of UIDs.
@@ -196,7 +201,14 @@ impl Bits<'_> {
 }
 
 impl Keywords {
-    fn number(&mut self, name: &[u8]) -> Result<usize, What> {
+    /// Whether so many messages with so many keywords can be held.
+    fn check(&self, messages: usize) -> Result<(), What> {
+        let words = messages.saturating_mul(self.stride.max(1));
+        if words > MOST_WORDS { Err("more messages and keywords than can be held") } else { Ok(()) }
+    }
+
+    /// The number of a keyword, where there are so many messages.
+    fn number(&mut self, name: &[u8], messages: usize) -> Result<usize, What> {
         let same = |known: &String| known.as_bytes().eq_ignore_ascii_case(name);
         if let Some(known) = self.names.iter().position(same) {
             return Ok(known);
@@ -209,7 +221,7 @@ impl Keywords {
         }
         self.names.push(String::from_utf8_lossy(name).into_owned());
         if self.names.len() > self.stride * 64 {
-            self.widen();
+            self.widen(messages)?;
         }
         Ok(self.names.len() - 1)
     }
@@ -229,19 +241,20 @@ impl Keywords {
         }
     }
 
-    fn widen(&mut self) {
+    fn widen(&mut self, messages: usize) -> Result<(), What> {
         let old = self.stride;
         self.stride += 1;
+        self.check(messages)?;
         if old == 0 {
-            return;
+            return Ok(());
         }
-        let messages = self.words.len() / old;
         let mut words = Vec::with_capacity(messages * self.stride);
         for bits in self.words.chunks(old) {
             words.extend_from_slice(bits);
             words.push(0);
         }
         self.words = words;
+        Ok(())
     }
 }
 
@@ -288,5 +301,21 @@ mod tests {
         let (names, messages, words, stride) = picture.finish();
         assert_eq!((names.len(), messages.len(), stride), (131, 1, 3));
         assert_eq!(words, [1, 0, 0]);
+    }
+
+    #[test]
+    fn room_has_a_limit() {
+        let mut picture = Picture::new(1, 1);
+        let few = |messages| messages / 16;
+        assert!(picture.reserve(MOST_WORDS + 1).is_err());
+        (0..=960).for_each(|number| {
+            picture.keyword(format!("k{number}").as_bytes()).unwrap();
+        });
+        assert!(picture.reserve(few(MOST_WORDS) + 1).is_err());
+        assert!(picture.reserve(usize::MAX).is_err());
+        assert_eq!(picture.keywords.words.capacity(), 0, "nothing was asked for");
+        picture.reserve(10).unwrap();
+        assert!(picture.keywords.check(few(MOST_WORDS)).is_ok());
+        assert!(picture.keywords.widen(few(MOST_WORDS)).is_err());
     }
 }

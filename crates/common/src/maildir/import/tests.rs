@@ -274,7 +274,7 @@ fn flags_are_joined() {
     assert_eq!(of(2), Flags { system, keywords: 1 << 4 | 1 << 30 });
     assert_eq!(of(3), named, "it came when the index was not there");
 
-    let courier = Known::Courier(courier::Keywords::parse(b"one\ntwo\n\na:1\nb:1\n"));
+    let courier = Known::Courier(courier::Keywords::parse(b"one\ntwo\n\na:1\nb:1\n").unwrap());
     assert_eq!(courier.keywords(), [(1, "two")]);
     let of = |base| courier.flags(1, base, named, &[0, 1 << 4]);
     assert_eq!(of("a"), Flags { keywords: 1 << 5 | 1 << 4, ..named });
