@@ -15,7 +15,7 @@ use super::keywords::Room;
 use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::scan::{Folders, Located};
-use super::{name, tail};
+use super::{attempts, name, tail};
 
 /// A message to copy.
 #[derive(Debug)]
@@ -201,7 +201,7 @@ pub(super) fn put(
     target: &Located,
 ) -> Result<bool, StoreError> {
     let mut source = source.clone();
-    loop {
+    attempts::until_done(from.cur.path(), || {
         let (dir, into) = (from.at(source.place), to.at(target.place));
         let made = match dir.link(&source.name, into, &target.name) {
             Err(error) if !error.is_missing() && !error.is_taken() && !error.is_full() => {
@@ -210,17 +210,20 @@ pub(super) fn put(
             other => other.map_err(StoreError::from),
         };
         match made {
-            Ok(()) => return Ok(true),
-            Err(error) if !is_missing(&error) => return Err(error),
+            Ok(()) => Ok(Some(true)),
+            Err(error) if !is_missing(&error) => Err(error),
             Err(error) => match from.find(name::base(&source.name))? {
                 // It is not missing: the target is, which somebody deletes.
-                Some(found) if found == source => return Err(error),
+                Some(found) if found == source => Err(error),
                 // Its flags were changed.
-                Some(found) => source = found,
-                None => return Ok(false),
+                Some(found) => {
+                    source = found;
+                    Ok(None)
+                }
+                None => Ok(Some(false)),
             },
         }
-    }
+    })
 }
 
 fn is_missing(error: &StoreError) -> bool {

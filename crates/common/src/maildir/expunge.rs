@@ -15,7 +15,7 @@ use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::quota::Tally;
 use super::scan::{Located, Place};
-use super::{name, tail};
+use super::{attempts, name, tail};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Copy)]
@@ -104,13 +104,13 @@ impl Removing<'_> {
     ) -> Result<(), StoreError> {
         let Some(live) = held.locate(&mut self.names, uid, &mut self.file)? else { return Ok(()) };
         let (mut flags, mut tail) = (live.flags, live.tail);
-        loop {
+        attempts::until_done(held.mailbox.path(), || {
             if !which.takes(uid, flags, &tail) {
                 if flags != live.flags {
                     self.changes.push(Change::Flagged { uid, flags, tail: tail.clone() });
                 }
-                self.stayed.push(Stayed { uid, flags, tail });
-                return Ok(());
+                self.stayed.push(Stayed { uid, flags, tail: tail.clone() });
+                return Ok(Some(()));
             }
             let dir = held.folders.at(self.file.place);
             let size = self.tally.size(dir, &self.file.name);
@@ -120,14 +120,14 @@ impl Removing<'_> {
                 if !self.places.contains(&self.file.place) {
                     self.places.push(self.file.place);
                 }
-                break;
+            } else if let Some(found) = held.folders.find(name::base(&self.file.name))? {
+                (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
+                self.file = found;
+                return Ok(None);
             }
-            let Some(found) = held.folders.find(name::base(&self.file.name))? else { break };
-            (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
-            self.file = found;
-        }
-        self.changes.push(Change::Gone(uid));
-        Ok(())
+            self.changes.push(Change::Gone(uid));
+            Ok(Some(()))
+        })
     }
 }
 

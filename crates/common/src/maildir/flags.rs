@@ -15,7 +15,7 @@ use super::known::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::scan::Located;
-use super::{name, tail};
+use super::{attempts, name, tail};
 
 /// Changes flags; UIDs that are gone are passed over.
 pub(super) fn change(
@@ -132,28 +132,26 @@ impl Marking {
     ) -> Result<(), StoreError> {
         let Some(live) = held.locate(&mut self.names, uid, &mut self.from)? else { return Ok(()) };
         let (mut flags, mut tail) = (live.flags, live.tail.clone());
-        loop {
+        attempts::until_done(held.mailbox.path(), || {
             let new = change(flags, &tail);
             if (flags, &tail) == (live.flags, &live.tail) && (new.0, &new.1) == (flags, &tail) {
-                return Ok(());
+                return Ok(Some(()));
             }
             tail::locate(name::base(&self.from.name), &new.1, new.0, &mut self.to);
             match held.rename(&self.from, &self.to)? {
                 Renamed::Done => {
-                    (flags, tail) = new;
+                    let (flags, tail) = new;
                     self.changes.push(Change::Flagged { uid, flags, tail });
-                    return Ok(());
                 }
                 Renamed::Before(found) => {
                     (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
                     self.from = found;
+                    return Ok(None);
                 }
-                Renamed::Gone => {
-                    self.changes.push(Change::Gone(uid));
-                    return Ok(());
-                }
+                Renamed::Gone => self.changes.push(Change::Gone(uid)),
             }
-        }
+            Ok(Some(()))
+        })
     }
 
     /// Makes all of it known. Under another UIDVALIDITY the files were read since.

@@ -7,6 +7,7 @@
 
 mod admit;
 mod append;
+mod attempts;
 mod cache;
 mod commits;
 mod confirm;

@@ -19,7 +19,7 @@ use super::names::Names;
 use super::new_lines::NewLines;
 use super::scan::{Folders, Listed, Located, Place};
 use super::uidlist::{self, Found};
-use super::{StoreError, copy, name};
+use super::{StoreError, attempts, copy, name};
 
 /// Messages that are in another mailbox too.
 #[derive(Debug)]
@@ -101,17 +101,20 @@ impl Held<'_> {
 
     /// Removes a message's file. Flags that another program gave it meanwhile go along.
     fn leave(&self, mut file: Located, target: &Folders) -> Result<(), StoreError> {
-        loop {
+        attempts::until_done(self.mailbox.path(), || {
             if disk::found(self.folders.at(file.place).unlink(&file.name))?.is_some() {
-                return Ok(());
+                return Ok(Some(()));
             }
-            let Some(found) = self.folders.find(name::base(&file.name))? else { return Ok(()) };
+            let Some(found) = self.folders.find(name::base(&file.name))? else {
+                return Ok(Some(()));
+            };
             let (from, to) = (target.at(file.place), target.at(found.place));
             if let Err(error) = from.rename_new(&file.name, to, &found.name) {
                 tracing::debug!(%error, "flags that were changed meanwhile do not go along");
             }
             file = found;
-        }
+            Ok(None)
+        })
     }
 
     /// Where messages have keywords without letters, all get their UIDs in the target beforehand:

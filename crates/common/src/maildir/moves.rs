@@ -12,7 +12,6 @@
 //!   tried again.
 //! - It is removed, or moved. That was first, and our copy goes again.
 
-use std::io;
 use std::sync::Arc;
 
 use mail_proto::mailbox::{Flags, Snapshot, Uid};
@@ -22,7 +21,7 @@ use super::expunge::{Stayed, Which};
 use super::flags::Marking;
 use super::held::Held;
 use super::mailbox::{Mailbox, Pin};
-use super::{StoreError, lock, tail};
+use super::{StoreError, attempts, lock, tail};
 
 /// Messages on their way, copied already.
 #[derive(Debug)]
@@ -46,9 +45,6 @@ pub(super) struct Moved {
     /// How the source looks then.
     pub(super) snapshot: Arc<Snapshot>,
 }
-
-/// So often another program may rename messages just before they go.
-const ATTEMPTS: usize = 16;
 
 impl<'mailbox> Move<'mailbox> {
     /// Copies messages; UIDs that are gone are passed over.
@@ -83,16 +79,15 @@ impl<'mailbox> Move<'mailbox> {
     /// Removes the originals, and says which.
     fn leave(&mut self, removed: &mut Vec<Uid>) -> Result<(), StoreError> {
         let mut staying = self.copied.clone();
-        for _ in 0..ATTEMPTS {
+        attempts::until_done(self.both.source.mailbox.path(), || {
             self.meant.check(&self.both.source.snapshot())?;
             let stayed = self.both.source.expunge(Which::Copied(&staying), removed)?;
             if stayed.is_empty() {
-                return Ok(());
+                return Ok(Some(()));
             }
             staying = self.carry(&staying, stayed)?;
-        }
-        let path = self.both.source.mailbox.path().to_owned();
-        Err(StoreError::system(path, io::ErrorKind::ResourceBusy.into()))
+            Ok(None)
+        })
     }
 
     /// Gives copies the changes that their originals got. Returns them as they are then.

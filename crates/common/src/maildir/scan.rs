@@ -16,7 +16,7 @@ use crate::time;
 use super::known::Doubt;
 use super::listing::{Listing, Parted};
 use super::places::Places;
-use super::{StoreError, name};
+use super::{StoreError, attempts, name};
 
 /// Which of the two directories of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -86,9 +86,6 @@ const COARSE_GRAIN: Duration = Duration::from_secs(2);
 /// further ahead is of a clock that was set back: the next change has another.
 const AHEAD: Duration = Duration::from_secs(60 * 60);
 
-/// So often a mailbox is opened anew that others replace meanwhile.
-const ATTEMPTS: usize = 8;
-
 const CUR: &str = "cur";
 
 /// Seconds that a program may take from link to unlink.
@@ -108,13 +105,10 @@ impl Folders {
     /// Opens a mailbox. `tmp` and `new` are made where somebody lost them, and so are the
     /// directories of control and index files; without `cur` it is none.
     pub(super) fn open(places: &Places) -> Result<Self, StoreError> {
-        for _ in 0..ATTEMPTS {
+        attempts::until_done(&places.mail, || {
             let folders = Messages::open(places)?.with_others(places)?;
-            if folders.are_of_one_mailbox()? {
-                return Ok(folders);
-            }
-        }
-        Err(replaced(places.mail.join(CUR)))
+            Ok(folders.are_of_one_mailbox()?.then_some(folders))
+        })
     }
 
     /// Whether the directories belong together. Where they are apart they are found by three paths,

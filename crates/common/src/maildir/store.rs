@@ -19,7 +19,7 @@ use super::known::{Live, Looks};
 use super::mailbox::{Mailbox, Pin};
 use super::moves::Move;
 use super::watch::Watch;
-use super::{DeliveryId, StoreError, copy, expunge, flags, name, watch};
+use super::{DeliveryId, StoreError, attempts, copy, expunge, flags, name, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
@@ -256,18 +256,15 @@ impl Store {
     ) -> Result<T, StoreError> {
         let folders = self.mailbox.folders()?;
         let mut file = self.mailbox.file(self.pin, uid, &folders)?.ok_or(StoreError::Gone(uid))?;
-        for _ in 0..ATTEMPTS {
-            if let Some(done) = disk::found(act(folders.at(file.place), &file.name))? {
-                return Ok(done);
+        attempts::until_done(self.mailbox.path(), || {
+            let done = disk::found(act(folders.at(file.place), &file.name))?;
+            if done.is_none() {
+                file = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
             }
-            file = folders.find(name::base(&file.name))?.ok_or(StoreError::Gone(uid))?;
-        }
-        Err(StoreError::Gone(uid))
+            Ok(done)
+        })
     }
 }
-
-/// How often a file is looked for that others keep renaming.
-const ATTEMPTS: usize = 5;
 
 impl Message {
     /// Octets as stored.
