@@ -310,7 +310,7 @@ impl<'mailbox> Held<'mailbox> {
     /// Reads what others wrote into the index, and what is known of messages besides their flags.
     fn follow(&mut self) -> Result<(), StoreError> {
         loop {
-            self.known.trust = match self.known.follow(&self.folders, Reader::Locked)? {
+            self.known.trust = match self.known.follow(&self.folders.index, Reader::Locked)? {
                 true => IndexFiles::Sound,
                 false => IndexFiles::Lost,
             };

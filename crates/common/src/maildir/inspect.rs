@@ -1,4 +1,4 @@
-//! A look at a mailbox's files that changes none of them.
+//! A look at a mailbox's files that changes none of them and makes none.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,9 @@ use mail_proto::mailbox::Uid;
 use super::index::{self, FactsRead, Reader};
 use super::known::Known;
 use super::maintenance::{has_other_size, wrong_with};
-use super::scan::{Folders, message_name};
-use super::uidlist::{self, UidList};
+use super::present::Present;
+use super::scan::message_name;
+use super::uidlist::{self, Found, UidList};
 use super::{Finding, Store, StoreError, cache, dotlock, keywords, leftovers, more_keywords, name};
 use crate::disk::{self, Dir};
 
@@ -45,24 +46,26 @@ impl Store {
     /// Looks at all files, without a lock and without a change. Whether the index is what the
     /// messages are is not among what this sees.
     pub fn inspect(&self) -> Result<Inspection, StoreError> {
-        let folders = self.mailbox.folders()?;
-        let found = uidlist::read(&folders.control)?;
+        let present = self.mailbox.present()?;
+        let found = present.control.as_ref().map(uidlist::read).transpose()?;
+        let found = found.unwrap_or(Found::Nothing);
         let mut findings = Vec::from_iter(wrong_with(&found));
         // It may be that nobody opened the mailbox yet.
         let no_list = findings.pop_if(|finding| *finding == Finding::NoList);
         let list = found.into_list();
         let uid_validity = list.as_ref().map(|list| list.uid_validity);
-        let index = index_state(&folders)?;
+        let index = present.index.as_ref().map_or(Ok(IndexState::Missing), index_state)?;
         if index == IndexState::Broken {
             findings.push(Finding::NoIndex);
         }
-        let old = leftovers::old(&folders)?;
+        let old = leftovers::old(&present)?;
         findings.extend((old > 0).then_some(Finding::Leftovers(old)));
-        let in_cur = messages(&folders, &list.unwrap_or_default(), &mut findings)?;
+        let in_cur = messages(&present, &list.unwrap_or_default(), &mut findings)?;
         if in_cur > 0 && findings.is_empty() {
             findings.extend(no_list);
         }
-        let (files, locked_by) = (sizes(&folders)?, lock(&folders.control)?);
+        let locked_by = present.control.as_ref().map(lock).transpose()?.flatten();
+        let files = sizes(&present)?;
         Ok(Inspection { findings, uid_validity, index, files, locked_by })
     }
 
@@ -87,17 +90,17 @@ impl Store {
 }
 
 /// Whether all of the index can be read.
-fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
-    let exists = |name| disk::found(folders.index.stat(name)).map(|stat| stat.is_some());
+fn index_state(dir: &Dir) -> Result<IndexState, StoreError> {
+    let exists = |name| disk::found(dir.stat(name)).map(|stat| stat.is_some());
     if !exists(index::SNAPSHOT)? && !exists(index::LOG)? {
         return Ok(IndexState::Missing);
     }
     let mut known = Known::default();
     // What another process writes at this moment may be read half: then it is read again.
     for _ in 0..2 {
-        if known.follow(folders, Reader::Free)?
+        if known.follow(dir, Reader::Free)?
             && let Some(index) = &mut known.index
-            && index.read_facts(&folders.index)? == FactsRead::Yes
+            && index.read_facts(dir)? == FactsRead::Yes
         {
             return Ok(IndexState::Sound);
         }
@@ -108,7 +111,7 @@ fn index_state(folders: &Folders) -> Result<IndexState, StoreError> {
 
 /// How many files are in `cur`; what is wrong with them and those in `new` is added.
 fn messages(
-    folders: &Folders,
+    present: &Present,
     list: &UidList,
     findings: &mut Vec<Finding>,
 ) -> Result<usize, StoreError> {
@@ -116,7 +119,7 @@ fn messages(
     let mut hashes = Vec::new();
     let mut in_cur = 0;
     let mut sizes = Vec::new();
-    for dir in [&folders.new, &folders.cur] {
+    for dir in [present.new.as_ref(), Some(&present.cur)].into_iter().flatten() {
         in_cur = 0;
         for entry in dir.entries()? {
             let entry = entry?;
@@ -135,8 +138,8 @@ fn messages(
     Ok(in_cur)
 }
 
-fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
-    let Folders { control, index, .. } = folders;
+fn sizes(present: &Present) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    let Present { control, index, .. } = present;
     let mut files = Vec::new();
     for (dir, name) in [
         (control, uidlist::FILE),
@@ -146,6 +149,7 @@ fn sizes(folders: &Folders) -> Result<Vec<(&'static str, u64)>, StoreError> {
         (index, cache::NAME),
         (control, more_keywords::FILE),
     ] {
+        let Some(dir) = dir else { continue };
         files.extend(disk::found(dir.stat(name))?.map(|stat| (name, stat.size)));
     }
     Ok(files)

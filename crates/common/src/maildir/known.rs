@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use mail_proto::mailbox::{Entry, Flags, Messages, Snapshot, Uid};
 
+use crate::disk::Dir;
+
 use super::StoreError;
 use super::index::{Fact, Followed, Index, Marks, Reader, Tail};
 use super::more::{self, More};
@@ -94,11 +96,11 @@ impl Known {
     /// Takes in what others wrote, without a lock. Whether that is all there is to know: nothing
     /// changed but by what the index says.
     pub(super) fn catch_up(&mut self, folders: &Folders) -> Result<bool, StoreError> {
-        if !self.follow(folders, Reader::Free)? {
+        if !self.follow(&folders.index, Reader::Free)? {
             return Ok(false);
         }
         let mut holds = self.holds(&marks(folders)?);
-        if !holds && self.follow(folders, Reader::Free)? {
+        if !holds && self.follow(&folders.index, Reader::Free)? {
             // Somebody may have written just between our two looks.
             holds = self.holds(&marks(folders)?);
         }
@@ -110,12 +112,12 @@ impl Known {
     }
 
     /// Reads what others wrote into the index. Whether there is one that counts.
-    pub(super) fn follow(&mut self, folders: &Folders, reader: Reader) -> Result<bool, StoreError> {
+    pub(super) fn follow(&mut self, dir: &Dir, reader: Reader) -> Result<bool, StoreError> {
         if self.index.is_none() {
-            self.index = Index::open(&folders.index)?;
+            self.index = Index::open(dir)?;
         }
         match &mut self.index {
-            Some(index) => Ok(index.follow(&folders.index, reader)? != Followed::Lost),
+            Some(index) => Ok(index.follow(dir, reader)? != Followed::Lost),
             None => Ok(false),
         }
     }

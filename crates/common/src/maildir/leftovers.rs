@@ -9,6 +9,7 @@ use crate::disk::{Dir, Kind, Stat};
 use crate::time;
 
 use super::StoreError;
+use super::present::Present;
 use super::scan::Folders;
 
 const OLD: i64 = 36 * 60 * 60;
@@ -22,9 +23,11 @@ pub(super) fn remove(folders: &Folders) {
 }
 
 /// How many old files there are.
-pub(super) fn old(folders: &Folders) -> Result<usize, StoreError> {
+pub(super) fn old(present: &Present) -> Result<usize, StoreError> {
     let now = time::now_seconds();
-    Spot::of(folders).try_fold(0, |count, spot| Ok(count + spot.old(now)?.len()))
+    let Present { tmp, control, index, .. } = present;
+    Spot::all(tmp.as_ref(), control.as_ref(), index.as_ref())
+        .try_fold(0, |count, spot| Ok(count + spot.old(now)?.len()))
 }
 
 /// Removes unfinished new versions of files, however young: nobody writes them now.
@@ -40,8 +43,8 @@ pub(super) fn remove_tree(dir: &Dir, name: &OsStr) -> Result<(), StoreError> {
 
 /// A directory that has leftovers.
 #[derive(Debug, Clone, Copy)]
-struct Spot<'folders> {
-    dir: &'folders Dir,
+struct Spot<'dir> {
+    dir: &'dir Dir,
     what: What,
 }
 
@@ -62,14 +65,21 @@ fn remove_at(folders: &Folders, now: i64) {
     }
 }
 
-impl<'folders> Spot<'folders> {
+impl<'dir> Spot<'dir> {
+    fn of(folders: &'dir Folders) -> impl Iterator<Item = Self> {
+        Self::all(Some(&folders.tmp), Some(&folders.control), Some(&folders.index))
+    }
+
     /// Those of a mailbox, each once.
-    fn of(folders: &'folders Folders) -> impl Iterator<Item = Self> {
-        let Folders { tmp, control, index, .. } = folders;
-        let apart = (index.path() != control.path()).then_some(index);
-        let unfinished = [Some(control), apart].into_iter().flatten();
+    fn all(
+        tmp: Option<&'dir Dir>,
+        control: Option<&'dir Dir>,
+        index: Option<&'dir Dir>,
+    ) -> impl Iterator<Item = Self> {
+        let is_control = |index: &&Dir| control.is_some_and(|dir| dir.path() == index.path());
+        let unfinished = control.into_iter().chain(index.filter(|index| !is_control(index)));
         let unfinished = unfinished.map(|dir| Self { dir, what: What::Unfinished });
-        std::iter::once(Self { dir: tmp, what: What::All }).chain(unfinished)
+        tmp.map(|dir| Self { dir, what: What::All }).into_iter().chain(unfinished)
     }
 
     /// What nobody changed for so long that nobody will.

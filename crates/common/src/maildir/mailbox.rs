@@ -21,6 +21,7 @@ use super::index::{Fact, FactsRead};
 use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
+use super::present::Present;
 use super::scan::{Folders, Located, Place};
 use super::{StoreError, confirm};
 
@@ -136,13 +137,21 @@ impl Mailbox {
 
     /// Opens its directories.
     pub(super) fn folders(&self) -> Result<Folders, StoreError> {
-        let missing = |error: StoreError| match error {
+        Folders::open(&self.places).map_err(|error| self.unopened(error))
+    }
+
+    /// Opens what is there of its directories, to look at it.
+    pub(super) fn present(&self) -> Result<Present, StoreError> {
+        Present::open(&self.places).map_err(|error| self.unopened(error))
+    }
+
+    fn unopened(&self, error: StoreError) -> StoreError {
+        match error {
             StoreError::System { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
                 StoreError::NoSuchMailbox(self.name.clone())
             }
             error => error,
-        };
-        Folders::open(&self.places).map_err(missing)
+        }
     }
 
     /// Opens its directories, to keep them: until what is returned is dropped, others need not

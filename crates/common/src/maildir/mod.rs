@@ -44,6 +44,7 @@ mod names;
 mod naming;
 mod new_lines;
 mod places;
+mod present;
 mod quota;
 mod scan;
 mod settle;

@@ -86,7 +86,7 @@ const COARSE_GRAIN: Duration = Duration::from_secs(2);
 /// further ahead is of a clock that was set back: the next change has another.
 const AHEAD: Duration = Duration::from_secs(60 * 60);
 
-const CUR: &str = "cur";
+pub(super) const CUR: &str = "cur";
 
 /// Seconds that a program may take from link to unlink.
 const LINKING: i64 = 600;
@@ -183,12 +183,7 @@ impl Folders {
     /// Whether the mailbox has the path still under which it was opened: it may have been deleted
     /// or renamed since, and another may be there.
     pub(super) fn are_in_place(&self) -> Result<bool, StoreError> {
-        let open = self.cur.stat_self()?;
-        match std::fs::metadata(self.cur.path()) {
-            Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::system(self.cur.path().to_owned(), error)),
-        }
+        is_in_place(&self.cur)
     }
 
     /// Whether these are two names of one file.
@@ -316,6 +311,16 @@ fn is_recent(stat: &Stat) -> bool {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since) {
         Ok(age) => age < grain,
         Err(ahead) => ahead.duration() < AHEAD,
+    }
+}
+
+/// Whether a directory has the path still under which it was opened.
+pub(super) fn is_in_place(dir: &Dir) -> Result<bool, StoreError> {
+    let open = dir.stat_self()?;
+    match std::fs::metadata(dir.path()) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (open.device, open.inode)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::system(dir.path().to_owned(), error)),
     }
 }
 

@@ -36,8 +36,17 @@ enum Version {
 }
 
 /// The entries, in the file's order. `separator` is between the levels of a directory's name.
-pub(super) fn read(control: &Dir, mail: &Dir, separator: char) -> Result<Vec<String>, StoreError> {
-    match Subscriptions::read(control, mail) {
+/// `control` may not be there yet.
+pub(super) fn read(
+    control: Option<&Dir>,
+    mail: &Dir,
+    separator: char,
+) -> Result<Vec<String>, StoreError> {
+    let file = match control {
+        Some(control) => Subscriptions::read(control, mail),
+        None => Subscriptions::read_courier(mail),
+    };
+    match file {
         Ok(file) => Ok(file.entries(separator).flatten().collect()),
         Err(StoreError::Damaged { path, what }) => {
             tracing::warn!(path = %path.display(), "{what}; it is left alone");
@@ -261,7 +270,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let home = Dir::open(directory.path()).unwrap();
         home.replace(FILE, b"V\t3\n\nSent\n").unwrap();
-        assert_eq!(read(&home, &home, '.').unwrap(), [""; 0]);
+        assert_eq!(read(Some(&home), &home, '.').unwrap(), [""; 0]);
         let error = change(&home, &home, '.', &["x".to_owned()], true).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         assert_eq!(home.read(FILE, 100).unwrap(), b"V\t3\n\nSent\n");
@@ -279,7 +288,7 @@ mod tests {
         assert!(matches!(error, StoreError::Subscriptions), "{error}");
         assert!(!error.is_temporary());
         change(&"x".repeat(room), true).unwrap();
-        assert_eq!(read(&home, &home, '.').unwrap().len(), 2, "as many as can be");
+        assert_eq!(read(Some(&home), &home, '.').unwrap().len(), 2, "as many as can be");
         assert!(matches!(change("y", true), Err(StoreError::Subscriptions)));
         change("Sent", false).unwrap();
         change("y", true).unwrap();

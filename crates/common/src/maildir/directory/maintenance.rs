@@ -4,18 +4,18 @@ use super::super::mailbox::Mailbox;
 use super::super::maintenance::remove;
 use super::super::{Finding, Inspection, Store, StoreError, leftovers, uid_validity};
 use super::tree::{Role, Tree};
-use super::{Directory, LOCK, Quota};
+use super::{Directory, LOCK};
 
 impl Directory {
-    /// Looks for what is wrong with the user's directory and changes nothing. With a mailbox's
-    /// name, where it is about one.
+    /// Looks for what is wrong with the user's directory; changes nothing and makes nothing. With
+    /// a mailbox's name, where it is about one.
     pub fn inspect(&self) -> Result<Vec<(Option<String>, Finding)>, StoreError> {
         let tree = self.tree()?;
         let mut findings = Vec::new();
         for (name, _) in self.unmarked(&tree)? {
             findings.push((Some(name), Finding::NoMark));
         }
-        if let Some(quota) = Quota::open(&tree.control)?
+        if let Some(quota) = tree.quota()?
             && quota.differs(self.paths(&tree)?)?
         {
             findings.push((None, Finding::QuotaDiffers));
@@ -64,8 +64,10 @@ impl Directory {
         for leftover in tree.leftovers()? {
             tree.remove_leftover(&leftover)?;
         }
-        leftovers::remove_unfinished(&tree.control)?;
-        remove(&tree.control, uid_validity::LOCK)?;
+        if let Some(control) = &tree.control {
+            leftovers::remove_unfinished(control)?;
+            remove(control, uid_validity::LOCK)?;
+        }
         remove(&tree.mail, LOCK)
     }
 

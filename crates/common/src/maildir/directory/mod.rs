@@ -291,7 +291,7 @@ impl Directory {
 
     /// Writes the user's quota file anew, if there is one and it is time to.
     fn keep_quota_file(&self, tree: &Tree<'_>) -> Result<(), StoreError> {
-        match Quota::open(&tree.control)? {
+        match tree.quota()? {
             Some(quota) if quota.is_due()? => self.count(tree, &quota),
             _ => Ok(()),
         }
@@ -299,7 +299,7 @@ impl Directory {
 
     /// Writes the user's quota file anew, if there is one.
     fn count_anew(&self, tree: &Tree<'_>) -> Result<(), StoreError> {
-        match Quota::open(&tree.control)? {
+        match tree.quota()? {
             Some(quota) => self.count(tree, &quota),
             None => Ok(()),
         }

@@ -9,8 +9,7 @@ use super::tree::Tree;
 impl Directory {
     /// The names that are subscribed.
     pub(super) fn subscribed(&self, tree: &Tree<'_>) -> Result<Vec<String>, StoreError> {
-        let entries =
-            subscriptions::read(&tree.control, &tree.mail, self.naming.directory_separator())?;
+        let entries = self.entries(tree)?;
         Ok(entries.iter().filter_map(|entry| self.subscribed_name(entry)).collect())
     }
 
@@ -22,7 +21,7 @@ impl Directory {
         subscribed: bool,
     ) -> Result<(), StoreError> {
         let separator = self.naming.directory_separator();
-        subscriptions::change(&tree.control, &tree.mail, separator, entries, subscribed)
+        subscriptions::change(&tree.control()?, &tree.mail, separator, entries, subscribed)
     }
 
     /// How a mailbox is called there, by its directory.
@@ -38,13 +37,17 @@ impl Directory {
 
     /// The same of a name that no mailbox has: the entry that is shown so, or a new one.
     pub(super) fn entry_of_none(&self, tree: &Tree<'_>, name: &str) -> Result<String, StoreError> {
-        let entries =
-            subscriptions::read(&tree.control, &tree.mail, self.naming.directory_separator())?;
+        let entries = self.entries(tree)?;
         let shown = |entry: &String| self.subscribed_name(entry).as_deref() == Some(name);
         match entries.into_iter().find(shown) {
             Some(entry) => Ok(entry),
             None => self.new_directory(name).map(|directory| self.entry(&directory)),
         }
+    }
+
+    fn entries(&self, tree: &Tree<'_>) -> Result<Vec<String>, StoreError> {
+        let separator = self.naming.directory_separator();
+        subscriptions::read(tree.control.as_ref(), &tree.mail, separator)
     }
 
     fn subscribed_name(&self, entry: &str) -> Option<String> {

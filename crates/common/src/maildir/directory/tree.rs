@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::super::naming::{DEEPEST, Naming};
 use super::super::places::Places;
+use super::super::quota::Quota;
 use super::super::scan::Folders;
 use super::super::{StoreError, leftovers, name, uid_validity, uidlist};
 use crate::config::Layout;
@@ -26,8 +27,8 @@ pub(super) struct Tree<'user> {
     pub(super) naming: &'user Naming,
     /// The user's directory.
     pub(super) mail: Dir,
-    /// The user's directory of control files.
-    pub(super) control: Dir,
+    /// The user's directory of control files, if there is one.
+    pub(super) control: Option<Dir>,
 }
 
 /// A directory below the user's.
@@ -55,14 +56,27 @@ const MARK: &str = "maildirfolder";
 const UNFINISHED: [&str; 2] = ["posthorn.create.", "posthorn.delete."];
 
 impl<'user> Tree<'user> {
-    /// Opens them. Those of control files are made if they are missing.
+    /// Opens them.
     pub(super) fn open(roots: &'user Places, naming: &'user Naming) -> Result<Self, StoreError> {
         let mail = Dir::open(&roots.mail)?;
         let control = match roots.control == roots.mail {
-            true => mail.clone(),
-            false => Dir::open_or_create(&roots.control)?,
+            true => Some(mail.clone()),
+            false => disk::found(Dir::open(&roots.control))?,
         };
         Ok(Self { roots, naming, mail, control })
+    }
+
+    /// The directory of control files, made if it is missing.
+    pub(super) fn control(&self) -> Result<Dir, StoreError> {
+        match &self.control {
+            Some(control) => Ok(control.clone()),
+            None => Ok(Dir::open_or_create(&self.roots.control)?),
+        }
+    }
+
+    /// The user's quota file, if there is one.
+    pub(super) fn quota(&self) -> Result<Option<Quota>, StoreError> {
+        self.control.as_ref().map_or(Ok(None), Quota::open)
     }
 
     /// All directories but INBOX's.
@@ -224,7 +238,7 @@ impl<'user> Tree<'user> {
             true => inside.clone(),
             false => Dir::open(&places.control)?,
         };
-        uidlist::UidList::new(uid_validity::next(&self.control)?).save(&control)?;
+        uidlist::UidList::new(uid_validity::next(&self.control()?)?).save(&control)?;
         Ok(inside.create_dir(cur)?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::TryRecvError;
 
 use mail_proto::mailbox::Flags;
 
-use super::super::StoreError;
+use super::super::{Finding, IndexState, Inspection, StoreError};
 use super::*;
 use crate::config::{Layout, Names};
 
@@ -236,6 +236,36 @@ fn what_a_killed_rename_left_does_no_harm() {
         assert!(another.uid_validity > validity);
         assert_eq!(directory.mailbox("b").unwrap().sync().unwrap().uid_validity, validity);
     }
+}
+
+#[test]
+fn who_only_looks_makes_nothing() {
+    let ann = Ann::apart(Layout::MaildirPlusPlus);
+    let directory = ann.open();
+    ann.put("cur/1.a.b:2,S", "text\n");
+    let path = |name: &str| ann.directory.path().join(name);
+    let lost = ["control/example.org", "index/example.org"];
+    let inside = ["new", "tmp", ".Sent/new", ".Sent/tmp"];
+    lost.iter().for_each(|name| fs::remove_dir_all(path(name)).unwrap());
+    inside.iter().for_each(|name| fs::remove_dir_all(ann.home().join(name)).unwrap());
+    assert_eq!(directory.inspect().unwrap(), []);
+    assert_eq!(directory.folders().unwrap().len(), 1 + Directory::SPECIAL.len());
+    for (name, findings) in [("INBOX", vec![Finding::NoList]), ("Sent", Vec::new())] {
+        let seen = directory.inspect_mailbox(name).unwrap();
+        let index = IndexState::Missing;
+        let (uid_validity, files, locked_by) = (None, Vec::new(), None);
+        assert_eq!(seen, Inspection { findings, uid_validity, index, files, locked_by });
+    }
+    let error = directory.inspect_mailbox("None").unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchMailbox(_)), "{error}");
+    let is_there = || {
+        let lost = lost.iter().map(|name| path(name));
+        lost.chain(inside.iter().map(|name| ann.home().join(name))).any(|path| path.exists())
+    };
+    assert!(!is_there());
+    directory.mailbox("INBOX").unwrap().mend().unwrap();
+    assert!(is_there());
+    assert_eq!(directory.inspect_mailbox("INBOX").unwrap().findings, []);
 }
 
 #[test]
