@@ -12,16 +12,28 @@ use super::super::known::Looks;
 use super::super::scan::{Look, Trust};
 use super::*;
 
+/// Nothing is in doubt for longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Waits until nothing can be hidden any more, and lists.
 pub(super) fn settle(ann: &Ann) {
     let stranger = ann.stranger();
     let folders = stranger.mailbox.folders().unwrap();
-    while Looks::at(&folders).unwrap().were_recent() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(|| !Looks::at(&folders).unwrap().were_recent());
     stranger.sync().unwrap();
-    while ann.stranger().mailbox.is_in_doubt().unwrap() {
-        confirm(&ann.stranger().mailbox).unwrap();
+    wait_until(|| {
+        let is_in_doubt = ann.stranger().mailbox.is_in_doubt().unwrap();
+        if is_in_doubt {
+            confirm(&ann.stranger().mailbox).unwrap();
+        }
+        !is_in_doubt
+    });
+}
+
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "it never is");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -130,8 +142,6 @@ fn the_thread_lists_what_nobody_has_open_any_more() {
     queue.ask(&inbox.mailbox);
     drop(inbox);
     let reader = ann.stranger();
-    while reader.mailbox.is_in_doubt().unwrap() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(|| !reader.mailbox.is_in_doubt().unwrap());
     assert_eq!(uids(&reader), [1]);
 }
