@@ -157,6 +157,24 @@ impl Deliveries {
     }
 }
 
+impl Store {
+    /// Whether a delivery was made and its message is still here; if so, it survives a power cut.
+    /// The whole mailbox is looked through: to be asked only where a repeat is possible.
+    pub(super) fn holds_delivery(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        let folders = self.mailbox.folders()?;
+        let beginning = name::delivery_stem(id);
+        let mut found = false;
+        folders.looked_through(Looks::at(&folders)?, || {
+            folders.each(Listed::Both, |_, name| found |= name.starts_with(&beginning))?;
+            Ok(found)
+        })?;
+        if found {
+            last(&folders)?;
+        }
+        Ok(found)
+    }
+}
+
 impl Shelf {
     /// If too much is kept, a good part of it goes: to see which takes a while.
     fn make_room(&mut self) {
@@ -196,32 +214,31 @@ fn look(
     oldest: u64,
     before: &[DeliveryId],
 ) -> Result<Option<Box<[DeliveryId]>>, StoreError> {
-    let looks = Looks::at(folders)?;
     let mut ids: BTreeSet<_> = before.iter().filter(|id| id.micros() >= oldest).copied().collect();
-    list(folders, oldest, &mut ids)?;
-    if looks.were_recent() || !looks.hold(Looks::at(folders)?) {
-        // Files were renamed while we looked, and some may have been missed.
-        list(folders, oldest, &mut ids)?;
-    }
+    folders.looked_through(Looks::at(folders)?, || {
+        folders.each(Listed::Both, |_, name| {
+            if ids.len() <= KEPT_OF_ONE
+                && let Some(id) = name::delivery_since(name, oldest)
+            {
+                ids.insert(id);
+            }
+        })?;
+        // How many there are, nobody knows.
+        Ok(false)
+    })?;
     if ids.len() > KEPT_OF_ONE {
         return Ok(None);
     }
     if !ids.is_empty() {
-        // Whoever put them there, or moved them, may have died before making that last.
-        folders.new.sync()?;
-        folders.cur.sync()?;
+        last(folders)?;
     }
     Ok(Some(ids.into_iter().collect()))
 }
 
-fn list(folders: &Folders, oldest: u64, ids: &mut BTreeSet<DeliveryId>) -> Result<(), StoreError> {
-    folders.each(Listed::Both, |_, name| {
-        if ids.len() <= KEPT_OF_ONE
-            && let Some(id) = name::delivery_since(name, oldest)
-        {
-            ids.insert(id);
-        }
-    })
+/// Whoever put messages there, or moved them, may have died before making that last.
+fn last(folders: &Folders) -> Result<(), StoreError> {
+    folders.new.sync()?;
+    Ok(folders.cur.sync()?)
 }
 
 #[allow(clippy::unwrap_used)]

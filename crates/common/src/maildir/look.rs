@@ -18,7 +18,7 @@ use mail_proto::mailbox::Messages;
 use super::held::{Held, Lists};
 use super::index::{self, Change, Marks};
 use super::join::{self, Before, InNew, Joined, Numbered};
-use super::known::{Files, IndexFiles, Looks};
+use super::known::{Files, IndexFiles};
 use super::listing::Listing;
 use super::scan::Listed;
 use super::settle::Settling;
@@ -157,17 +157,16 @@ impl Held<'_> {
     /// Lists both directories, and a second time if a message is missing that may have been
     /// renamed meanwhile.
     fn list(&self, now: &Marks, expected: &[Numbered]) -> Result<Listing, StoreError> {
-        let listing = self.folders.list(Listed::Both)?;
-        if join::are_all_in(expected, &listing) {
-            return Ok(listing);
-        }
-        let looks = now.looks.expect("marks that were just taken have looks");
-        if !looks.were_recent() && looks.hold(Looks::at(&self.folders)?) {
-            return Ok(listing);
-        }
-        let mut again = self.folders.list(Listed::Both)?;
-        again.add_missing(&listing);
-        Ok(again)
+        let before = now.looks.expect("marks that were just taken have looks");
+        let mut found: Option<Listing> = None;
+        self.folders.looked_through(before, || {
+            let mut listing = self.folders.list(Listed::Both)?;
+            if let Some(earlier) = &found {
+                listing.add_missing(earlier);
+            }
+            Ok(join::are_all_in(expected, found.insert(listing)))
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     /// What messages we know, in order of hash; `None` where that was not read.

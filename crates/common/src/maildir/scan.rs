@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::disk::{self, Dir, Kind, Stat};
 use crate::time;
 
-use super::known::Doubt;
+use super::known::{Doubt, Looks};
 use super::listing::{Listing, Parted};
 use super::places::Places;
 use super::{StoreError, attempts, name};
@@ -165,19 +165,18 @@ impl Folders {
         Ok(None)
     }
 
-    /// Whether there is a message whose identity begins so. `new` is looked through first: files
-    /// go from there to `cur`. One whose flags change while we look may be missed.
-    pub(super) fn holds(&self, beginning: &str) -> Result<bool, StoreError> {
-        for place in [Place::New, Place::Cur] {
-            for entry in self.at(place).entries()? {
-                let entry = entry?;
-                let name = message_name(&entry.name, entry.kind);
-                if name.is_some_and(|name| name.starts_with(beginning)) {
-                    return Ok(true);
-                }
-            }
+    /// Looks for messages with `look`, which lists both directories and says whether it found
+    /// all. If it did not, and files may have been renamed meanwhile, one of them may be what it
+    /// missed, and it looks a second time. `before` is how the directories looked.
+    pub(super) fn looked_through(
+        &self,
+        before: Looks,
+        mut look: impl FnMut() -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        if !look()? && (before.were_recent() || !before.hold(Looks::at(self)?)) {
+            look()?;
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Whether the mailbox has the path still under which it was opened: it may have been deleted

@@ -15,7 +15,7 @@ use super::cache::Summaries;
 use super::copy::Copied;
 use super::expunge::Which;
 use super::index::Fact;
-use super::known::{Live, Looks};
+use super::known::Live;
 use super::mailbox::{Mailbox, Pin};
 use super::moves::Move;
 use super::watch::Watch;
@@ -91,25 +91,6 @@ impl Store {
     /// Begins to add a message.
     pub fn append(&self, message: NewMessage) -> Result<Appending, StoreError> {
         Appending::begin(&self.mailbox, message, |tmp| tmp.create_nameless(name::unique()))
-    }
-
-    /// Whether a delivery was made and its message is still here; if so, it survives a power cut.
-    /// The whole mailbox is looked through: to be asked only where a repeat is possible.
-    pub fn holds_delivery(&self, id: &DeliveryId) -> Result<bool, StoreError> {
-        let folders = self.mailbox.folders()?;
-        let beginning = name::delivery_stem(id);
-        let before = Looks::at(&folders)?;
-        let mut found = folders.holds(&beginning)?;
-        if !found && (before.were_recent() || !before.hold(Looks::at(&folders)?)) {
-            // Files were renamed while we looked: it may have been one of them.
-            found = folders.holds(&beginning)?;
-        }
-        if found {
-            // Whoever put it there, or moved it, may have died before making that last.
-            folders.new.sync()?;
-            folders.cur.sync()?;
-        }
-        Ok(found)
     }
 
     /// Changes flags; UIDs that are gone are passed over.
