@@ -1,9 +1,9 @@
 //! Mailboxes in Maildirs, as Dovecot keeps them: Maildir++ folders, `dovecot-uidlist`,
 //! `dovecot-keywords`, `subscriptions`. Others may read and change the files at any time.
 //!
-//! [`Directory`] is who has which mailboxes; [`Store`] is one mailbox. Nothing in their
-//! signatures is about Maildir: another store can take their place. All of it is plain blocking
-//! code, to be called on a pool.
+//! [`Directory`] is who has which mailboxes; [`Store`] is one mailbox. What sessions ask of these
+//! is not about Maildir; what an admin asks is ([`Finding`], [`Inspection`], [`Settled`]). All of
+//! it is plain blocking code, to be called on a pool.
 
 mod admit;
 mod append;

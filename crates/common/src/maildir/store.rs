@@ -23,6 +23,12 @@ use super::{DeliveryId, StoreError, attempts, copy, expunge, flags, name, watch}
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
+///
+/// Errors are [`NoSuchMailbox`](StoreError::NoSuchMailbox) if it was removed or renamed;
+/// [`Replaced`](StoreError::Replaced) if UIDs are those of other messages now, which mostly is for
+/// one that is [`pinned`](Self::pinned); [`Gone`](StoreError::Gone) if the one message that was
+/// asked for is; [`Keywords`](StoreError::Keywords) if there is no room for a keyword that is to be
+/// set. All else is temporary.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) mailbox: Arc<Mailbox>,

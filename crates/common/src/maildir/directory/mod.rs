@@ -29,6 +29,13 @@ use crate::config::Mail;
 
 /// The mailboxes of one user. Names are UTF-8 with the site's separator; `INBOX` in any case is
 /// INBOX.
+///
+/// Errors are [`NoSuchMailbox`](StoreError::NoSuchMailbox) if a name is to be one of a mailbox and
+/// is not; [`AlreadyExists`](StoreError::AlreadyExists) if it is not to be one and is;
+/// [`Cannot`](StoreError::Cannot) if no mailbox can have the name, if INBOX is to be deleted, or if a
+/// mailbox is to be renamed to a name below its own;
+/// [`Subscriptions`](StoreError::Subscriptions) if there is no room for one more;
+/// [`Address`](StoreError::Address) if the user's address cannot be in a path. All else is temporary.
 #[derive(Debug, Clone)]
 pub struct Directory {
     roots: Arc<Places>,
