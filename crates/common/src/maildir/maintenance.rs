@@ -145,10 +145,10 @@ impl Store {
         Ok(before.findings(&held.snapshot()))
     }
 
-    /// Leaves everything as Dovecot expects it, and no file of ours but one that has the only copy
-    /// of flags that wait. No session of ours may have the mailbox open: it would make them again.
+    /// Mends the mailbox, leaves everything as Dovecot expects it, and no file of ours but one that
+    /// has the only copy of flags that wait. No session of ours may have the mailbox open: it would make them again.
     pub fn settle(&self) -> Result<Settled, StoreError> {
-        let mut findings = self.sync_whole()?;
+        let mut findings = self.mend()?;
         let mut held = self.mailbox.hold()?;
         held.write(0)?;
         let snapshot = held.snapshot();

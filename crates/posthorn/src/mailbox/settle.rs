@@ -24,11 +24,8 @@ fn one(mailboxes: &Mailboxes<'_>, user: &str, only: &[String]) -> Result<Outcome
     let mut outcome = Outcome::Clean;
     let stores = mailboxes.stores(only)?;
     for (name, store) in &stores {
-        let mut findings = store.mend()?;
         let settled = store.settle()?;
-        let more = settled.findings.iter().filter(|finding| !findings.contains(finding));
-        findings.extend(more.cloned().collect::<Vec<_>>());
-        for finding in &findings {
+        for finding in &settled.findings {
             let (worst, done) = match finding {
                 Finding::KeywordWithoutLetter(..) => (Outcome::Left, "Dovecot will not know it"),
                 other => match other.remedy() {
