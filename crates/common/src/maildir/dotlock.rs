@@ -19,6 +19,7 @@ use crate::disk::{self, Dir, DiskError, Stat};
 use crate::time;
 
 use super::StoreError;
+use super::lock::PATIENCE;
 use super::name::unique;
 
 /// A file that whoever holds the kernel's lock on it lends to the lock that Dovecot knows: that is
@@ -43,15 +44,14 @@ pub(super) struct Dotlock {
 }
 
 impl Dotlock {
-    /// Takes the lock of a file; waits for another for at most `patience`.
+    /// Takes the lock of a file; waits for another for at most [`PATIENCE`].
     pub(super) fn take(
         dir: &Dir,
         file: &str,
         sheet: Option<Sheet<'_>>,
-        patience: Duration,
     ) -> Result<Self, StoreError> {
         started();
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         let name = name(file);
         loop {

@@ -58,7 +58,7 @@ impl Lock {
                 let sheet = Sheet { dir: &self.index, name: LOCK, file: &self.kernel };
                 // Files that are apart may be on another file system.
                 let sheet = (self.index.path() == self.control.path()).then_some(sheet);
-                self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, sheet, PATIENCE)?);
+                self.dotlock = Some(Dotlock::take(&self.control, uidlist::FILE, sheet)?);
             }
         }
         Ok(())

@@ -12,7 +12,6 @@ use crate::disk::Dir;
 
 use super::StoreError;
 use super::dotlock::Dotlock;
-use super::lock::PATIENCE;
 
 const FILE: &str = "subscriptions";
 /// Courier's, where a user was taken over.
@@ -64,7 +63,7 @@ pub(super) fn change(
     entries: &[String],
     subscribed: bool,
 ) -> Result<(), StoreError> {
-    let _lock = Dotlock::take(control, FILE, None, PATIENCE)?;
+    let _lock = Dotlock::take(control, FILE, None)?;
     let old = Subscriptions::read(control, mail)?;
     let mut new = old.clone();
     for entry in entries {

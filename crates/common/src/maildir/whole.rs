@@ -169,18 +169,15 @@ pub(super) fn commit_all(
     messages: Vec<Whole>,
 ) -> Vec<Result<Located, StoreError>> {
     let count = messages.len();
-    let held = match messages.first() {
-        Some(message) => mailbox.hold_open(&message.folders),
-        None => return Vec::new(),
-    };
-    let held = held.and_then(|mut held| held.write(count).map(|()| held));
-    let mut held = match held {
+    let Some(first) = messages.first() else { return Vec::new() };
+    let held = mailbox.hold_open(&first.folders).and_then(|mut held| {
+        held.write(count)?;
+        let before = Looks::at(&held.folders)?;
+        Ok((held, before))
+    });
+    let (mut held, before) = match held {
         Ok(held) => held,
-        Err(error) => return (0..count).map(|_| Err(error.clone())).collect(),
-    };
-    let before = match Looks::at(&held.folders) {
-        Ok(before) => before,
-        Err(error) => return (0..count).map(|_| Err(error.clone())).collect(),
+        Err(error) => return vec![Err(error); count],
     };
     let mut summaries = Vec::with_capacity(count);
     let placed: Vec<Result<Newcomer, StoreError>> =
@@ -193,14 +190,13 @@ pub(super) fn commit_all(
     });
     let uid_validity = held.snapshot().uid_validity;
     let mut uids = admitted.as_deref().unwrap_or_default().iter();
-    let located = |_| match (&admitted, uids.next()) {
-        (Err(error), _) => Err(error.clone()),
-        (Ok(_), uid) => {
-            let uid = *uid.expect("each file has a UID");
+    let mut located = |_| match &admitted {
+        Err(error) => Err(error.clone()),
+        Ok(_) => {
+            let uid = *uids.next().expect("each file has a UID");
             Ok(Located { uid_validity, uid })
         }
     };
-    let mut located = located;
     placed.into_iter().map(|placed| placed.and_then(&mut located)).collect()
 }
 

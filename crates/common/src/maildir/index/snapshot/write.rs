@@ -18,28 +18,30 @@ pub(in crate::maildir::index) fn write(
     position: log::Position,
 ) -> Result<Identity, DiskError> {
     let id = source::random();
-    let sections = [
-        put_head(&index.head, position),
-        Vec::new(),
-        index.vanished.encode(),
-        put_tails(&index.facts),
-    ];
+    let head = put_head(&index.head, position);
+    let vanished = index.vanished.encode();
+    let tails = put_tails(&index.facts);
     let length = |section: &[u8]| (section.len() + SUM) as u64;
-    let [head, _, vanished, tails] = sections.each_ref().map(|section| length(section));
     let messages = index.messages.len() as u64;
     let hot = index.messages.pieces().iter();
     let hot = hot.map(|piece| block_length(piece.len(), piece.form()) as u64).sum();
     let facts = messages * ROW as u64 + messages.div_ceil(BLOCK as u64) * SUM as u64;
-    let lengths = Lengths { messages, head, hot, vanished, tails, facts };
-    let [head, _, vanished, tails] = &sections;
+    let lengths = Lengths {
+        messages,
+        head: length(&head),
+        hot,
+        vanished: length(&vanished),
+        tails: length(&tails),
+        facts,
+    };
     let mut size = 0;
     dir.replace_with(FILE, |file| {
         let mut out = Out { file, id, offset: 0, buffer: Vec::with_capacity(2 * BUFFER) };
         out.header(lengths);
-        out.block(head)?;
+        out.block(&head)?;
         out.messages(&index.messages)?;
-        out.block(vanished)?;
-        out.block(tails)?;
+        out.block(&vanished)?;
+        out.block(&tails)?;
         out.facts(&index.facts)?;
         size = out.offset;
         out.flush()
