@@ -4,7 +4,8 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
 use super::index::{Change, Fact, Lasting, Tail};
-use super::known::{Files, Looks};
+use super::known::Files;
+use super::looks::Looks;
 use super::new_lines::NewLines;
 use super::quota::Tally;
 use super::scan::{Located, Place};

@@ -2,7 +2,7 @@
 //!
 //! What another program did to a directory between a change of ours and our look at its time
 //! stamps is hidden by them, and so is what it did within the same tick of the kernel's clock. So
-//! a mailbox that we changed is [in doubt](super::known::Doubt) until it was listed at a time when
+//! a mailbox that we changed is [in doubt](super::looks::Doubt) until it was listed at a time when
 //! nothing could hide. Nobody waits for that: a thread of the process does it, for one mailbox at a
 //! time, once the mailbox is quiet, and also if its last session is gone. What it found is in the
 //! log, so that no other process has to look again; a process that died before leaves the doubt in
@@ -26,7 +26,8 @@ use mail_proto::mailbox::Flags;
 
 use super::held::Held;
 use super::index::{Change, Fact, FactsRead, Lasting, Tail};
-use super::known::{Doubt, Known, Looks};
+use super::known::Known;
+use super::looks::{Doubt, Looks};
 use super::mailbox::Mailbox;
 use super::places::Places;
 use super::scan::{Folders, Listed};

@@ -12,7 +12,7 @@ use super::admit::Newcomer;
 use super::held::Held;
 use super::index::Tail;
 use super::keywords::Room;
-use super::known::Looks;
+use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::scan::{Folders, Located};
 use super::{attempts, name, tail};

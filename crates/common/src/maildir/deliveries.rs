@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::Identity;
 
-use super::known::Looks;
+use super::looks::Looks;
 use super::mailbox::Open;
 use super::places::Places;
 use super::scan::{Folders, Listed, Place};

@@ -11,7 +11,7 @@ use super::StoreError;
 use super::held::Held;
 use super::index::{Change, Lasting, Tail};
 use super::keywords::{self, Room};
-use super::known::Looks;
+use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::scan::Located;

@@ -9,9 +9,10 @@ use crate::disk::Dir;
 
 use super::StoreError;
 use super::index::{Fact, Followed, Index, Marks, Reader, Tail};
+use super::looks::{Doubt, Looks};
 use super::more::{self, More};
 use super::names::Names;
-use super::scan::{Folders, Listed, Located, Look};
+use super::scan::{Folders, Listed, Located};
 use super::{keywords, tail, uidlist};
 
 /// What is known of a mailbox. A million messages take little more than what [`Index`] takes.
@@ -54,13 +55,6 @@ pub(super) enum Files {
     InDoubt,
 }
 
-/// How both directories look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Looks {
-    pub(super) new: Look,
-    pub(super) cur: Look,
-}
-
 /// A message as it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
@@ -69,20 +63,6 @@ pub(super) struct Live {
     pub(super) fact: Fact,
     pub(super) tail: Tail,
 }
-
-/// Whether a change by others may be hidden behind one of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Doubt {
-    /// No.
-    None,
-    /// Perhaps; a listing now tells.
-    Ripe,
-    /// Perhaps, and more may be hidden yet.
-    Fresh,
-}
-
-/// So many files in `new` are listed in less time than one of them is synced.
-const FEW_IN_NEW: usize = 256;
 
 /// Whoever has a mailbox in doubt asks for a listing no more often than this.
 const ASK: Duration = Duration::from_secs(1);
@@ -222,43 +202,6 @@ impl Known {
             keywords_full: has_no_room(index),
             messages: index.messages.clone(),
         });
-    }
-}
-
-impl Looks {
-    /// How both look now.
-    pub(super) fn at(folders: &Folders) -> Result<Self, StoreError> {
-        Ok(Self { new: Look::at(&folders.new)?, cur: Look::at(&folders.cur)? })
-    }
-
-    /// How both look after a change of ours; `before` is how they looked just before it, when so
-    /// many messages were known to be in `new`.
-    ///
-    /// Deliveries take no lock, so one may have come into `new` meanwhile: where it is cheap to
-    /// list, the next who looks does it.
-    pub(super) fn after_ours(
-        self,
-        before: Self,
-        folders: &Folders,
-        in_new: usize,
-    ) -> Result<Self, StoreError> {
-        Ok(Self {
-            new: match in_new <= FEW_IN_NEW {
-                true => self.new,
-                false => self.new.after_ours(before.new, &folders.new)?,
-            },
-            cur: self.cur.after_ours(before.cur, &folders.cur)?,
-        })
-    }
-
-    /// Whether neither changed; `now` is how they look now.
-    pub(super) fn hold(self, now: Self) -> bool {
-        self.new.holds(now.new) && self.cur.holds(now.cur)
-    }
-
-    /// Whether one had changed just before.
-    pub(super) fn were_recent(self) -> bool {
-        self.new.was_recent() || self.cur.was_recent()
     }
 }
 

@@ -303,7 +303,7 @@ impl Mailbox {
     #[cfg(test)]
     pub(super) fn is_in_doubt(&self) -> Result<bool, StoreError> {
         self.sync()?;
-        Ok(self.known().doubt() != super::known::Doubt::None)
+        Ok(self.known().doubt() != super::looks::Doubt::None)
     }
 
     /// What is known, which may be old.

@@ -32,6 +32,7 @@ mod lines;
 mod listing;
 mod lock;
 mod look;
+mod looks;
 mod mailbox;
 mod maintenance;
 mod making;

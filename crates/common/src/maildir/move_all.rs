@@ -13,7 +13,7 @@ use super::held::Held;
 use super::index::Change;
 use super::index::Lasting;
 use super::keywords::Keywords;
-use super::known::Looks;
+use super::looks::Looks;
 use super::more_keywords::MoreKeywords;
 use super::names::Names;
 use super::new_lines::NewLines;

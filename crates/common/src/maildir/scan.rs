@@ -8,13 +8,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use crate::disk::{self, Dir, Kind, Stat};
 use crate::time;
 
-use super::known::{Doubt, Looks};
 use super::listing::{Listing, Parted};
+use super::looks::Looks;
 use super::places::Places;
 use super::{StoreError, attempts, name};
 
@@ -54,37 +53,6 @@ pub(super) struct Located {
     /// The whole name.
     pub(super) name: String,
 }
-
-/// How a directory looked when it was listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) stat: Stat,
-    pub(super) trust: Trust,
-}
-
-/// Whether the same time stamp proves that nothing changed. Time stamps have the grain of the
-/// kernel's tick: what happens after the listing but within the same tick leaves the stamp as it
-/// is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// It does.
-    Proof,
-    /// It does not: the directory had changed just before it was listed.
-    Recent,
-    /// It does not, but the change was ours, and what others may have done in the same tick is
-    /// looked for once that is over.
-    RecentByUs,
-}
-
-/// A directory that changed less than this ago may change again without a new time stamp.
-const GRAIN: Duration = Duration::from_millis(100);
-
-/// The same where time stamps seem to be whole seconds (small inodes, old NFS).
-const COARSE_GRAIN: Duration = Duration::from_secs(2);
-
-/// A time stamp may be ahead of us by so much, for it is of a file server's clock. One that is
-/// further ahead is of a clock that was set back: the next change has another.
-const AHEAD: Duration = Duration::from_secs(60 * 60);
 
 pub(super) const CUR: &str = "cur";
 
@@ -251,66 +219,10 @@ impl Messages {
     }
 }
 
-impl Look {
-    /// How a directory looks now, before it is listed.
-    pub(super) fn at(dir: &Dir) -> Result<Self, StoreError> {
-        let stat = dir.stat_self()?;
-        let trust = if is_recent(&stat) { Trust::Recent } else { Trust::Proof };
-        Ok(Self { stat, trust })
-    }
-
-    /// How it looks after a change of ours; `self` is how it was known, `before` how it was just
-    /// before the change.
-    pub(super) fn after_ours(self, before: Self, dir: &Dir) -> Result<Self, StoreError> {
-        let stat = dir.stat_self()?;
-        // Not changed by us; or somebody else changed it too, and it is to be listed again.
-        if stat == self.stat || self.stat != before.stat || self.trust == Trust::Recent {
-            return Ok(self);
-        }
-        Ok(Self { stat, trust: Trust::RecentByUs })
-    }
-
-    /// Whether it need not be listed again before all else; `now` is how it looks now.
-    pub(super) fn holds(self, now: Self) -> bool {
-        self.stat == now.stat && self.trust != Trust::Recent
-    }
-
-    /// Whether changes by others may be hidden behind ours.
-    pub(super) fn doubt(self) -> Doubt {
-        match self.trust {
-            Trust::Proof | Trust::Recent => Doubt::None,
-            Trust::RecentByUs if is_recent(&self.stat) => Doubt::Fresh,
-            Trust::RecentByUs => Doubt::Ripe,
-        }
-    }
-
-    /// Whether it is the same directory, whatever is in it.
-    pub(super) fn is_same_directory(self, other: Self) -> bool {
-        (self.stat.device, self.stat.inode) == (other.stat.device, other.stat.inode)
-    }
-
-    /// Whether it changed just before it was listed, so that a rename may have hidden a file.
-    pub(super) fn was_recent(self) -> bool {
-        self.trust != Trust::Proof
-    }
-}
-
 /// Whether the file got its last name so long ago that nobody is between link and unlink any more.
 /// A link counts as a change to the file, and nobody can set that time.
 fn is_left_over(stat: &Stat, now: i64) -> bool {
     now.saturating_sub(stat.changed.seconds) > LINKING
-}
-
-fn is_recent(stat: &Stat) -> bool {
-    let since = Duration::new(
-        u64::try_from(stat.modified.seconds).unwrap_or_default(),
-        stat.modified.nanoseconds,
-    );
-    let grain = if stat.modified.nanoseconds == 0 { COARSE_GRAIN } else { GRAIN };
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since) {
-        Ok(age) => age < grain,
-        Err(ahead) => ahead.duration() < AHEAD,
-    }
 }
 
 /// Whether a directory has the path still under which it was opened.
@@ -363,7 +275,6 @@ fn subdir(dir: &Dir, name: &str) -> Result<Dir, StoreError> {
 mod tests {
     use super::super::lock::Lock;
     use super::*;
-    use crate::disk::Stamp;
 
     #[test]
     fn a_mailbox_that_another_one_replaces_is_not_opened_half() {
@@ -397,26 +308,6 @@ mod tests {
         let folders = Folders::open(&together).unwrap();
         std::fs::rename(&together.mail, path("mail/three")).unwrap();
         assert!(folders.are_of_one_mailbox().unwrap());
-    }
-
-    #[test]
-    fn a_time_stamp_proves_nothing_while_the_next_change_may_have_the_same() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut stat = Dir::open(directory.path()).unwrap().stat_self().unwrap();
-        let now = time::now_seconds();
-        for (seconds, nanoseconds, recent) in [
-            // Whole seconds.
-            (now, 0, true),
-            (now - 3, 0, false),
-            (now - 1, 1, false),
-            // Of clocks that are ahead.
-            (now + 5, 1, true),
-            (now + 3500, 0, true),
-            (now + 3700, 1, false),
-        ] {
-            stat.modified = Stamp { seconds, nanoseconds };
-            assert_eq!(is_recent(&stat), recent, "{seconds}.{nanoseconds} at {now}");
-        }
     }
 
     #[test]

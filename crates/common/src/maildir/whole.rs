@@ -32,7 +32,7 @@ use super::cache::{self, Writer};
 use super::held::Held;
 use super::index::Tail;
 use super::keywords::Room;
-use super::known::Looks;
+use super::looks::Looks;
 use super::mailbox::Mailbox;
 use super::name;
 use super::scan::{self, Folders};

@@ -43,7 +43,7 @@ use std::sync::OnceLock;
 
 use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
 
-use super::known::Looks;
+use super::looks::Looks;
 use crate::disk::Stat;
 
 use files::Step;

@@ -8,8 +8,7 @@ use mail_proto::mailbox::{Change, FlagChange, Flags, NamedFlags};
 
 use super::super::confirm::{Confirmed, Queue, confirm};
 use super::super::index::{self, Lasting};
-use super::super::known::Looks;
-use super::super::scan::{Look, Trust};
+use super::super::looks::{Look, Looks, Trust};
 use super::*;
 
 /// Nothing is in doubt for longer.

@@ -6,7 +6,7 @@ use std::thread;
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 
 use super::super::index::{self, Index, Lasting};
-use super::super::known::Looks;
+use super::super::looks::Looks;
 use super::super::{Finding, StoreError, more_keywords, uidlist};
 use super::*;
 use crate::disk::Dir;

@@ -7,7 +7,8 @@ use mail_proto::mailbox::Flags;
 use super::super::admit::Newcomer;
 use super::super::held::{Held, Lists};
 use super::super::index::{Marks, Tail};
-use super::super::known::{self, Looks};
+use super::super::known;
+use super::super::looks::Looks;
 use super::*;
 
 /// How the files look, but for the list, which is as it was known.

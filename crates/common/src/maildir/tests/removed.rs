@@ -10,7 +10,7 @@ use super::super::expunge::Which;
 use super::super::flags::Marking;
 use super::super::index::Tail;
 use super::super::keywords::Room;
-use super::super::known::Looks;
+use super::super::looks::Looks;
 use super::super::{StoreError, copy, tail};
 use super::*;
 use crate::config::Layout;

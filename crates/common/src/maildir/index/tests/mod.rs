@@ -13,8 +13,7 @@ use super::{
     Change, Fact, FactsRead, Followed, Head, Index, Lasting, Marks, Reader, Tail, Vanished, boot,
 };
 use crate::disk::{Dir, Kind, Stamp, Stat};
-use crate::maildir::known::Looks;
-use crate::maildir::scan::{Look, Trust};
+use crate::maildir::looks::{Look, Looks, Trust};
 
 /// All that an index tells.
 #[derive(Debug, Clone, PartialEq)]
