@@ -3,13 +3,14 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
-use super::index::{Change, Fact, Lasting, Tail};
+use super::index::{Change, Fact, Lasting};
 use super::known::Files;
 use super::looks::Looks;
 use super::new_lines::NewLines;
 use super::quota::Tally;
 use super::scan::{Located, Place};
-use super::{StoreError, name, tail};
+use super::tail::Tail;
+use super::{StoreError, name};
 
 /// A file in its place, whose content lasts.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ impl Newcomer {
     pub(super) fn new(base: &str, flags: Flags, tail: Tail) -> Self {
         let tail = if flags == Flags::default() && tail == Tail::Plain { Tail::New } else { tail };
         let mut file = Located::default();
-        tail::locate(base, &tail, flags, &mut file);
+        tail.locate(base, flags, &mut file);
         Self { file, flags, tail, date: None }
     }
 }

@@ -25,12 +25,13 @@ use std::time::{Duration, Instant};
 use mail_proto::mailbox::Flags;
 
 use super::held::Held;
-use super::index::{Change, Fact, FactsRead, Lasting, Tail};
+use super::index::{Change, Fact, FactsRead, Lasting};
 use super::known::Known;
 use super::looks::{Doubt, Looks};
 use super::mailbox::Mailbox;
 use super::places::Places;
 use super::scan::{Folders, Listed};
+use super::tail::Tail;
 use super::{StoreError, leftovers, name, tail, watch};
 
 /// A mailbox is quiet when nothing happened for so long.
@@ -203,7 +204,7 @@ fn agree(known: &mut Known, folders: &Folders) -> Result<bool, StoreError> {
     }
     let mut found = Sum::default();
     folders.each(Listed::Both, |place, file| {
-        let (flags, tail) = tail::of(place, file);
+        let (flags, tail) = Tail::of(place, file);
         found.add(&Fact::new(name::hash(name::base(file)), 0), flags, &tail);
     })?;
     Ok(expected == found)

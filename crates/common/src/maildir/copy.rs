@@ -10,12 +10,12 @@ use crate::disk::Dir;
 use super::StoreError;
 use super::admit::Newcomer;
 use super::held::Held;
-use super::index::Tail;
 use super::keywords::Room;
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::scan::{Folders, Located};
-use super::{attempts, name, tail};
+use super::tail::Tail;
+use super::{attempts, name};
 
 /// A message to copy.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ fn make(
         let sizes = name::base(&original.file.name).split_once(',').map_or("", |(_, sizes)| sizes);
         let comma = if sizes.is_empty() { "" } else { "," };
         let flags = translation.flags(original.flags);
-        let ending = tail::with_flags(&original.tail, flags);
+        let ending = original.tail.with_flags(flags);
         let base = format!("{}{comma}{sizes}", name::unique());
         let copy = Newcomer { date: original.date, ..Newcomer::new(&base, flags, ending) };
         if put(&originals.folders, &original.file, &held.folders, &copy.file)? {

@@ -9,14 +9,15 @@ use crate::disk;
 use super::StoreError;
 use super::copy::Copied;
 use super::held::Held;
-use super::index::{Change, Tail};
+use super::index::Change;
 use super::known::Files;
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::quota::Tally;
 use super::scan::{Located, Place};
-use super::{attempts, name, tail};
+use super::tail::Tail;
+use super::{attempts, name};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +123,7 @@ impl Removing<'_> {
                     self.places.push(self.file.place);
                 }
             } else if let Some(found) = held.folders.find(name::base(&self.file.name))? {
-                (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
+                (flags, tail) = Tail::of_message(found.place, &found.name, live.flags);
                 self.file = found;
                 return Ok(None);
             }
@@ -139,7 +140,7 @@ impl Which<'_> {
             Self::These(_) => true,
             Self::Deleted(_) => flags.has(Flags::DELETED),
             Self::Copied(copied) => Copied::find(copied, uid)
-                .is_some_and(|one| one.flags == flags && tail::are_alike(&one.tail, tail)),
+                .is_some_and(|one| one.flags == flags && one.tail.is_like(tail)),
         }
     }
 }

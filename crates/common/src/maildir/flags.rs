@@ -9,13 +9,14 @@ use mail_proto::mailbox::{self, FlagChange, Flags, Snapshot, Uid};
 
 use super::StoreError;
 use super::held::Held;
-use super::index::{Change, Lasting, Tail};
+use super::index::{Change, Lasting};
 use super::keywords::{self, Room};
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::scan::Located;
-use super::{attempts, name, tail};
+use super::tail::Tail;
+use super::{attempts, name};
 
 /// Changes flags; UIDs that are gone are passed over.
 pub(super) fn change(
@@ -48,7 +49,7 @@ pub(super) fn change_unchanged(
     let done = uids.iter().try_for_each(|uid| {
         marking.mark(&mut held, *uid, |flags, old| {
             let new = changed(flags, change, keywords);
-            (new, if new == flags { old.clone() } else { tail::with_flags(old, new) })
+            (new, if new == flags { old.clone() } else { old.with_flags(new) })
         })
     });
     let ended = marking.end(&mut held);
@@ -83,7 +84,7 @@ pub(super) fn claim(mailbox: &Mailbox) -> Result<Uid, StoreError> {
     let (in_new, next) = (held.index().head.in_new.clone(), held.index().head.uid_next);
     let done = in_new
         .iter()
-        .try_for_each(|uid| marking.mark(&mut held, *uid, |flags, old| (flags, tail::in_cur(old))));
+        .try_for_each(|uid| marking.mark(&mut held, *uid, |flags, old| (flags, old.in_cur())));
     marking.changes.push(Change::Recent(next));
     let ended = marking.end(&mut held);
     done.and(ended)?;
@@ -137,14 +138,14 @@ impl Marking {
             if (flags, &tail) == (live.flags, &live.tail) && (new.0, &new.1) == (flags, &tail) {
                 return Ok(Some(()));
             }
-            tail::locate(name::base(&self.from.name), &new.1, new.0, &mut self.to);
+            new.1.locate(name::base(&self.from.name), new.0, &mut self.to);
             match held.rename(&self.from, &self.to)? {
                 Renamed::Done => {
                     let (flags, tail) = new;
                     self.changes.push(Change::Flagged { uid, flags, tail });
                 }
                 Renamed::Before(found) => {
-                    (flags, tail) = tail::of_message(found.place, &found.name, live.flags);
+                    (flags, tail) = Tail::of_message(found.place, &found.name, live.flags);
                     self.from = found;
                     return Ok(None);
                 }

@@ -2,9 +2,9 @@
 
 use mail_proto::mailbox::{Flags, Messages, Uid};
 
-use super::index::{Change, Fact, Index, Tail};
+use super::index::{Change, Fact, Index};
 use super::listing::Listing;
-use super::tail;
+use super::tail::Tail;
 use super::uidlist::UidList;
 
 /// A message's line in the UID list.
@@ -121,7 +121,7 @@ impl Before<'_> {
 /// A message as its file says it.
 pub(super) fn read(listing: &Listing, file: usize, line: u32) -> (Flags, Fact, Tail) {
     let (place, name) = listing.file(file);
-    let (flags, tail) = tail::of(place, name);
+    let (flags, tail) = Tail::of(place, name);
     (flags, Fact::named(listing.hash(file), line, name), tail)
 }
 
@@ -136,7 +136,7 @@ pub(super) fn changes(index: &Index, rows: &[Row], listing: &Listing) -> Vec<Cha
             continue;
         };
         let (place, name) = listing.file(row.file);
-        let (flags, tail) = tail::of_message(place, name, entry.flags);
+        let (flags, tail) = Tail::of_message(place, name, entry.flags);
         if flags != entry.flags || tail != index.tail(old) {
             changes.push(Change::Flagged { uid: row.uid, flags, tail });
         }
@@ -164,7 +164,7 @@ pub(super) fn join_new(
         *is_known.get_mut(file)? = true;
         let (place, name) = listing.file(file);
         let old = index.messages.position(uid).ok().and_then(|at| index.messages.get(at))?.flags;
-        let (flags, tail) = tail::of_message(place, name, old);
+        let (flags, tail) = Tail::of_message(place, name, old);
         if flags != old || tail != index.tail(&fact) {
             changes.push(Change::Flagged { uid, flags, tail });
         }

@@ -8,11 +8,12 @@ use mail_proto::mailbox::{Entry, Flags, Messages, Snapshot, Uid};
 use crate::disk::Dir;
 
 use super::StoreError;
-use super::index::{Fact, Followed, Index, Marks, Reader, Tail};
+use super::index::{Fact, Followed, Index, Marks, Reader};
 use super::looks::{Doubt, Looks};
 use super::more::{self, More};
 use super::names::Names;
 use super::scan::{Folders, Listed, Located};
+use super::tail::Tail;
 use super::{keywords, tail, uidlist};
 
 /// What is known of a mailbox. A million messages take little more than what [`Index`] takes.
@@ -176,7 +177,7 @@ impl Known {
         file: &mut Located,
     ) -> Result<bool, StoreError> {
         let Some(base) = names.base(live.uid, &live.fact)? else { return Ok(false) };
-        tail::locate(base, &live.tail, live.flags, file);
+        live.tail.locate(base, live.flags, file);
         Ok(true)
     }
 

@@ -4,12 +4,13 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
-use super::index::{self, Change, Fact, Head, Index, Marks, Tail};
+use super::index::{self, Change, Fact, Head, Index, Marks};
 use super::join;
 use super::known::IndexFiles;
 use super::scan::Place;
 use super::settle::Settling;
-use super::{StoreError, more, tail};
+use super::tail::Tail;
+use super::{StoreError, more};
 
 /// Makes the index. What a process knew before it lost the index is kept.
 pub(super) fn make(
@@ -88,7 +89,7 @@ impl Making {
         let given = self.messages.last().map_or(0, |(uid, ..)| uid + 1);
         let shown = old.map_or(0, |old| old.head.uid_next.max(old.head.reserved));
         let uid_next = self.settling.uid_next(held).max(given).max(shown);
-        let first_new = self.messages.iter().find(|(.., tail)| tail::place(tail) == Place::New);
+        let first_new = self.messages.iter().find(|(.., tail)| tail.place() == Place::New);
         let now = &self.settling.seen.now;
         Head {
             uid_validity: self.uid_validity,

@@ -148,7 +148,7 @@ impl Held<'_> {
             let marked = marking.mark(self, uid, |old, tail| {
                 let keywords = flags.keywords | old.keywords & !tail::LETTERS;
                 let flags = Flags { keywords, ..flags };
-                (flags, tail::with_flags(tail, flags))
+                (flags, tail.with_flags(flags))
             });
             match marked {
                 Ok(()) => named.push(uid),

@@ -32,9 +32,10 @@ use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::{self, Dir};
 
-use super::index::{Lasting, Tail};
+use super::index::Lasting;
 use super::keywords::{Room, is_keyword};
 use super::scan::{Located, Place};
+use super::tail::Tail;
 use super::{StoreError, tail};
 
 /// The file.
@@ -357,7 +358,7 @@ impl MoreKeywords {
             }
             "N" => {
                 let uid = number.parse().ok().filter(|uid| *uid > 0)?;
-                let (flags, plain) = tail::of(Place::Cur, &format!(":2,{rest}"));
+                let (flags, plain) = Tail::of(Place::Cur, &format!(":2,{rest}"));
                 self.wait(uid, Some(flags).filter(|_| plain == Tail::Plain)?);
             }
             _ => return None,
@@ -379,7 +380,7 @@ fn message(text: &mut String, uid: Uid, bits: u64) {
 
 fn name(text: &mut String, uid: Uid, flags: Flags) {
     let mut named = Located::default();
-    tail::locate("", &Tail::Plain, flags, &mut named);
+    Tail::Plain.locate("", flags, &mut named);
     let _ = writeln!(text, "N {uid} {}", named.name.trim_start_matches(":2,"));
 }
 

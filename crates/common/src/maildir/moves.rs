@@ -21,7 +21,7 @@ use super::expunge::{Stayed, Which};
 use super::flags::Marking;
 use super::held::Held;
 use super::mailbox::{Mailbox, Pin};
-use super::{StoreError, attempts, lock, tail};
+use super::{StoreError, attempts, lock};
 
 /// Messages on their way, copied already.
 #[derive(Debug)]
@@ -107,11 +107,11 @@ impl<'mailbox> Move<'mailbox> {
             let [from, to] = [old.flags, stayed.flags].map(|flags| translation.flags(flags));
             let marked = marking.mark(held, old.copy, |flags, tail| {
                 let new = changed(flags, from, to);
-                match tail::are_alike(&old.tail, &stayed.tail) {
+                match old.tail.is_like(&stayed.tail) {
                     true if new == flags => (new, tail.clone()),
-                    true => (new, tail::with_flags(tail, new)),
+                    true => (new, tail.with_flags(new)),
                     // Others wrote something else into the name.
-                    false => (new, tail::with_flags(&stayed.tail, new)),
+                    false => (new, stayed.tail.with_flags(new)),
                 }
             });
             now.push(Copied { flags: stayed.flags, tail: stayed.tail, ..*old });

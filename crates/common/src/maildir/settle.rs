@@ -15,6 +15,7 @@ use super::look::Seen;
 use super::looks::Looks;
 use super::new_lines::NewLines;
 use super::scan::Listed;
+use super::tail::Tail;
 use super::uidlist::{self, Form};
 use super::{StoreError, making, more, name, tail};
 
@@ -349,7 +350,7 @@ impl Settling {
         };
         let letters = |row: &Row| {
             let (place, name) = self.seen.listing.file(row.file);
-            tail::of(place, name).0.keywords & tail::LETTERS
+            Tail::of(place, name).0.keywords & tail::LETTERS
         };
         new.iter().fold(changed, |used, row| used | letters(row))
     }

@@ -2,9 +2,24 @@
 
 use mail_proto::mailbox::Flags;
 
-use super::index::Tail;
 use super::name;
 use super::scan::{Located, Place};
+
+/// How a message's file name goes on behind the base name, and where the file is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Tail {
+    /// In `new`, without a tail.
+    New,
+    /// In `cur`, with `:2,` and the letters of its flags in ASCII order.
+    Plain,
+    /// Otherwise: letters that we do not know, in another order, no tail in `cur`, one in `new`.
+    Odd {
+        /// In `new`, not in `cur`.
+        in_new: bool,
+        /// From the colon on; may be empty.
+        text: Box<str>,
+    },
+}
 
 /// Letters in file names that stand for keywords: `a` to `z`.
 pub(super) const LETTER_COUNT: usize = 26;
@@ -23,81 +38,84 @@ const SYSTEM: [(u8, char); 5] = [
     (Flags::DELETED, 'T'),
 ];
 
-/// The flags in a file's name, and how it ends.
-pub(super) fn of(place: Place, name: &str) -> (Flags, Tail) {
-    let text = name.get(name::base(name).len()..).unwrap_or_default();
-    if text.is_empty() && place == Place::New {
-        return (Flags::default(), Tail::New);
-    }
-    if let (Place::Cur, Some(flags)) = (place, plain(text)) {
-        return (flags, Tail::Plain);
-    }
-    let Odd { flags, .. } = Odd::of(text);
-    (flags, Tail::Odd { in_new: place == Place::New, text: text.into() })
-}
-
-/// The same for a message that had these flags: its keywords without letters stay.
-pub(super) fn of_message(place: Place, name: &str, had: Flags) -> (Flags, Tail) {
-    let (mut flags, tail) = of(place, name);
-    flags.keywords |= had.keywords & !LETTERS;
-    (flags, tail)
-}
-
-/// The file of a message, given the beginning of its name; `file` is used again, whatever it was.
-pub(super) fn locate(base: &str, tail: &Tail, flags: Flags, file: &mut Located) {
-    file.name.clear();
-    file.name.push_str(base);
-    file.place = place(tail);
-    match tail {
-        Tail::New => {}
-        Tail::Plain => {
-            file.name.push_str(BEGINNING);
-            push_letters(flags, &mut file.name);
+impl Tail {
+    /// The flags in a file's name, and how it ends.
+    pub(super) fn of(place: Place, name: &str) -> (Flags, Self) {
+        let text = name.get(name::base(name).len()..).unwrap_or_default();
+        if text.is_empty() && place == Place::New {
+            return (Flags::default(), Self::New);
         }
-        Tail::Odd { text, .. } => file.name.push_str(text),
-    }
-}
-
-/// Where the file of a message is.
-pub(super) fn place(tail: &Tail) -> Place {
-    match tail {
-        Tail::New | Tail::Odd { in_new: true, .. } => Place::New,
-        Tail::Plain | Tail::Odd { in_new: false, .. } => Place::Cur,
-    }
-}
-
-/// How it ends when the message has other flags: it is in `cur` then, and what others put into
-/// its name is kept.
-pub(super) fn with_flags(tail: &Tail, flags: Flags) -> Tail {
-    let Tail::Odd { text, .. } = tail else { return Tail::Plain };
-    let Odd { others: mut letters, rest, .. } = Odd::of(text);
-    if letters.is_empty() && rest.is_empty() {
-        return Tail::Plain;
-    }
-    push_letters(flags, &mut letters);
-    let mut letters: Vec<char> = letters.chars().collect();
-    letters.sort_unstable();
-    letters.dedup();
-    let text = [BEGINNING, &String::from_iter(letters), rest].concat();
-    Tail::Odd { in_new: false, text: text.into() }
-}
-
-/// Whether others wrote the same into both, whatever flags they say and wherever the files are.
-pub(super) fn are_alike(one: &Tail, other: &Tail) -> bool {
-    let bare = |tail| with_flags(tail, Flags::default());
-    one == other || bare(one) == bare(other)
-}
-
-/// How it ends when only its place changes from `new` to `cur`: there each name says of flags, if
-/// only that there are none.
-pub(super) fn in_cur(tail: &Tail) -> Tail {
-    match tail {
-        Tail::New | Tail::Plain => Tail::Plain,
-        Tail::Odd { text, .. } if plain(text).is_some() => Tail::Plain,
-        Tail::Odd { text, .. } if text.contains(':') => {
-            Tail::Odd { in_new: false, text: text.clone() }
+        if let (Place::Cur, Some(flags)) = (place, plain(text)) {
+            return (flags, Self::Plain);
         }
-        Tail::Odd { .. } => Tail::Plain,
+        let Odd { flags, .. } = Odd::of(text);
+        (flags, Self::Odd { in_new: place == Place::New, text: text.into() })
+    }
+
+    /// The same for a message that had these flags: its keywords without letters stay.
+    pub(super) fn of_message(place: Place, name: &str, had: Flags) -> (Flags, Self) {
+        let (mut flags, tail) = Self::of(place, name);
+        flags.keywords |= had.keywords & !LETTERS;
+        (flags, tail)
+    }
+
+    /// The file of a message, given the beginning of its name; `file` is used again, whatever it
+    /// was.
+    pub(super) fn locate(&self, base: &str, flags: Flags, file: &mut Located) {
+        file.name.clear();
+        file.name.push_str(base);
+        file.place = self.place();
+        match self {
+            Self::New => {}
+            Self::Plain => {
+                file.name.push_str(BEGINNING);
+                push_letters(flags, &mut file.name);
+            }
+            Self::Odd { text, .. } => file.name.push_str(text),
+        }
+    }
+
+    /// Where the file of a message is.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::New | Self::Odd { in_new: true, .. } => Place::New,
+            Self::Plain | Self::Odd { in_new: false, .. } => Place::Cur,
+        }
+    }
+
+    /// How it ends when the message has other flags: it is in `cur` then, and what others put into
+    /// its name is kept.
+    pub(super) fn with_flags(&self, flags: Flags) -> Self {
+        let Self::Odd { text, .. } = self else { return Self::Plain };
+        let Odd { others: mut letters, rest, .. } = Odd::of(text);
+        if letters.is_empty() && rest.is_empty() {
+            return Self::Plain;
+        }
+        push_letters(flags, &mut letters);
+        let mut letters: Vec<char> = letters.chars().collect();
+        letters.sort_unstable();
+        letters.dedup();
+        let text = [BEGINNING, &String::from_iter(letters), rest].concat();
+        Self::Odd { in_new: false, text: text.into() }
+    }
+
+    /// Whether others wrote the same into both, whatever flags they say and wherever the files are.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let bare = |tail: &Self| tail.with_flags(Flags::default());
+        self == other || bare(self) == bare(other)
+    }
+
+    /// How it ends when only its place changes from `new` to `cur`: there each name says of flags,
+    /// if only that there are none.
+    pub(super) fn in_cur(&self) -> Self {
+        match self {
+            Self::New | Self::Plain => Self::Plain,
+            Self::Odd { text, .. } if plain(text).is_some() => Self::Plain,
+            Self::Odd { text, .. } if text.contains(':') => {
+                Self::Odd { in_new: false, text: text.clone() }
+            }
+            Self::Odd { .. } => Self::Plain,
+        }
     }
 }
 
@@ -179,11 +197,11 @@ mod tests {
             (Place::Cur, "1.a:2,S,x", Tail::Odd { in_new: false, text: ":2,S,x".into() }),
         ];
         for (place, name, expected) in table {
-            let (flags, tail) = of(place, name);
+            let (flags, tail) = Tail::of(place, name);
             assert_eq!(tail, expected, "{name}");
             assert_eq!(flags, Odd::of(name).flags, "{name}");
             let mut file = Located { place: Place::New, name: "old".to_owned() };
-            locate("1.a", &tail, flags, &mut file);
+            tail.locate("1.a", flags, &mut file);
             assert_eq!(file, Located { place, name: name.to_owned() });
         }
     }
@@ -201,10 +219,10 @@ mod tests {
             ("1.a:1,S", 0, 0, "1.a:2,"),
         ];
         for (name, system, keywords, written) in table {
-            let (flags, tail) = of(Place::Cur, name);
+            let (flags, tail) = Tail::of(Place::Cur, name);
             assert_eq!(flags, Flags { system, keywords }, "{name}");
             let mut file = Located::default();
-            locate("1.a", &with_flags(&tail, flags), flags, &mut file);
+            tail.with_flags(flags).locate("1.a", flags, &mut file);
             assert_eq!(file, Located { place: Place::Cur, name: written.to_owned() });
         }
     }
@@ -214,11 +232,11 @@ mod tests {
         let seen = Flags { system: Flags::SEEN, keywords: 1 << 30 };
         let table = [("1.a:2,PX", ":2,PSX"), ("1.a:2,FP,x", ":2,PS,x")];
         for (name, text) in table {
-            let (_, tail) = of(Place::Cur, name);
+            let (_, tail) = Tail::of(Place::Cur, name);
             let expected = Tail::Odd { in_new: false, text: text.into() };
-            assert_eq!(with_flags(&tail, seen), expected, "{name}");
+            assert_eq!(tail.with_flags(seen), expected, "{name}");
         }
-        assert_eq!(with_flags(&of(Place::Cur, "1.a:2,TF").1, seen), Tail::Plain);
-        assert_eq!(in_cur(&of(Place::New, "1.a:1,x").1), of(Place::Cur, "1.a:1,x").1);
+        assert_eq!(Tail::of(Place::Cur, "1.a:2,TF").1.with_flags(seen), Tail::Plain);
+        assert_eq!(Tail::of(Place::New, "1.a:1,x").1.in_cur(), Tail::of(Place::Cur, "1.a:1,x").1);
     }
 }

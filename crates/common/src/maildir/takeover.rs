@@ -18,6 +18,7 @@ use super::keywords::{self, Keywords, Room};
 use super::look::Seen;
 use super::more_keywords::MoreKeywords;
 use super::scan::Located;
+use super::tail::Tail;
 use super::{StoreError, name, tail};
 
 /// What comes over.
@@ -113,7 +114,7 @@ impl Takeover {
 
     fn message(&mut self, held: &Held<'_>, seen: &Seen, row: &Row) -> Result<Named, StoreError> {
         let (place, name) = seen.listing.file(row.file);
-        let (named, old) = tail::of(place, name);
+        let (named, old) = Tail::of(place, name);
         let base = name::base(name);
         let flags = self.known.flags(row.uid, base, named, &self.bits);
         self.more.put(row.uid, flags.keywords);
@@ -122,7 +123,7 @@ impl Takeover {
             return Ok(Named::Done);
         }
         let mut to = Located::default();
-        tail::locate(base, &tail::with_flags(&old, in_name), in_name, &mut to);
+        old.with_flags(in_name).locate(base, in_name, &mut to);
         match held.folders.at(place).rename_new(name, held.folders.at(to.place), &to.name) {
             Ok(()) => {}
             // Were it still there, `cur` would be missing, and another look would not help.
@@ -142,6 +143,6 @@ impl Takeover {
 fn used(seen: &Seen, joined: &Joined) -> u64 {
     joined.rows.iter().fold(0, |used, row| {
         let (place, name) = seen.listing.file(row.file);
-        used | tail::of(place, name).0.keywords
+        used | Tail::of(place, name).0.keywords
     })
 }

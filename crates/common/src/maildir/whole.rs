@@ -30,13 +30,13 @@ use crate::disk::{Dir, NamelessFile, SharedFile};
 use super::admit::Newcomer;
 use super::cache::{self, Writer};
 use super::held::Held;
-use super::index::Tail;
 use super::keywords::Room;
 use super::looks::Looks;
 use super::mailbox::Mailbox;
 use super::name;
 use super::scan::{self, Folders};
 use super::store::{Located, NewMessage};
+use super::tail::Tail;
 use super::tidings::Tidings;
 use super::{DeliveryId, StoreError};
 

@@ -10,7 +10,9 @@ use mail_proto::mailbox::{Entry, Flags, Uid};
 
 use super::frame::TEXT;
 use super::octets::Damaged;
-use super::{Change, Fact, Head, Index, Marks, Tail};
+use super::{Change, Fact, Head, Index, Marks};
+use crate::maildir::scan::Place;
+use crate::maildir::tail::Tail;
 
 /// The greatest modseq that there is (RFC 7162, 7: 63 bits).
 pub(super) const MODSEQ: u64 = u64::MAX >> 1;
@@ -133,7 +135,7 @@ impl<'index> Applying<'index> {
         self.added.push(Entry { uid, flags });
         self.index.facts.add(Fact { uid, modseq, ..fact }, tail);
         self.index.head.uid_next = uid.saturating_add(1);
-        if tail.is_in_new() {
+        if tail.place() == Place::New {
             self.index.head.in_new.push(uid);
         }
     }
@@ -152,7 +154,7 @@ impl<'index> Applying<'index> {
             return;
         }
         self.index.facts.flagged(uid, modseq, tail);
-        if tail.is_in_new() { self.enter_new(uid) } else { self.left_new.push(uid) }
+        if tail.place() == Place::New { self.enter_new(uid) } else { self.left_new.push(uid) }
     }
 
     fn remove(&mut self, modseq: u64, uid: Uid) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mail_proto::mailbox::{Messages, Uid};
 
 use crate::maildir::name;
+use crate::maildir::tail::Tail;
 
 /// What is known of a message besides its flags. 40 octets, for a mailbox may hold a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,22 +25,6 @@ pub(in crate::maildir) struct Fact {
     pub(super) tail: u32,
     /// Whose this is; 0 before the index has it.
     pub(super) uid: Uid,
-}
-
-/// How a message's file name goes on behind the base name, and where the file is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::maildir) enum Tail {
-    /// In `new`, without a tail.
-    New,
-    /// In `cur`, with `:2,` and the letters of its flags in ASCII order.
-    Plain,
-    /// Otherwise: letters that we do not know, in another order, no tail in `cur`, one in `new`.
-    Odd {
-        /// In `new`, not in `cur`.
-        in_new: bool,
-        /// From the colon on; may be empty.
-        text: Box<str>,
-    },
 }
 
 impl Fact {
@@ -298,13 +283,6 @@ impl Tails {
             Fact::PLAIN => Tail::Plain,
             odd => self.odd.get((odd - Fact::ODD) as usize).cloned().unwrap_or(Tail::Plain),
         }
-    }
-}
-
-impl Tail {
-    /// Whether the file is in `new`.
-    pub(super) fn is_in_new(&self) -> bool {
-        matches!(self, Self::New | Self::Odd { in_new: true, .. })
     }
 }
 

@@ -7,9 +7,10 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::octets::{Damaged, Input, put_number, put_signed, put_text};
-use super::{Change, Fact, Marks, Tail};
+use super::{Change, Fact, Marks};
 use crate::disk::{Kind, Stamp, Stat};
 use crate::maildir::looks::{Look, Looks, Trust};
+use crate::maildir::tail::Tail;
 
 /// The longest name of a keyword, and the longest end of a file name, in octets.
 pub(super) const TEXT: usize = 1024;

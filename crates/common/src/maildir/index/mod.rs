@@ -32,7 +32,7 @@ mod source;
 mod vanished;
 
 pub(super) use apply::name_keyword;
-pub(super) use fact::{Fact, Tail};
+pub(super) use fact::Fact;
 pub(super) use files::Reader;
 pub(super) use log::FILE as LOG;
 pub(super) use modseqs::after as modseq_after;
@@ -45,6 +45,8 @@ use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
 
 use super::looks::Looks;
 use crate::disk::Stat;
+use crate::maildir::scan::Place;
+use crate::maildir::tail::Tail;
 
 use files::Step;
 
@@ -221,7 +223,7 @@ impl Index {
     ) -> Self {
         let (mut facts, mut in_new) = (fact::Facts::empty(), Vec::new());
         let entry = |(uid, flags, fact, tail): (Uid, Flags, Fact, Tail)| {
-            if tail.is_in_new() {
+            if tail.place() == Place::New {
                 in_new.push(uid);
             }
             facts.add(Fact { uid, ..fact }, &tail);

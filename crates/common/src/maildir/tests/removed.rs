@@ -8,10 +8,10 @@ use mail_proto::mailbox::Flags;
 use super::super::admit::Newcomer;
 use super::super::expunge::Which;
 use super::super::flags::Marking;
-use super::super::index::Tail;
 use super::super::keywords::Room;
 use super::super::looks::Looks;
-use super::super::{StoreError, copy, tail};
+use super::super::tail::Tail;
+use super::super::{StoreError, copy};
 use super::*;
 use crate::config::Layout;
 
@@ -152,7 +152,7 @@ fn flags_do_not_go_to_messages_that_have_the_uid_meanwhile() {
     let mut mark = |uid: Uid| {
         marking.mark(&mut held, uid, |flags, tail| {
             let flags = Flags { system: flags.system | Flags::FLAGGED, ..flags };
-            (flags, tail::with_flags(tail, flags))
+            (flags, tail.with_flags(flags))
         })
     };
     mark(1).unwrap();

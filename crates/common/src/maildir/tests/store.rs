@@ -8,7 +8,7 @@ use mail_proto::mailbox::{Change, FlagChange, Flags};
 use super::super::flags::Marking;
 use super::super::mailbox::Mailbox;
 use super::super::places::Places;
-use super::super::{Delivery, DeliveryId, StoreError, tail};
+use super::super::{Delivery, DeliveryId, StoreError};
 use super::*;
 use crate::disk::Dir;
 
@@ -230,7 +230,7 @@ fn who_takes_deleted_away_saves_the_message() {
     std::thread::sleep(Duration::from_millis(100));
     let mut marking = Marking::begin(&held).unwrap();
     let kept = Flags::default();
-    marking.mark(&mut held, 2, |_, tail| (kept, tail::with_flags(tail, kept))).unwrap();
+    marking.mark(&mut held, 2, |_, tail| (kept, tail.with_flags(kept))).unwrap();
     marking.end(&mut held).unwrap();
     drop(held);
     waiting.join().unwrap();

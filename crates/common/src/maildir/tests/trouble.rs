@@ -7,12 +7,13 @@ use mail_proto::mailbox::{Change, FlagChange, Flags};
 use proptest::prelude::*;
 
 use super::super::flags::Marking;
+use super::super::join;
 use super::super::listing::Listing;
 use super::super::mailbox::Mailbox;
 use super::super::places::Places;
 use super::super::scan::Listed;
+use super::super::tail::Tail;
 use super::super::uidlist::UidList;
-use super::super::{join, tail};
 use super::*;
 
 #[test]
@@ -216,10 +217,10 @@ fn flags_that_another_program_sets_meanwhile_are_kept() {
     let mut held = mailbox.hold().unwrap();
     ann.rename("new/1.a", "cur/1.a:2,F");
     let mut marking = Marking::begin(&held).unwrap();
-    let answered = |flags: Flags, tail: &_| {
+    let answered = |flags: Flags, tail: &Tail| {
         let system = flags.system | Flags::ANSWERED;
         let flags = Flags { system, ..flags };
-        (flags, tail::with_flags(tail, flags))
+        (flags, tail.with_flags(flags))
     };
     marking.mark(&mut held, 1, answered).unwrap();
     marking.end(&mut held).unwrap();

@@ -15,7 +15,8 @@ use crate::maildir::StoreError;
 use crate::maildir::index::frame::{TEXT, read_marks};
 use crate::maildir::index::octets::{Damaged, Input, checksum};
 use crate::maildir::index::source::{self, Source};
-use crate::maildir::index::{Fact, Head, Marks, Tail, Vanished, apply, log};
+use crate::maildir::index::{Fact, Head, Marks, Vanished, apply, log};
+use crate::maildir::tail::Tail;
 
 /// A snapshot that was read, but for facts and tails.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use super::{BLOCK, FILE, Identity, KEYWORDS, Lengths, MAGIC, PLAIN, ROW, SUM, bl
 use crate::disk::{Dir, DiskError, NewFile};
 use crate::maildir::index::frame::put_marks;
 use crate::maildir::index::octets::{checksum, put_number, put_text};
-use crate::maildir::index::{Fact, Head, Index, Marks, Tail, fact, log, source};
+use crate::maildir::index::{Fact, Head, Index, Marks, fact, log, source};
+use crate::maildir::tail::Tail;
 
 /// Octets that are written at once.
 const BUFFER: usize = 256 * 1024;

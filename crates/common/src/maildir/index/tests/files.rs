@@ -3,6 +3,7 @@
 use super::*;
 use crate::maildir::StoreError;
 use crate::maildir::index::{log, snapshot};
+use crate::maildir::tail::Tail;
 
 /// What others do to the log.
 type Way = (&'static str, fn(&Mailbox));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::maildir::tail::Tail;
 
 /// One change, or more; messages are named by where they are among all UIDs.
 #[derive(Debug, Clone)]

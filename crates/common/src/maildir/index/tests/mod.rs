@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use mail_proto::mailbox::{Entry, Flags, Uid};
 
 use super::{
-    Change, Fact, FactsRead, Followed, Head, Index, Lasting, Marks, Reader, Tail, Vanished, boot,
+    Change, Fact, FactsRead, Followed, Head, Index, Lasting, Marks, Reader, Vanished, boot,
 };
 use crate::disk::{Dir, Kind, Stamp, Stat};
 use crate::maildir::looks::{Look, Looks, Trust};
+use crate::maildir::scan::Place;
+use crate::maildir::tail::Tail;
 
 /// All that an index tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +80,9 @@ impl Plain {
         for change in changes {
             self.change(modseq, change.clone());
         }
-        let in_new = |(uid, (_, row)): (&Uid, &(Flags, Row))| row.tail.is_in_new().then_some(*uid);
+        let in_new = |(uid, (_, row)): (&Uid, &(Flags, Row))| {
+            (row.tail.place() == Place::New).then_some(*uid)
+        };
         self.head.in_new = self.messages.iter().filter_map(in_new).collect();
     }
 
