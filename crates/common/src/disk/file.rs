@@ -27,6 +27,24 @@ pub struct AppendFile {
     state: State,
 }
 
+/// Whether what is written is to survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// Not by this: it is written whenever the system likes.
+    No,
+    /// It is synced before the call returns.
+    Yes,
+}
+
+/// Nothing was added to a file.
+#[derive(Debug)]
+pub struct NotAdded {
+    /// Why.
+    pub error: DiskError,
+    /// Whether the file is as it was: if not, half of what was written may be at its end.
+    pub cut: Result<()>,
+}
+
 /// How far a file can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -153,6 +171,21 @@ impl AppendFile {
         self.file.write_all(bytes).map_err(|error| self.dir.error(&self.name, error))
     }
 
+    /// Writes all of it at the end of the file, which has `length` octets, and makes it last if
+    /// that is wanted. On an error the file is cut to that length again.
+    pub fn add(
+        &mut self,
+        bytes: &[u8],
+        length: u64,
+        lasting: Lasting,
+    ) -> std::result::Result<(), NotAdded> {
+        let added = self.write(bytes).and_then(|()| match lasting {
+            Lasting::No => Ok(()),
+            Lasting::Yes => self.sync(),
+        });
+        added.map_err(|error| NotAdded { error, cut: self.cut(length) })
+    }
+
     /// Makes content and length last.
     pub fn sync(&mut self) -> Result<()> {
         let done = once(&mut self.state, || self.file.sync_data());
@@ -200,5 +233,24 @@ fn once(state: &mut State, sync: impl FnOnce() -> io::Result<()>) -> io::Result<
 impl Dir {
     pub(super) fn error(&self, name: &OsStr, error: io::Error) -> DiskError {
         DiskError::new(self.path().join(name), error)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_made_to_last_is_not_added() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        let mut file = dir.append("file").unwrap();
+        file.add(b"one", 0, Lasting::Yes).unwrap();
+        file.add(b"two", 3, Lasting::No).unwrap();
+        file.state = State::Lost;
+        let NotAdded { cut, .. } = file.add(b"three", 6, Lasting::Yes).unwrap_err();
+        cut.unwrap();
+        assert_eq!(dir.read("file", 100).unwrap(), b"onetwo");
     }
 }

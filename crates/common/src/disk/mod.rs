@@ -24,7 +24,7 @@ mod stat;
 pub use block::BlockFile;
 pub use dir::Dir;
 pub use entries::{Entries, Entry};
-pub use file::{AppendFile, NewFile};
+pub use file::{AppendFile, Lasting, NewFile, NotAdded};
 pub use nameless::{NamelessFile, SharedFile};
 pub use scratch::Scratch;
 pub use stat::{Identity, Kind, Stamp, Stat};

@@ -3,7 +3,7 @@
 use mail_proto::mailbox::{Flags, Uid};
 
 use super::held::Held;
-use super::index::{Change, Fact, Lasting};
+use super::index::{Change, Fact};
 use super::known::Files;
 use super::looks::Looks;
 use super::new_lines::NewLines;
@@ -11,6 +11,7 @@ use super::quota::Tally;
 use super::scan::{Located, Place};
 use super::tail::Tail;
 use super::{StoreError, name};
+use crate::disk::Lasting;
 
 /// A file in its place, whose content lasts.
 #[derive(Debug, Clone)]

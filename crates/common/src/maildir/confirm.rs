@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use mail_proto::mailbox::Flags;
 
 use super::held::Held;
-use super::index::{Change, Fact, FactsRead, Lasting};
+use super::index::{Change, Fact, FactsRead};
 use super::known::Known;
 use super::looks::{Doubt, Looks};
 use super::mailbox::Mailbox;
@@ -33,6 +33,7 @@ use super::places::Places;
 use super::scan::{Folders, Listed};
 use super::tail::Tail;
 use super::{StoreError, leftovers, name, tail, watch};
+use crate::disk::Lasting;
 
 /// A mailbox is quiet when nothing happened for so long.
 const QUIET: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use mail_proto::mailbox::{self, FlagChange, Flags, Snapshot, Uid};
 
 use super::StoreError;
 use super::held::Held;
-use super::index::{Change, Lasting};
+use super::index::Change;
 use super::keywords::{self, Room};
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
@@ -17,6 +17,7 @@ use super::names::Names;
 use super::scan::Located;
 use super::tail::Tail;
 use super::{attempts, name};
+use crate::disk::Lasting;
 
 /// Changes flags; UIDs that are gone are passed over.
 pub(super) fn change(

@@ -4,10 +4,10 @@ use std::sync::{Arc, MutexGuard};
 
 use mail_proto::mailbox::{Snapshot, Uid};
 
-use crate::disk::Stat;
+use crate::disk::{Lasting, Stat};
 
 use super::former::Former;
-use super::index::{Change, Fact, FactsRead, Index, Lasting, Marks, Reader};
+use super::index::{Change, Fact, FactsRead, Index, Marks, Reader};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Files, IndexFiles, Known, Live};
 use super::lock::Lock;

@@ -7,11 +7,11 @@ use mail_proto::mailbox::{Flags, Uid};
 use super::StoreError;
 use super::flags::Marking;
 use super::held::Held;
-use super::index::{Change, Index, Lasting};
+use super::index::{Change, Index};
 use super::keywords::Room;
 use super::more_keywords::{self, END, FIRST, MoreKeywords};
 use super::tail;
-use crate::disk::{self, Dir, Stat};
+use crate::disk::{self, Dir, Lasting, Stat};
 
 /// What is known of the file.
 #[derive(Debug)]

@@ -30,9 +30,8 @@ use std::fmt::Write as _;
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use crate::disk::{self, Dir};
+use crate::disk::{self, Dir, Lasting};
 
-use super::index::Lasting;
 use super::keywords::{Room, is_keyword};
 use super::scan::{Located, Place};
 use super::tail::Tail;
@@ -323,19 +322,15 @@ impl MoreKeywords {
         }
         let mut file = dir.append(FILE)?;
         let length = file.length()?;
-        let written = file.write(text.as_bytes()).and_then(|()| match lasting {
-            Lasting::Yes => file.sync(),
-            Lasting::No => Ok(()),
-        });
-        if written.is_err() {
+        if let Err(not_added) = file.add(text.as_bytes(), length, lasting) {
             // Half a line would spoil the next one.
-            if file.cut(length).is_err() {
+            if not_added.cut.is_err() {
                 self.form = Form::Outdated;
             }
-        } else {
-            self.lines += lines;
+            return Err(not_added.error.into());
         }
-        Ok(written?)
+        self.lines += lines;
+        Ok(())
     }
 
     /// Takes a line in; `None` if it makes no sense.

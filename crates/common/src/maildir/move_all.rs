@@ -11,7 +11,6 @@ use crate::disk;
 
 use super::held::Held;
 use super::index::Change;
-use super::index::Lasting;
 use super::keywords::Keywords;
 use super::looks::Looks;
 use super::more_keywords::MoreKeywords;
@@ -20,6 +19,7 @@ use super::new_lines::NewLines;
 use super::scan::{Folders, Listed, Located, Place};
 use super::uidlist::{self, Found};
 use super::{StoreError, attempts, copy, name};
+use crate::disk::Lasting;
 
 /// Messages that are in another mailbox too.
 #[derive(Debug)]

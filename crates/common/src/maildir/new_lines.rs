@@ -3,9 +3,8 @@
 use mail_proto::mailbox::Uid;
 
 use super::StoreError;
-use super::index::Lasting;
 use super::uidlist::{FILE, Line, place};
-use crate::disk::{AppendFile, Dir};
+use crate::disk::{AppendFile, Dir, Lasting};
 
 /// Lines for new messages, to be appended in one piece.
 #[derive(Debug, Default)]
@@ -54,13 +53,9 @@ impl NewLines {
         let starts: Result<Vec<u32>, StoreError> =
             self.starts.iter().map(|start| place(dir, end.saturating_add(*start))).collect();
         let mut added = AddedLines { file, length, starts: starts? };
-        match added.file.write(self.text.as_bytes()) {
-            Ok(()) => Ok(added),
-            Err(error) => {
-                added.withdraw();
-                Err(error.into())
-            }
-        }
+        let done = added.file.add(self.text.as_bytes(), length, Lasting::No);
+        done.map_err(|not_added| not_added.error)?;
+        Ok(added)
     }
 }
 

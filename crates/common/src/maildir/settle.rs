@@ -7,7 +7,7 @@
 use mail_proto::mailbox::Uid;
 
 use super::held::{Held, Lists};
-use super::index::{self, Change, Lasting, Marks};
+use super::index::{self, Change, Marks};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles};
@@ -18,6 +18,7 @@ use super::scan::Listed;
 use super::tail::Tail;
 use super::uidlist::{self, Form};
 use super::{StoreError, making, more, name, tail};
+use crate::disk::Lasting;
 
 /// Below this many lines nobody minds lines of messages that are gone.
 const FEW_LINES: usize = 64;

@@ -341,9 +341,9 @@ fn guid() -> String {
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
-    use super::super::index::Lasting;
     use super::super::new_lines::NewLines;
     use super::*;
+    use crate::disk::Lasting;
 
     /// UID, keys and name.
     type Row = (Uid, String, String);

@@ -7,8 +7,8 @@ use super::frame::{self, Changes};
 use super::log::{self, Frames, Log, Position};
 use super::octets::Damaged;
 use super::snapshot::{self, Snapshot, Trouble};
-use super::{Change, FactsRead, Followed, Index, Lasting, fact, modseqs, source};
-use crate::disk::{self, Dir, DiskError, Stat};
+use super::{Change, FactsRead, Followed, Index, fact, modseqs, source};
+use crate::disk::{self, Dir, DiskError, Lasting, Stat};
 use crate::maildir::StoreError;
 
 /// How what is in memory stands to the log.
@@ -260,16 +260,12 @@ impl Index {
             self.step = Step::Out;
             return Ok(());
         }
-        let written = file.write(&frame).and_then(|()| match lasting {
-            Lasting::No => Ok(()),
-            Lasting::Yes => file.sync(),
-        });
-        if let Err(error) = written {
+        if let Err(not_added) = file.add(&frame, self.position.offset, lasting) {
             // Others must not take for written what may be lost, nor write behind half a frame.
-            if let Err(error) = file.cut(self.position.offset) {
+            if let Err(error) = not_added.cut {
                 tracing::error!(%error, "a transaction that was not written whole stays");
             }
-            return Err(error.into());
+            return Err(not_added.error.into());
         }
         self.position.offset += frame.len() as u64;
         self.looked = Some(file.stat()?);

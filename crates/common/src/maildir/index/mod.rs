@@ -164,15 +164,6 @@ pub(super) enum Followed {
     Lost,
 }
 
-/// Whether what is written is to survive a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lasting {
-    /// Not by this: it is written whenever the system likes.
-    No,
-    /// It is synced before the call returns.
-    Yes,
-}
-
 /// Whether the facts of the messages are in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FactsRead {

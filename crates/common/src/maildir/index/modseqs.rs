@@ -19,8 +19,8 @@
 
 use super::apply::MODSEQ;
 use super::files::Step;
-use super::{Change, Index, Lasting};
-use crate::disk::Dir;
+use super::{Change, Index};
+use crate::disk::{Dir, Lasting};
 use crate::maildir::StoreError;
 use crate::time;
 

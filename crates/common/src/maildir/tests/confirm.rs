@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use mail_proto::mailbox::{Change, FlagChange, Flags, NamedFlags};
 
 use super::super::confirm::{Confirmed, Queue, confirm};
-use super::super::index::{self, Lasting};
+use super::super::index;
 use super::super::looks::{Look, Looks, Trust};
 use super::*;
+use crate::disk::Lasting;
 
 /// Nothing is in doubt for longer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,11 +5,11 @@ use std::thread;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 
-use super::super::index::{self, Index, Lasting};
+use super::super::index::{self, Index};
 use super::super::looks::Looks;
 use super::super::{Finding, StoreError, more_keywords, uidlist};
 use super::*;
-use crate::disk::Dir;
+use crate::disk::{Dir, Lasting};
 
 fn add(system: u8) -> FlagChange {
     FlagChange { how: Change::Add, flags: NamedFlags { system, ..NamedFlags::default() } }

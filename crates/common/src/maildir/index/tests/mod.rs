@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 
 use mail_proto::mailbox::{Entry, Flags, Uid};
 
-use super::{
-    Change, Fact, FactsRead, Followed, Head, Index, Lasting, Marks, Reader, Vanished, boot,
-};
-use crate::disk::{Dir, Kind, Stamp, Stat};
+use super::{Change, Fact, FactsRead, Followed, Head, Index, Marks, Reader, Vanished, boot};
+use crate::disk::{Dir, Kind, Lasting, Stamp, Stat};
 use crate::maildir::looks::{Look, Looks, Trust};
 use crate::maildir::scan::Place;
 use crate::maildir::tail::Tail;
