@@ -1,8 +1,6 @@
 //! Messages are copied: one more hard link where both mailboxes are on one file system, so that a
 //! copy costs no space and keeps its INTERNALDATE; else a copy of the bytes.
 
-use std::io;
-
 use mail_proto::mailbox::{Flags, Uid};
 
 use crate::disk::Dir;
@@ -211,7 +209,7 @@ pub(super) fn put(
         };
         match made {
             Ok(()) => Ok(Some(true)),
-            Err(error) if !is_missing(&error) => Err(error),
+            Err(error) if !error.is_missing() => Err(error),
             Err(error) => match from.find(name::base(&source.name))? {
                 // It is not missing: the target is, which somebody deletes.
                 Some(found) if found == source => Err(error),
@@ -224,10 +222,6 @@ pub(super) fn put(
             },
         }
     })
-}
-
-fn is_missing(error: &StoreError) -> bool {
-    matches!(error, StoreError::System { error, .. } if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(), StoreError> {
@@ -263,7 +257,7 @@ mod tests {
         std::fs::remove_dir_all(&to).unwrap();
         let located = |name: &str| Located { place: Place::Cur, name: name.to_owned() };
         let error = put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,")).unwrap_err();
-        assert!(is_missing(&error), "{error}");
+        assert!(error.is_missing(), "{error}");
         // One that was renamed is found, and one that is gone is passed over.
         let target = mailbox(&to);
         assert!(put(&source, &located("1.a.b:2,S"), &target, &located("2.a.b:2,")).unwrap());

@@ -145,7 +145,7 @@ impl<'mailbox> Held<'mailbox> {
         file: &mut Located,
     ) -> Result<Option<Live>, StoreError> {
         let Some(live) = self.live(uid)? else { return Ok(None) };
-        if Known::locate(names, &live, file)? {
+        if names.locate(&live, file)? {
             return Ok(Some(live));
         }
         // Its time stamps say that the list is as it was, but it is not.
@@ -157,7 +157,7 @@ impl<'mailbox> Held<'mailbox> {
         }
         *names = self.names()?;
         let Some(live) = self.live(uid)? else { return Ok(None) };
-        match Known::locate(names, &live, file)? {
+        match names.locate(&live, file)? {
             true => Ok(Some(live)),
             false => Err(StoreError::Damaged {
                 path: self.folders.control.path().join(uidlist::FILE),

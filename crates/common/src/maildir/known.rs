@@ -11,8 +11,7 @@ use super::StoreError;
 use super::index::{Fact, Followed, Index, Marks, Reader};
 use super::looks::{Doubt, Looks};
 use super::more::{self, More};
-use super::names::Names;
-use super::scan::{Folders, Listed, Located};
+use super::scan::{Folders, Listed};
 use super::tail::Tail;
 use super::{keywords, tail, uidlist};
 
@@ -167,18 +166,6 @@ impl Known {
         let Some(Entry { flags, .. }) = entry else { return Some(None) };
         let live = |fact| Live { uid, flags, tail: index.tail(&fact), fact };
         Some(index.fact(uid)?.map(live))
-    }
-
-    /// The name of a message's file is read from the list, into `file`. Whether the list still
-    /// says it where it is known to; if not, it is to be read again.
-    pub(super) fn locate(
-        names: &mut Names,
-        live: &Live,
-        file: &mut Located,
-    ) -> Result<bool, StoreError> {
-        let Some(base) = names.base(live.uid, &live.fact)? else { return Ok(false) };
-        live.tail.locate(base, live.flags, file);
-        Ok(true)
     }
 
     /// Makes the picture for sessions; the old one stays if it is the same.

@@ -134,7 +134,7 @@ impl Look {
 
     /// Whether it is the same directory, whatever is in it.
     pub(super) fn is_same_directory(self, other: Self) -> bool {
-        (self.stat.device, self.stat.inode) == (other.stat.device, other.stat.inode)
+        self.stat.is_file_of(&other.stat)
     }
 
     /// Whether it changed just before it was listed, so that a rename may have hidden a file.

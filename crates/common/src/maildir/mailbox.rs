@@ -146,11 +146,9 @@ impl Mailbox {
     }
 
     fn unopened(&self, error: StoreError) -> StoreError {
-        match error {
-            StoreError::System { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
-                StoreError::NoSuchMailbox(self.name.clone())
-            }
-            error => error,
+        match error.is_missing() {
+            true => StoreError::NoSuchMailbox(self.name.clone()),
+            false => error,
         }
     }
 
@@ -167,7 +165,7 @@ impl Mailbox {
 
     /// Its directories: those that somebody keeps open, if they are still in place.
     fn folders_at_hand(&self) -> Result<Folders, StoreError> {
-        let (mail, apart) = (self.path(), self.places.apart().next().is_some());
+        let (mail, apart) = (self.path(), self.places.are_apart());
         let kept = self.kept().upgrade().filter(|_| !apart);
         match kept.filter(|open| open.is_at(mail, Place::New) && open.is_at(mail, Place::Cur)) {
             Some(open) => Ok(open.folders.clone()),
@@ -207,7 +205,7 @@ impl Mailbox {
     /// As [`hold`](Self::hold), where the mailbox is open already, if it still is this one.
     pub(super) fn hold_open(&self, folders: &Folders) -> Result<Held<'_>, StoreError> {
         let known = self.known();
-        let apart = self.places.apart().next().is_some();
+        let apart = self.places.are_apart();
         let folders = match !apart && folders.are_in_place()? {
             true => folders.clone(),
             // Those that are apart have paths of their own.
@@ -256,7 +254,7 @@ impl Mailbox {
         let Some(live) = self.live(pin, uid)? else { return Ok(None) };
         let mut file = Located::default();
         let mut names = Names::open(&folders.control)?;
-        if Known::locate(&mut names, &live, &mut file)? {
+        if names.locate(&live, &mut file)? {
             return Ok(Some(file));
         }
         let mut held = self.hold_of(pin)?;

@@ -152,6 +152,25 @@ impl StoreError {
         )
     }
 
+    /// Whether the system says that something is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    /// Whether the system says that we may not touch something.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.kind() == Some(io::ErrorKind::PermissionDenied)
+    }
+
+    fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::System { error, .. } => Some(error.kind()),
+            _ => None,
+        }
+    }
+
     fn system(path: PathBuf, error: io::Error) -> Self {
         Self::System { path, error: Arc::new(error) }
     }

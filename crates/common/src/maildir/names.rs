@@ -10,6 +10,8 @@ use mail_proto::mailbox::Uid;
 use crate::disk::{self, Dir, DiskError};
 
 use super::index::Fact;
+use super::known::Live;
+use super::scan::Located;
 use super::{StoreError, name, uidlist};
 
 /// An open UID list, from which names are read.
@@ -56,6 +58,14 @@ impl Names {
         }
         let line = self.line(place).and_then(|line| uidlist::parse_line(line, CURRENT));
         Ok(line.filter(|l| l.uid == uid && name::hash(l.base) == fact.hash).map(|l| l.base))
+    }
+
+    /// The name of a message's file is read from the list, into `file`. Whether the list still
+    /// says it where it is known to; if not, it is to be read again.
+    pub(super) fn locate(&mut self, live: &Live, file: &mut Located) -> Result<bool, StoreError> {
+        let Some(base) = self.base(live.uid, &live.fact)? else { return Ok(false) };
+        live.tail.locate(base, live.flags, file);
+        Ok(true)
     }
 
     /// The whole line at a place, if it was read.

@@ -46,6 +46,11 @@ impl Places {
         Self { control: beside(&self.control), index: beside(&self.index), mail: mail.to_owned() }
     }
 
+    /// Whether not all is in the messages' directory.
+    pub(super) fn are_apart(&self) -> bool {
+        self.apart().next().is_some()
+    }
+
     /// The directories that are not the messages' own.
     pub(super) fn apart(&self) -> impl Iterator<Item = &Path> {
         let index = (self.index != self.control).then_some(&self.index);

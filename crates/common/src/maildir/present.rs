@@ -37,7 +37,7 @@ impl Present {
                 index: beside(&places.index)?,
             };
             // What is apart is found by paths of its own: meanwhile others may be there.
-            let are_one = places.apart().next().is_none() || scan::is_in_place(&present.cur)?;
+            let are_one = !places.are_apart() || scan::is_in_place(&present.cur)?;
             Ok(are_one.then_some(present))
         })
     }

@@ -157,7 +157,7 @@ impl Folders {
     pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
         let (one, other) =
             (self.at(one.place).stat(&one.name)?, self.at(other.place).stat(&other.name)?);
-        Ok((one.device, one.inode) == (other.device, other.inode))
+        Ok(one.is_file_of(&other))
     }
 
     /// Two files of one identity. If they are one file with two names, one name goes: that of a
@@ -173,7 +173,7 @@ impl Folders {
             (Err(_), _) => return Ok(Parted::Second),
             (Ok(_), Err(_)) => return Ok(Parted::First),
         };
-        if (one.device, one.inode) == (other.device, other.inode) {
+        if one.is_file_of(&other) {
             if is_left_over(&one, time::now_seconds()) {
                 dirs.1.unlink(&second.name)?;
             }

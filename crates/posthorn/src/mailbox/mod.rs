@@ -180,7 +180,7 @@ impl From<StoreError> for Failure {
             StoreError::NoSuchMailbox(_) => "`posthorn mailbox list USER` shows what there is",
             StoreError::Full { .. } => "Make room and run this again",
             StoreError::Locked(_) => "Wait for it to end, or end it, and run this again",
-            StoreError::System { error, .. } if error.kind() == denied() => {
+            error if error.is_denied() => {
                 "Run this as root, or as the user of the system whose the mail is"
             }
             StoreError::Damaged { .. } => "Look at that file, or run `posthorn mailbox fsck USER`",
@@ -197,10 +197,6 @@ impl From<DiskError> for Failure {
             "{error}. What is below --to is not whole: remove it and begin anew"
         ))
     }
-}
-
-fn denied() -> std::io::ErrorKind {
-    std::io::ErrorKind::PermissionDenied
 }
 
 pub(crate) fn main(arguments: Arguments) -> ExitCode {

@@ -143,7 +143,7 @@ impl Tree<'_> {
         let mailboxes = moves.iter().filter(|one| one.role == Role::Mailbox);
         let apart: Vec<(Places, Places)> = mailboxes
             .map(|one| (self.roots.of(&one.from, self.naming), self.roots.of(&one.to, self.naming)))
-            .filter(|(from, _)| from.apart().next().is_some())
+            .filter(|(from, _)| from.are_apart())
             .collect();
         let mut locks = Vec::with_capacity(apart.len());
         for (from, to) in &apart {

@@ -17,13 +17,12 @@
 //! multiple of 8 its own header. A record is UID (4), flags (1), and what extensions put there.
 
 use super::fields::{aligned, part, short_at, size_at, u8_at, u32_at, u64_at};
-use super::picture::{Extension, Picture, What};
+use super::picture::{Extension, MOST_EXTENSIONS, Picture, What};
 
 /// What 2.0 to 2.4 write.
 const MAJOR: u8 = 7;
 const SMALLEST_HEADER: usize = 120;
 const SMALLEST_RECORD: usize = 8;
-const MOST_EXTENSIONS: usize = 256;
 /// In the header's flags: damaged, or to be checked before use.
 const DOUBTFUL: u32 = 0x1 | 0x4;
 

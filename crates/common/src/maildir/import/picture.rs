@@ -10,6 +10,8 @@ use super::Message;
 pub(super) type What = &'static str;
 
 const MOST_KEYWORDS: usize = 1024;
+/// More extensions no index has: Dovecot has a handful.
+pub(super) const MOST_EXTENSIONS: usize = 256;
 /// So many words of keywords all messages have together, and one each where there are none: few
 /// octets of a file ask for many. Ten million messages with 192 keywords fit; this is half a
 /// gigabyte while they are widened.

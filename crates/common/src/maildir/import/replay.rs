@@ -8,12 +8,11 @@
 use super::dovecot_index::Index;
 use super::dovecot_log::{self as log, Log, Origin, Record, extension_updates, header_updates};
 use super::fields::{aligned, part, ranges, short_at, u8_at, u32_at, u64_at};
-use super::picture::{Extension, Picture, State, What};
+use super::picture::{Extension, MOST_EXTENSIONS, Picture, State, What};
 
 /// Where the index's header has them.
 const UID_VALIDITY: usize = 24;
 const NEXT_UID: usize = 28;
-const MOST_EXTENSIONS: usize = 256;
 /// In the flags of an update: flags that a client sees.
 const SEEN_BY_CLIENTS: u8 = 0x1f;
 
