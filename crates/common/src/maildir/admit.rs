@@ -8,7 +8,7 @@ use super::known::Files;
 use super::looks::Looks;
 use super::new_lines::NewLines;
 use super::quota::Tally;
-use super::scan::{Located, Place};
+use super::scan::{MessageFile, Place};
 use super::tail::Tail;
 use super::{StoreError, name};
 use crate::disk::Lasting;
@@ -16,7 +16,7 @@ use crate::disk::Lasting;
 /// A file in its place, whose content lasts.
 #[derive(Debug, Clone)]
 pub(super) struct Newcomer {
-    pub(super) file: Located,
+    pub(super) file: MessageFile,
     pub(super) flags: Flags,
     pub(super) tail: Tail,
     /// INTERNALDATE, where it is known.
@@ -28,7 +28,7 @@ impl Newcomer {
     /// what is new.
     pub(super) fn new(base: &str, flags: Flags, tail: Tail) -> Self {
         let tail = if flags == Flags::default() && tail == Tail::Plain { Tail::New } else { tail };
-        let mut file = Located::default();
+        let mut file = MessageFile::default();
         tail.locate(base, flags, &mut file);
         Self { file, flags, tail, date: None }
     }

@@ -2,7 +2,7 @@
 //!
 //! What another program did to a directory between a change of ours and our look at its time
 //! stamps is hidden by them, and so is what it did within the same tick of the kernel's clock. So
-//! a mailbox that we changed is [in doubt](super::looks::Doubt) until it was listed at a time when
+//! a mailbox that we changed is [in doubt](super::looks::Hidden) until it was listed at a time when
 //! nothing could hide. Nobody waits for that: a thread of the process does it, for one mailbox at a
 //! time, once the mailbox is quiet, and also if its last session is gone. What it found is in the
 //! log, so that no other process has to look again; a process that died before leaves the doubt in
@@ -27,7 +27,7 @@ use mail_proto::mailbox::Flags;
 use super::held::Held;
 use super::index::{Change, Fact, FactsRead};
 use super::known::Known;
-use super::looks::{Doubt, Looks};
+use super::looks::{Hidden, Looks};
 use super::mailbox::Mailbox;
 use super::places::Places;
 use super::scan::{Folders, Listed};
@@ -158,16 +158,16 @@ pub(super) fn confirm(mailbox: &Mailbox) -> Result<Confirmed, StoreError> {
         // Whoever looks next lists it before all else.
         return Ok(Confirmed::Yes);
     }
-    match known.doubt() {
-        Doubt::None => return Ok(Confirmed::Yes),
-        Doubt::Fresh => return Ok(Confirmed::NotYet),
-        Doubt::Ripe => {}
+    match known.hidden() {
+        Hidden::None => return Ok(Confirmed::Yes),
+        Hidden::Fresh => return Ok(Confirmed::NotYet),
+        Hidden::Ripe => {}
     }
     let before = Looks::at(&folders)?;
     let agree = agree(&mut known, &folders)?;
     let mut held = Held::take(mailbox, known, folders)?;
     let now = Looks::at(&held.folders)?;
-    if now != before || now.were_recent() || held.known.doubt() != Doubt::Ripe {
+    if now != before || now.were_recent() || held.known.hidden() != Hidden::Ripe {
         return Ok(Confirmed::NotYet);
     }
     if agree { held.confirmed(now) } else { held.differs() }.map(|()| Confirmed::Yes)

@@ -11,23 +11,23 @@ use super::held::Held;
 use super::keywords::Room;
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
-use super::scan::{Folders, Located};
+use super::scan::{Folders, MessageFile};
 use super::tail::Tail;
 use super::{attempts, name};
 
 /// A message to copy.
 #[derive(Debug)]
-struct Original {
+struct Source {
     uid: Uid,
-    file: Located,
+    file: MessageFile,
     flags: Flags,
     tail: Tail,
     date: Option<i64>,
 }
 
-impl Original {
+impl Source {
     fn copied(self, copy: &Newcomer, uid: Uid) -> Copied {
-        let hash = |file: &Located| name::hash(name::base(&file.name));
+        let hash = |file: &MessageFile| name::hash(name::base(&file.name));
         Copied {
             uid: self.uid,
             copy: uid,
@@ -42,7 +42,7 @@ impl Original {
 #[derive(Debug)]
 pub(super) struct Originals {
     folders: Folders,
-    messages: Vec<Original>,
+    messages: Vec<Source>,
     keywords: Vec<String>,
 }
 
@@ -115,9 +115,9 @@ pub(super) fn originals(held: &mut Held<'_>, uids: &[Uid]) -> Result<Originals, 
     let mut names = held.names()?;
     let mut messages = Vec::with_capacity(uids.len());
     for uid in uids {
-        let mut file = Located::default();
+        let mut file = MessageFile::default();
         let Some(live) = held.locate(&mut names, uid, &mut file)? else { continue };
-        messages.push(Original {
+        messages.push(Source {
             uid,
             file,
             flags: live.flags,
@@ -173,7 +173,7 @@ fn make(
     originals: Originals,
     translation: &Translation,
     copies: &mut Vec<Newcomer>,
-) -> Result<Vec<Original>, StoreError> {
+) -> Result<Vec<Source>, StoreError> {
     let mut made = Vec::with_capacity(originals.messages.len());
     for original in originals.messages {
         held.lock.dotlock()?;
@@ -194,9 +194,9 @@ fn make(
 /// Makes one copy; whether the original was still there.
 pub(super) fn put(
     from: &Folders,
-    source: &Located,
+    source: &MessageFile,
     to: &Folders,
-    target: &Located,
+    target: &MessageFile,
 ) -> Result<bool, StoreError> {
     let mut source = source.clone();
     attempts::until_done(from.cur.path(), || {
@@ -224,7 +224,7 @@ pub(super) fn put(
     })
 }
 
-fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &Located) -> Result<(), StoreError> {
+fn write_copy(dir: &Dir, name: &str, to: &Folders, target: &MessageFile) -> Result<(), StoreError> {
     let mut source = dir.file(name)?;
     let modified = dir.stat(name)?.modified;
     let mut copy = to.tmp.create_new(name::base(&target.name))?;
@@ -255,7 +255,7 @@ mod tests {
         let (source, target) = (mailbox(&from), mailbox(&to));
         std::fs::write(from.join("cur/1.a.b:2,"), "text\n").unwrap();
         std::fs::remove_dir_all(&to).unwrap();
-        let located = |name: &str| Located { place: Place::Cur, name: name.to_owned() };
+        let located = |name: &str| MessageFile { place: Place::Cur, name: name.to_owned() };
         let error = put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,")).unwrap_err();
         assert!(error.is_missing(), "{error}");
         // One that was renamed is found, and one that is gone is passed over.

@@ -15,7 +15,7 @@ use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
 use super::quota::Tally;
-use super::scan::{Located, Place};
+use super::scan::{MessageFile, Place};
 use super::tail::Tail;
 use super::{attempts, name};
 
@@ -61,7 +61,7 @@ impl Held<'_> {
         let (before, meant) = (Looks::at(&self.folders)?, self.uid_validity());
         let mut removing = Removing {
             names: self.names()?,
-            file: Located::default(),
+            file: MessageFile::default(),
             places: Vec::new(),
             changes: Vec::new(),
             removed,
@@ -87,7 +87,7 @@ impl Held<'_> {
 #[derive(Debug)]
 struct Removing<'uids> {
     names: Names,
-    file: Located,
+    file: MessageFile,
     /// Directories that files were removed from.
     places: Vec<Place>,
     changes: Vec<Change>,

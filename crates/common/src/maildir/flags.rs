@@ -14,7 +14,7 @@ use super::keywords::{self, Room};
 use super::looks::Looks;
 use super::mailbox::{Mailbox, Pin};
 use super::names::Names;
-use super::scan::Located;
+use super::scan::MessageFile;
 use super::tail::Tail;
 use super::{attempts, name};
 use crate::disk::Lasting;
@@ -107,8 +107,8 @@ pub(super) struct Marking {
     meant: Option<u32>,
     before: Looks,
     names: Names,
-    from: Located,
-    to: Located,
+    from: MessageFile,
+    to: MessageFile,
     changes: Vec<Change>,
 }
 
@@ -118,8 +118,8 @@ impl Marking {
             meant: held.uid_validity(),
             before: Looks::at(&held.folders)?,
             names: held.names()?,
-            from: Located::default(),
-            to: Located::default(),
+            from: MessageFile::default(),
+            to: MessageFile::default(),
             changes: Vec::new(),
         })
     }
@@ -173,14 +173,14 @@ pub(super) enum Renamed {
     /// It has the new name.
     Done,
     /// Another program had given it this name.
-    Before(Located),
+    Before(MessageFile),
     /// It is not there any more.
     Gone,
 }
 
 impl Held<'_> {
     /// Renames a message's file.
-    fn rename(&self, from: &Located, to: &Located) -> Result<Renamed, StoreError> {
+    fn rename(&self, from: &MessageFile, to: &MessageFile) -> Result<Renamed, StoreError> {
         if from == to {
             return Ok(Renamed::Done);
         }

@@ -11,10 +11,10 @@ use super::index::{Change, Fact, FactsRead, Index, Marks, Reader};
 use super::keywords::{self, Keywords, Room};
 use super::known::{self, Files, IndexFiles, Known, Live};
 use super::lock::Lock;
-use super::looks::{Doubt, Looks};
+use super::looks::{Hidden, Looks};
 use super::mailbox::Mailbox;
 use super::names::Names;
-use super::scan::{Folders, Located};
+use super::scan::{Folders, MessageFile};
 use super::{StoreError, confirm, more, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
@@ -142,7 +142,7 @@ impl<'mailbox> Held<'mailbox> {
         &mut self,
         names: &mut Names,
         uid: Uid,
-        file: &mut Located,
+        file: &mut MessageFile,
     ) -> Result<Option<Live>, StoreError> {
         let Some(live) = self.live(uid)? else { return Ok(None) };
         if names.locate(&live, file)? {
@@ -179,7 +179,7 @@ impl<'mailbox> Held<'mailbox> {
         }
         self.known.picture();
         watch::tell(self.mailbox.path());
-        if self.known.doubt() != Doubt::None {
+        if self.known.hidden() != Hidden::None {
             confirm::ask(self.mailbox);
         }
     }

@@ -9,7 +9,7 @@ use crate::disk::Dir;
 
 use super::StoreError;
 use super::index::{Fact, Followed, Index, Marks, Reader};
-use super::looks::{Doubt, Looks};
+use super::looks::{Hidden, Looks};
 use super::more::{self, More};
 use super::scan::{Folders, Listed};
 use super::tail::Tail;
@@ -125,15 +125,15 @@ impl Known {
     }
 
     /// Whether changes by others may be hidden behind ours.
-    pub(super) fn doubt(&self) -> Doubt {
+    pub(super) fn hidden(&self) -> Hidden {
         let looks = self.index.as_ref().and_then(|index| index.head.marks.looks);
-        looks.map_or(Doubt::None, |looks| looks.new.doubt().max(looks.cur.doubt()))
+        looks.map_or(Hidden::None, |looks| looks.new.hidden().max(looks.cur.hidden()))
     }
 
     /// Whether it is time to ask for a listing because of that.
     pub(super) fn asks(&mut self) -> bool {
         let asks = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
-        if !asks || self.doubt() == Doubt::None {
+        if !asks || self.hidden() == Hidden::None {
             return false;
         }
         self.asked = Some(Instant::now());

@@ -4,7 +4,7 @@
 //! with UIDs is the hash of the identity.
 
 use super::name;
-use super::scan::{Located, Place};
+use super::scan::{MessageFile, Place};
 
 /// The files of a mailbox, in order of the hashes of their identities; each identity once.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Listing {
     /// Puts the files in order. Of two with one identity, `part` says what becomes of them.
     pub(super) fn settle<E>(
         &mut self,
-        part: impl Fn(&Located, &Located) -> Result<Parted, E>,
+        part: impl Fn(&MessageFile, &MessageFile) -> Result<Parted, E>,
     ) -> Result<(), E> {
         let mut separate = Vec::new();
         self.files.sort_by_key(|file| (file.hash, file.place));
@@ -100,8 +100,8 @@ impl Listing {
         self.text.get(file.start..file.start + usize::from(file.length)).unwrap_or_default()
     }
 
-    fn located(&self, file: &File) -> Located {
-        Located { place: file.place, name: self.name(file).to_owned() }
+    fn located(&self, file: &File) -> MessageFile {
+        MessageFile { place: file.place, name: self.name(file).to_owned() }
     }
 }
 
@@ -113,5 +113,5 @@ pub(super) enum Parted {
     /// The second is the message.
     Second,
     /// They are two messages: the second has an identity of its own now.
-    Both(Located),
+    Both(MessageFile),
 }

@@ -40,7 +40,7 @@ pub(super) enum Trust {
 
 /// Whether a change by others may be hidden behind one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Doubt {
+pub(super) enum Hidden {
     /// No.
     None,
     /// Perhaps; a listing now tells.
@@ -124,11 +124,11 @@ impl Look {
     }
 
     /// Whether changes by others may be hidden behind ours.
-    pub(super) fn doubt(self) -> Doubt {
+    pub(super) fn hidden(self) -> Hidden {
         match self.trust {
-            Trust::Proof | Trust::Recent => Doubt::None,
-            Trust::RecentByUs if is_recent(&self.stat) => Doubt::Fresh,
-            Trust::RecentByUs => Doubt::Ripe,
+            Trust::Proof | Trust::Recent => Hidden::None,
+            Trust::RecentByUs if is_recent(&self.stat) => Hidden::Fresh,
+            Trust::RecentByUs => Hidden::Ripe,
         }
     }
 

@@ -22,7 +22,7 @@ use super::known::{Known, Live};
 use super::names::Names;
 use super::places::Places;
 use super::present::Present;
-use super::scan::{Folders, Located, Place};
+use super::scan::{Folders, MessageFile, Place};
 use super::{StoreError, confirm};
 
 /// A mailbox in this process.
@@ -250,9 +250,9 @@ impl Mailbox {
         pin: Pin,
         uid: Uid,
         folders: &Folders,
-    ) -> Result<Option<Located>, StoreError> {
+    ) -> Result<Option<MessageFile>, StoreError> {
         let Some(live) = self.live(pin, uid)? else { return Ok(None) };
-        let mut file = Located::default();
+        let mut file = MessageFile::default();
         let mut names = Names::open(&folders.control)?;
         if names.locate(&live, &mut file)? {
             return Ok(Some(file));
@@ -301,7 +301,7 @@ impl Mailbox {
     #[cfg(test)]
     pub(super) fn is_in_doubt(&self) -> Result<bool, StoreError> {
         self.sync()?;
-        Ok(self.known().doubt() != super::looks::Doubt::None)
+        Ok(self.known().hidden() != super::looks::Hidden::None)
     }
 
     /// What is known, which may be old.

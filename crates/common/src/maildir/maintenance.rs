@@ -10,7 +10,7 @@ use super::held::{Held, Lists};
 use super::index::{self, Reader};
 use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
-use super::scan::Located;
+use super::scan::MessageFile;
 use super::store::MAILDROP_LOCK;
 use super::uidlist::{self, Form, Found, Row, UidList};
 use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
@@ -255,7 +255,7 @@ impl Held<'_> {
 
     fn check_sizes(&mut self, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
         let mut names = self.names()?;
-        let mut file = Located::default();
+        let mut file = MessageFile::default();
         let uids: Vec<Uid> = self.index().messages.iter().map(|entry| entry.uid).collect();
         for uid in uids {
             if self.locate(&mut names, uid, &mut file)?.is_none() {

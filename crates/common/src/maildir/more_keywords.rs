@@ -33,7 +33,7 @@ use mail_proto::mailbox::{Flags, Uid};
 use crate::disk::{self, Dir, Lasting};
 
 use super::keywords::{Room, is_keyword};
-use super::scan::{Located, Place};
+use super::scan::{MessageFile, Place};
 use super::tail::Tail;
 use super::{StoreError, tail};
 
@@ -374,7 +374,7 @@ fn message(text: &mut String, uid: Uid, bits: u64) {
 }
 
 fn name(text: &mut String, uid: Uid, flags: Flags) {
-    let mut named = Located::default();
+    let mut named = MessageFile::default();
     Tail::Plain.locate("", flags, &mut named);
     let _ = writeln!(text, "N {uid} {}", named.name.trim_start_matches(":2,"));
 }

@@ -16,32 +16,32 @@ use super::looks::Looks;
 use super::more_keywords::MoreKeywords;
 use super::names::Names;
 use super::new_lines::NewLines;
-use super::scan::{Folders, Listed, Located, Place};
+use super::scan::{Folders, Listed, MessageFile, Place};
 use super::uidlist::{self, Found};
 use super::{StoreError, attempts, copy, name};
 use crate::disk::Lasting;
 
 /// Messages that are in another mailbox too.
 #[derive(Debug)]
-pub(super) struct Both {
-    messages: Vec<(Uid, Located)>,
+pub(super) struct InBoth {
+    messages: Vec<(Uid, MessageFile)>,
     target: Folders,
 }
 
 impl Held<'_> {
     /// Puts all messages into a mailbox that was just made and that nobody knows yet, durably.
-    pub(super) fn link_all(&mut self, target: &Folders) -> Result<Both, StoreError> {
+    pub(super) fn link_all(&mut self, target: &Folders) -> Result<InBoth, StoreError> {
         // The letters in the names mean there what they mean here.
         let letters = Keywords::of(&self.index().head.keywords);
         if !letters.is_empty() {
             letters.save(&target.control)?;
         }
         let mut names = self.names()?;
-        let mut both = Both { messages: Vec::new(), target: target.clone() };
+        let mut both = InBoth { messages: Vec::new(), target: target.clone() };
         let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
         self.carry_more(&uids, &mut names, target)?;
         for uid in uids {
-            let mut file = Located::default();
+            let mut file = MessageFile::default();
             if self.locate(&mut names, uid, &mut file)?.is_some()
                 && copy::put(&self.folders, &file, target, &file)?
             {
@@ -56,8 +56,8 @@ impl Held<'_> {
 
     /// The messages that are in that mailbox too, and are the same files there, with the same names
     /// but for flags.
-    pub(super) fn in_both(&mut self, target: &Folders) -> Result<Both, StoreError> {
-        let mut both = Both { messages: Vec::new(), target: target.clone() };
+    pub(super) fn in_both(&mut self, target: &Folders) -> Result<InBoth, StoreError> {
+        let mut both = InBoth { messages: Vec::new(), target: target.clone() };
         if self.folders.cur.stat_self()?.is_file_of(&target.cur.stat_self()?) {
             return Ok(both);
         }
@@ -65,7 +65,7 @@ impl Held<'_> {
         let mut names = self.names()?;
         let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
         for uid in uids {
-            let mut file = Located::default();
+            let mut file = MessageFile::default();
             if self.locate(&mut names, uid, &mut file)?.is_none() {
                 continue;
             }
@@ -81,7 +81,7 @@ impl Held<'_> {
     }
 
     /// Removes messages that are in another mailbox, which lasts, durably.
-    pub(super) fn leave_to(&mut self, both: Both) -> Result<(), StoreError> {
+    pub(super) fn leave_to(&mut self, both: InBoth) -> Result<(), StoreError> {
         let before = Looks::at(&self.folders)?;
         let mut changes = Vec::with_capacity(both.messages.len());
         let mut done = Ok(());
@@ -100,7 +100,7 @@ impl Held<'_> {
     }
 
     /// Removes a message's file. Flags that another program gave it meanwhile go along.
-    fn leave(&self, mut file: Located, target: &Folders) -> Result<(), StoreError> {
+    fn leave(&self, mut file: MessageFile, target: &Folders) -> Result<(), StoreError> {
         attempts::until_done(self.mailbox.path(), || {
             if disk::found(self.folders.at(file.place).unlink(&file.name))?.is_some() {
                 return Ok(Some(()));
@@ -134,7 +134,7 @@ impl Held<'_> {
         for (bit, name) in self.index().head.keywords.iter().enumerate() {
             carried.call(bit, name);
         }
-        let (mut file, mut lines) = (Located::default(), NewLines::default());
+        let (mut file, mut lines) = (MessageFile::default(), NewLines::default());
         for (uid, new) in uids.iter().zip(list.uid_next..) {
             if self.locate(names, *uid, &mut file)?.is_none() {
                 continue;
@@ -152,7 +152,7 @@ impl Held<'_> {
     }
 }
 
-impl Both {
+impl InBoth {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()

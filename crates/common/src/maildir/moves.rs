@@ -26,7 +26,7 @@ use super::{StoreError, attempts, lock};
 /// Messages on their way, copied already.
 #[derive(Debug)]
 pub(super) struct Move<'mailbox> {
-    both: Both<'mailbox>,
+    ends: Ends<'mailbox>,
     /// Under which UIDVALIDITY the originals have their UIDs.
     meant: Pin,
     /// Under which one the copies have theirs.
@@ -37,7 +37,7 @@ pub(super) struct Move<'mailbox> {
 
 /// Messages that were moved.
 #[derive(Debug)]
-pub(super) struct Moved {
+pub(super) struct Arrived {
     /// The target's UIDVALIDITY.
     pub(super) uid_validity: u32,
     /// In order of UID.
@@ -54,17 +54,17 @@ impl<'mailbox> Move<'mailbox> {
         uids: &[Uid],
         target: &'mailbox Mailbox,
     ) -> Result<Self, StoreError> {
-        let mut both = Both::hold(source, pin, target)?;
-        let meant = Pin(Some(both.source.snapshot().uid_validity));
-        let originals = copy::originals(&mut both.source, uids)?;
-        let copied = copy::copy_into(both.target(), originals)?;
-        let uid_validity = both.target().index().head.uid_validity;
-        Ok(Self { both, meant, uid_validity, copied })
+        let mut ends = Ends::hold(source, pin, target)?;
+        let meant = Pin(Some(ends.source.snapshot().uid_validity));
+        let originals = copy::originals(&mut ends.source, uids)?;
+        let copied = copy::copy_into(ends.target(), originals)?;
+        let uid_validity = ends.target().index().head.uid_validity;
+        Ok(Self { ends, meant, uid_validity, copied })
     }
 
     /// Removes the originals. On an error, what was not moved is in the source alone, as far as
     /// that can be done.
-    pub(super) fn finish(mut self) -> Result<Moved, StoreError> {
+    pub(super) fn finish(mut self) -> Result<Arrived, StoreError> {
         let mut removed = Vec::with_capacity(self.copied.len());
         let left = self.leave(&mut removed);
         removed.sort_unstable();
@@ -72,16 +72,16 @@ impl<'mailbox> Move<'mailbox> {
             self.copied.drain(..).partition(|one| removed.binary_search(&one.uid).is_ok());
         self.take_back(&rest);
         left?;
-        let snapshot = self.both.source.snapshot();
-        Ok(Moved { uid_validity: self.uid_validity, messages, snapshot })
+        let snapshot = self.ends.source.snapshot();
+        Ok(Arrived { uid_validity: self.uid_validity, messages, snapshot })
     }
 
     /// Removes the originals, and says which.
     fn leave(&mut self, removed: &mut Vec<Uid>) -> Result<(), StoreError> {
         let mut staying = self.copied.clone();
-        attempts::until_done(self.both.source.mailbox.path(), || {
-            self.meant.check(&self.both.source.snapshot())?;
-            let stayed = self.both.source.expunge(Which::Copied(&staying), removed)?;
+        attempts::until_done(self.ends.source.mailbox.path(), || {
+            self.meant.check(&self.ends.source.snapshot())?;
+            let stayed = self.ends.source.expunge(Which::Copied(&staying), removed)?;
             if stayed.is_empty() {
                 return Ok(Some(()));
             }
@@ -92,10 +92,10 @@ impl<'mailbox> Move<'mailbox> {
 
     /// Gives copies the changes that their originals got. Returns them as they are then.
     fn carry(&mut self, copied: &[Copied], stayed: Vec<Stayed>) -> Result<Vec<Copied>, StoreError> {
-        let keywords = self.both.source.index().head.keywords.clone();
+        let keywords = self.ends.source.index().head.keywords.clone();
         let flags = copied.iter().map(|one| one.flags).chain(stayed.iter().map(|one| one.flags));
         let used = flags.fold(0, |used, flags| used | flags.keywords);
-        let held = self.both.target();
+        let held = self.ends.target();
         let translation = Translation::new(&keywords, used, held)?;
         if held.uid_validity() != Some(self.uid_validity) {
             return Err(StoreError::Replaced);
@@ -129,7 +129,7 @@ impl<'mailbox> Move<'mailbox> {
             return;
         }
         let copies: Vec<Uid> = rest.iter().map(|one| one.copy).collect();
-        let target = self.both.target();
+        let target = self.ends.target();
         let undone = match target.uid_validity() == Some(self.uid_validity) {
             true => target.expunge(Which::These(&copies), &mut Vec::new()).map(|_| ()),
             // Other messages have these UIDs.
@@ -143,13 +143,13 @@ impl<'mailbox> Move<'mailbox> {
 
 /// Two mailboxes held at once.
 #[derive(Debug)]
-struct Both<'mailbox> {
+struct Ends<'mailbox> {
     source: Held<'mailbox>,
     /// `None`: it is the source.
     target: Option<Held<'mailbox>>,
 }
 
-impl<'mailbox> Both<'mailbox> {
+impl<'mailbox> Ends<'mailbox> {
     fn hold(
         source: &'mailbox Mailbox,
         pin: Pin,

@@ -11,7 +11,7 @@ use crate::disk::{self, Dir, DiskError};
 
 use super::index::Fact;
 use super::known::Live;
-use super::scan::Located;
+use super::scan::MessageFile;
 use super::{StoreError, name, uidlist};
 
 /// An open UID list, from which names are read.
@@ -62,7 +62,11 @@ impl Names {
 
     /// The name of a message's file is read from the list, into `file`. Whether the list still
     /// says it where it is known to; if not, it is to be read again.
-    pub(super) fn locate(&mut self, live: &Live, file: &mut Located) -> Result<bool, StoreError> {
+    pub(super) fn locate(
+        &mut self,
+        live: &Live,
+        file: &mut MessageFile,
+    ) -> Result<bool, StoreError> {
         let Some(base) = self.base(live.uid, &live.fact)? else { return Ok(false) };
         live.tail.locate(base, live.flags, file);
         Ok(true)

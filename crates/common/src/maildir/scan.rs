@@ -48,7 +48,7 @@ pub(super) struct Folders {
 
 /// A message's file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Located {
+pub(super) struct MessageFile {
     pub(super) place: Place,
     /// The whole name.
     pub(super) name: String,
@@ -120,13 +120,13 @@ impl Folders {
     }
 
     /// Looks for a file whose name changed.
-    pub(super) fn find(&self, base: &str) -> Result<Option<Located>, StoreError> {
+    pub(super) fn find(&self, base: &str) -> Result<Option<MessageFile>, StoreError> {
         for place in [Place::Cur, Place::New] {
             for entry in self.at(place).entries()? {
                 let entry = entry?;
                 let found = entry.name.to_str().filter(|name| name::base(name) == base);
                 if let Some(name) = found {
-                    return Ok(Some(Located { place, name: name.to_owned() }));
+                    return Ok(Some(MessageFile { place, name: name.to_owned() }));
                 }
             }
         }
@@ -154,7 +154,11 @@ impl Folders {
     }
 
     /// Whether these are two names of one file.
-    pub(super) fn are_one(&self, one: &Located, other: &Located) -> Result<bool, StoreError> {
+    pub(super) fn are_one(
+        &self,
+        one: &MessageFile,
+        other: &MessageFile,
+    ) -> Result<bool, StoreError> {
         let (one, other) =
             (self.at(one.place).stat(&one.name)?, self.at(other.place).stat(&other.name)?);
         Ok(one.is_file_of(&other))
@@ -164,7 +168,7 @@ impl Folders {
     /// program which died between link and unlink (mutt renames so). One that lives is about to
     /// remove the first name; were we to remove the second, the message would be gone. If they are
     /// two messages, the second gets an identity of its own.
-    fn part(&self, first: &Located, second: &Located) -> Result<Parted, StoreError> {
+    fn part(&self, first: &MessageFile, second: &MessageFile) -> Result<Parted, StoreError> {
         let dirs = (self.at(first.place), self.at(second.place));
         let stats = (dirs.0.stat(&first.name), dirs.1.stat(&second.name));
         let (one, other) = match stats {
@@ -186,7 +190,7 @@ impl Folders {
         };
         dirs.1.rename_new(&second.name, dirs.1, &name)?;
         dirs.1.sync()?;
-        Ok(Parted::Both(Located { place: second.place, name }))
+        Ok(Parted::Both(MessageFile { place: second.place, name }))
     }
 }
 

@@ -3,7 +3,7 @@
 use mail_proto::mailbox::Flags;
 
 use super::name;
-use super::scan::{Located, Place};
+use super::scan::{MessageFile, Place};
 
 /// How a message's file name goes on behind the base name, and where the file is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ impl Tail {
 
     /// The file of a message, given the beginning of its name; `file` is used again, whatever it
     /// was.
-    pub(super) fn locate(&self, base: &str, flags: Flags, file: &mut Located) {
+    pub(super) fn locate(&self, base: &str, flags: Flags, file: &mut MessageFile) {
         file.name.clear();
         file.name.push_str(base);
         file.place = self.place();
@@ -200,9 +200,9 @@ mod tests {
             let (flags, tail) = Tail::of(place, name);
             assert_eq!(tail, expected, "{name}");
             assert_eq!(flags, Odd::of(name).flags, "{name}");
-            let mut file = Located { place: Place::New, name: "old".to_owned() };
+            let mut file = MessageFile { place: Place::New, name: "old".to_owned() };
             tail.locate("1.a", flags, &mut file);
-            assert_eq!(file, Located { place, name: name.to_owned() });
+            assert_eq!(file, MessageFile { place, name: name.to_owned() });
         }
     }
 
@@ -221,9 +221,9 @@ mod tests {
         for (name, system, keywords, written) in table {
             let (flags, tail) = Tail::of(Place::Cur, name);
             assert_eq!(flags, Flags { system, keywords }, "{name}");
-            let mut file = Located::default();
+            let mut file = MessageFile::default();
             tail.with_flags(flags).locate("1.a", flags, &mut file);
-            assert_eq!(file, Located { place: Place::Cur, name: written.to_owned() });
+            assert_eq!(file, MessageFile { place: Place::Cur, name: written.to_owned() });
         }
     }
 

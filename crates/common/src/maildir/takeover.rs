@@ -17,7 +17,7 @@ use super::join::{Joined, Row};
 use super::keywords::{self, Keywords, Room};
 use super::look::Seen;
 use super::more_keywords::MoreKeywords;
-use super::scan::Located;
+use super::scan::MessageFile;
 use super::tail::Tail;
 use super::{StoreError, name, tail};
 
@@ -122,7 +122,7 @@ impl Takeover {
         if in_name == named {
             return Ok(Named::Done);
         }
-        let mut to = Located::default();
+        let mut to = MessageFile::default();
         old.with_flags(in_name).locate(base, in_name, &mut to);
         match held.folders.at(place).rename_new(name, held.folders.at(to.place), &to.name) {
             Ok(()) => {}

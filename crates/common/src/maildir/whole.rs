@@ -201,7 +201,7 @@ pub(super) fn commit_all(
 }
 
 /// By what its summary is found.
-fn cache_key(file: &scan::Located) -> u64 {
+fn cache_key(file: &scan::MessageFile) -> u64 {
     name::hash(name::base(&file.name))
 }
 
