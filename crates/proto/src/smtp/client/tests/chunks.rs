@@ -19,6 +19,9 @@ S: 250 XDELIVERID
 
 const MAIL: &str = "C: MAIL FROM:<bob@example.net>\n";
 const OK: &str = "S: 250 Ok\n";
+const TWO_CHUNKS: &str = "C: BDAT 5\nC: one\nC: BDAT 5\nC: two\n";
+const ONLY_CHUNK: &str = "C: BDAT 3 LAST\nC: x\n";
+const QUIT: &str = "C: QUIT\nS: 221 bye\n-- closed\n";
 
 fn blocks(texts: &[&str]) -> Vec<Answer> {
     let block = |(number, text): (usize, &&str)| {
@@ -44,6 +47,16 @@ fn our_rcpt(names: &[&str]) -> String {
     names.iter().map(of).collect()
 }
 
+/// A message for one, who is accepted.
+fn accepted(name: &str) -> String {
+    [MAIL, &rcpt(&[name]), OK, OK].concat()
+}
+
+/// A message in one chunk, behind which the next may follow at once.
+fn our_message(names: &[&str]) -> String {
+    [MAIL, &our_rcpt(names), ONLY_CHUNK].concat()
+}
+
 #[test]
 fn a_message_in_one_chunk_as_it_is() {
     let chat = [
@@ -55,7 +68,7 @@ fn a_message_in_one_chunk_as_it_is() {
         "S: 550 5.1.1 No\n",
         "C: BDAT 13 LAST\nC: .dot\nC: \rx\nC: .\n",
         "S: 250 2.0.0 queued\n-- BDAT: 250 2.0.0 queued\n-- RCPT TO: 550 5.1.1 No\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     check(&smtp(), &[envelope(&["ann", "no"])], &[".dot\r\n\rx\r\n.\r\n"], &chat.concat());
 }
@@ -64,16 +77,13 @@ fn a_message_in_one_chunk_as_it_is() {
 fn the_last_chunk_waits_for_the_others() {
     let chat = [
         CHUNKING,
-        MAIL,
-        &rcpt(&["ann"]),
-        OK,
-        OK,
-        "C: BDAT 5\nC: one\nC: BDAT 5\nC: two\n",
+        &accepted("ann"),
+        TWO_CHUNKS,
         OK,
         OK,
         "C: BDAT 7 LAST\nC: three\n",
         "S: 250 2.0.0 queued\n-- BDAT: 250 2.0.0 queued\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     let message = ["one\r\n", "two\r\n", "three\r\n"];
     check(&smtp(), &[envelope(&["ann"])], &message, &chat.concat());
@@ -90,7 +100,7 @@ fn the_last_chunk_waits_for_the_others() {
         OK,
         "C: BDAT 0 LAST\n",
         "S: 452 4.3.1 full\n-- BDAT: 452 4.3.1 full\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     check(&smtp(), &[envelope(&["ann"])], &["one\r\n", "two\r\n", ""], &chat.concat());
 }
@@ -99,11 +109,8 @@ fn the_last_chunk_waits_for_the_others() {
 fn a_refused_chunk_is_the_last() {
     let chat = [
         CHUNKING,
-        MAIL,
-        &rcpt(&["ann"]),
-        OK,
-        OK,
-        "C: BDAT 5\nC: one\nC: BDAT 5\nC: two\n",
+        &accepted("ann"),
+        TWO_CHUNKS,
         "S: 552 5.3.4 too big\nS: 503 5.5.1 failed\n",
         "-- BDAT: 552 5.3.4 too big\n",
         "C: RSET\n",
@@ -112,7 +119,7 @@ fn a_refused_chunk_is_the_last() {
         OK,
         OK,
         OK,
-        "C: BDAT 5\nC: one\nC: BDAT 5\nC: two\n",
+        TWO_CHUNKS,
         "S: 250 Ok\nS: 354 what\n-- lost: unexpected reply 354 to BDAT\n-- closed\n",
     ];
     let message = ["one\r\n", "two\r\n", "three\r\n"];
@@ -130,7 +137,7 @@ fn nobody_accepted_means_no_chunk() {
         MAIL,
         &rcpt(&["bob"]),
         "S: 250 Ok\nS: 550 5.7.1 no\nS: 503 5.5.1 no mail\n-- MAIL FROM: 550 5.7.1 no\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     check(&smtp(), &[envelope(&["ann"]), envelope(&["bob"])], &["x\r\n"], &chat.concat());
 }
@@ -145,7 +152,7 @@ fn lmtp_answers_the_last_chunk_for_each_recipient() {
         OK,
         "S: 550 5.1.1 No\n",
         OK,
-        "C: BDAT 3 LAST\nC: x\n",
+        ONLY_CHUNK,
         "S: 250 2.0.0 ann\nS: 452 4.2.2 bob is full\n",
         "-- BDAT: 250 2.0.0 ann\n-- RCPT TO: 550 5.1.1 No\n-- BDAT: 452 4.2.2 bob is full\n",
         "C: RSET\n",
@@ -154,7 +161,7 @@ fn lmtp_answers_the_last_chunk_for_each_recipient() {
         OK,
         OK,
         OK,
-        "C: BDAT 3 LAST\nC: x\n",
+        ONLY_CHUNK,
         "-- lost: connection lost at BDAT\n-- vanished\n",
     ];
     let envelopes = [envelope(&["ann", "no", "bob"]), envelope(&["eve"])];
@@ -165,22 +172,16 @@ fn lmtp_answers_the_last_chunk_for_each_recipient() {
 fn several_messages_go_to_our_own_in_one_flight() {
     let chat = [
         OURS,
-        MAIL,
-        &our_rcpt(&["ann", "bob"]),
-        "C: BDAT 3 LAST\nC: x\n",
-        MAIL,
-        &our_rcpt(&["no"]),
-        "C: BDAT 3 LAST\nC: x\n",
-        MAIL,
-        &our_rcpt(&["eve"]),
-        "C: BDAT 3 LAST\nC: x\n",
+        &our_message(&["ann", "bob"]),
+        &our_message(&["no"]),
+        &our_message(&["eve"]),
         "S: 250 Ok\nS: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 2.0.0 bob\n",
         "S: 250 Ok\nS: 550 5.1.1 no\nS: 503 5.5.1 nobody\n",
         "S: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 eve\n",
         "-- BDAT: 250 2.0.0 ann\n-- BDAT: 250 2.0.0 bob\n",
         "-- RCPT TO: 550 5.1.1 no\n",
         "-- BDAT: 250 2.0.0 eve\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     let envelopes = [envelope(&["ann", "bob"]), envelope(&["no"]), envelope(&["eve"])];
     check(&lmtp(), &envelopes, &["x\r\n"], &chat.concat());
@@ -201,7 +202,7 @@ fn a_large_message_goes_alone_and_waits_for_its_recipients() {
         "S: 250 2.0.0 ann\nS: 250 Ok\nS: 550 5.1.1 no\n",
         "-- BDAT: 250 2.0.0 ann\n",
         "-- RCPT TO: 550 5.1.1 no\n",
-        "C: QUIT\nS: 221 bye\n-- closed\n",
+        QUIT,
     ];
     check(
         &lmtp(),
@@ -213,9 +214,7 @@ fn a_large_message_goes_alone_and_waits_for_its_recipients() {
 
 #[test]
 fn the_connection_fails_in_the_middle_of_a_window() {
-    let said: String = ["ann", "bob", "eve"]
-        .map(|name| format!("{MAIL}{}C: BDAT 3 LAST\nC: x\n", our_rcpt(&[name])))
-        .concat();
+    let said: String = ["ann", "bob", "eve"].map(|name| our_message(&[name])).concat();
     let envelopes = ["ann", "bob", "eve"].map(|name| envelope(&[name]));
     let first = "S: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 Ok\n";
     let table = [
@@ -239,9 +238,7 @@ fn the_connection_fails_in_the_middle_of_a_window() {
 fn a_message_that_cannot_be_read_harms_no_other() {
     let chat = [
         OURS,
-        MAIL,
-        &our_rcpt(&["ann"]),
-        "C: BDAT 3 LAST\nC: x\n",
+        &our_message(&["ann"]),
         MAIL,
         &our_rcpt(&["bob"]),
         "S: 250 Ok\nS: 250 Ok\nS: 250 2.0.0 ann\nS: 250 Ok\nS: 250 Ok\n",
