@@ -1,22 +1,19 @@
 //! `posthorn check`: what is wrong with the configuration, all of it. It exits as the daemons do
 //! when their configuration does not hold.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mail_common::config::{Source, load};
-
+use crate::site_file::SiteFile;
 use crate::sysexits;
 
-pub(crate) fn main(file: PathBuf) -> ExitCode {
-    let shown = file.display().to_string();
-    match load(&Source { file, flags: Vec::new() }) {
+pub(crate) fn main(file: &SiteFile) -> ExitCode {
+    match file.load() {
         Ok(site) => {
-            println!("{shown}: holds, for {}", site.hostname);
+            println!("{}: holds, for {}", file.path.display(), site.hostname);
             ExitCode::SUCCESS
         }
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
+        Err(why) => {
+            eprintln!("{why}");
             ExitCode::from(sysexits::CONFIGURATION)
         }
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use mail_common::disk::{Dir, DiskError};
 use thiserror::Error;
 
+use crate::failure::Failure;
+
 /// No export can be written there.
 #[derive(Debug, Error)]
 pub(crate) enum NoPlace {
@@ -12,6 +14,14 @@ pub(crate) enum NoPlace {
     Disk(#[from] DiskError),
     #[error("{} is not empty: name a new directory with --to", .0.display())]
     Occupied(PathBuf),
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        Self::Temporary(format!(
+            "{error}. What is below --to is not whole: remove it and begin anew"
+        ))
+    }
 }
 
 /// A directory with nothing in it; it is made if it is missing.

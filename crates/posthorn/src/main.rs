@@ -3,10 +3,12 @@
 
 mod check;
 mod export_to;
+mod failure;
 mod mailbox;
 mod queue;
 mod rights;
 mod sendmail;
+mod site_file;
 mod spool;
 mod sysexits;
 mod trial;
@@ -14,11 +16,11 @@ mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mail_common::config::SITE_FILE;
+use site_file::SiteFile;
 
 /// The mail system's own command.
 #[derive(Parser)]
@@ -33,11 +35,7 @@ enum Command {
     /// Run a whole mail system in one directory, send a first letter through it and read it back
     Try(trial::Arguments),
     /// Read the configuration and show every mistake in it
-    Check {
-        /// The site's configuration
-        #[arg(long, value_name = "FILE", default_value = SITE_FILE)]
-        config: PathBuf,
-    },
+    Check(SiteFile),
     /// Look into mailboxes, mend them, move them in and out
     Mailbox(mailbox::Arguments),
     /// Show what is in the queue, and change it
@@ -69,7 +67,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Try(arguments) => trial::main(arguments),
-        Command::Check { config } => check::main(config),
+        Command::Check(site) => check::main(&site),
         Command::Mailbox(arguments) => mailbox::main(arguments),
         Command::Queue(arguments) => queue::main(arguments),
         Command::Spool(arguments) => spool::main(arguments),

@@ -7,17 +7,16 @@ use std::process::ExitCode;
 use std::{fs, io, thread};
 
 use clap::{Args, Subcommand};
-use mail_common::config::{SITE_FILE, Source, load};
 use mail_spool::{Finding, Summary, fsck};
 
 use crate::rights;
+use crate::site_file::{NoSite, SiteFile};
 
 /// What `posthorn spool` can be told.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The site's configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = SITE_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    site: SiteFile,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,7 +43,7 @@ enum Outcome {
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let Command::Fsck { spool } = arguments.command;
     let outcome =
-        spool.map_or_else(|| of_site(arguments.config), Ok).and_then(|spool| check(&spool));
+        spool.map_or_else(|| of_site(&arguments.site), Ok).and_then(|spool| check(&spool));
     let outcome = outcome.unwrap_or_else(|why| {
         let _ = writeln!(io::stderr().lock(), "posthorn spool: {why}");
         Outcome::Trouble
@@ -52,9 +51,8 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     ExitCode::from(outcome as u8)
 }
 
-fn of_site(config: PathBuf) -> Result<PathBuf, String> {
-    let site = load(&Source { file: config, flags: Vec::new() });
-    site.map(|site| site.mtad.spool).map_err(|mistakes| mistakes.to_string())
+fn of_site(site: &SiteFile) -> Result<PathBuf, String> {
+    site.load().map(|site| site.mtad.spool).map_err(|error: NoSite| error.to_string())
 }
 
 /// On a thread with the rights of the spool's owner: what is read there is nobody else's.

@@ -24,23 +24,19 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Subcommand};
 use mail_common::auth::AuthError;
-use mail_common::config::{Mistakes, SITE_FILE};
-use mail_common::disk::DiskError;
 use mail_common::maildir::StoreError;
 use mail_proto::address::Address;
-use thiserror::Error;
 
-use crate::export_to::NoPlace;
-use crate::sysexits;
+use crate::failure::Failure;
+use crate::site_file::SiteFile;
 use crate::words::plural;
 use user::People;
 
 /// What `posthorn mailbox` can be told.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The site's configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = SITE_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    site: SiteFile,
     #[command(subcommand)]
     command: Command,
 }
@@ -135,39 +131,6 @@ enum Outcome {
     Left,
 }
 
-/// Why a command did not go to its end. Each says what to do next.
-#[derive(Debug, Error)]
-enum Failure {
-    #[error("{0}")]
-    Usage(String),
-    #[error("{0}")]
-    Temporary(String),
-    #[error("{0}")]
-    Configuration(String),
-}
-
-impl Failure {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => sysexits::USAGE,
-            Self::Temporary(_) => sysexits::TEMPORARY,
-            Self::Configuration(_) => sysexits::CONFIGURATION,
-        }
-    }
-}
-
-impl From<NoPlace> for Failure {
-    fn from(error: NoPlace) -> Self {
-        Self::Usage(error.to_string())
-    }
-}
-
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        Self::Configuration(mistakes.to_string())
-    }
-}
-
 impl From<AuthError> for Failure {
     fn from(error: AuthError) -> Self {
         Self::Configuration(format!("{error}. Run this as root, or set auth.passwd"))
@@ -191,12 +154,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<DiskError> for Failure {
-    fn from(error: DiskError) -> Self {
-        Self::Temporary(format!(
-            "{error}. What is below --to is not whole: remove it and begin anew"
-        ))
-    }
+fn denied() -> std::io::ErrorKind {
+    std::io::ErrorKind::PermissionDenied
 }
 
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
@@ -209,8 +168,8 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn run(Arguments { config, command }: Arguments) -> Result<Outcome, Failure> {
-    let people = People::of(config)?;
+fn run(Arguments { site, command }: Arguments) -> Result<Outcome, Failure> {
+    let people = People::of(site)?;
     match command {
         Command::List { user, json } => list::run(&people, &user, json),
         Command::Status { user, mailbox } => status::run(&people, &user, mailbox),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use mail_common::auth::{Auth, User};
-use mail_common::config::{Level, Mail, Site, Source, load};
+use mail_common::config::{Level, Mail, Site};
 use mail_common::log;
 use mail_common::maildir::{self, Directory, Owner, Store};
 use mail_proto::address::Address;
@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Failure, Outcome, Whose, complain};
 use crate::rights;
+use crate::site_file::SiteFile;
 
 /// The site, and who has mailboxes there.
 pub(super) struct People {
@@ -41,20 +42,14 @@ pub(super) struct Mailboxes<'site> {
 }
 
 impl People {
-    pub(super) fn of(config: PathBuf) -> Result<Self, Failure> {
-        if !config.exists() {
-            return Err(Failure::Configuration(format!(
-                "{}: no such file. --config names the site's configuration",
-                config.display()
-            )));
-        }
-        let site = load(&Source { file: config.clone(), flags: Vec::new() })?;
+    pub(super) fn of(file: SiteFile) -> Result<Self, Failure> {
+        let site = file.load()?;
         log::start("posthorn", Level::Warn);
         maildir::join(&site.run.directory);
         let auth = Auth::open(&site)?;
         let runtime = Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| Failure::Temporary(error.to_string()))?;
-        Ok(Self { config, site, auth, runtime })
+        Ok(Self { config: file.path, site, auth, runtime })
     }
 
     /// Somebody who has mail.

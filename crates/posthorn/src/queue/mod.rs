@@ -15,17 +15,17 @@ mod transfer;
 
 use std::fmt;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use mail_common::config::{Level, SITE_FILE, Site, Source, load};
+use mail_common::config::{Level, Site};
 use mail_common::log;
 use mail_spool::admin::protocol::Answer;
 use mail_spool::admin::{Action, Filter, Glob};
-use thiserror::Error;
 
-use crate::sysexits;
+use crate::failure::Failure;
+use crate::site_file::SiteFile;
 use crate::words::plural;
 use change::Sure;
 use connection::Connection;
@@ -35,9 +35,8 @@ use selection::Selection;
 /// What `posthorn queue` can be told.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The site's configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = SITE_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    site: SiteFile,
     /// One JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -149,32 +148,6 @@ enum Outcome {
     Refused,
 }
 
-/// Why a command did not go to its end. Each says what to do next.
-#[derive(Debug, Error)]
-#[cfg_attr(test, derive(PartialEq, Eq))]
-pub(crate) enum Failure {
-    #[error("{0}")]
-    Usage(String),
-    #[error("{0}")]
-    Temporary(String),
-    #[error("{0}")]
-    Configuration(String),
-    /// Whoever reads has seen enough.
-    #[error("nobody reads this")]
-    Unread,
-}
-
-impl Failure {
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => sysexits::USAGE,
-            Self::Temporary(_) => sysexits::TEMPORARY,
-            Self::Configuration(_) => sysexits::CONFIGURATION,
-            Self::Unread => sysexits::TEMPORARY,
-        }
-    }
-}
-
 impl Outcome {
     /// Says that there was nothing to be shown, unless it was said why.
     fn nothing(self, json: bool, out: &mut Output) -> Result<(), Failure> {
@@ -204,8 +177,7 @@ impl Outcome {
 }
 
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
-    let Arguments { config, json, command } = arguments;
-    match site(&config).and_then(|site| run(&site, command, json)) {
+    match run(arguments) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(Failure::Unread) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -216,19 +188,21 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
 }
 
 /// `mailq`, `sendmail -bp`.
-pub(crate) fn mailq(config: &Path) -> Result<(), Failure> {
-    let site = site(config)?;
-    match with_queue(&site, list::mailq) {
+pub(crate) fn mailq(site: &Site) -> Result<(), Failure> {
+    log::start("posthorn", Level::Warn);
+    match with_queue(site, list::mailq) {
         Ok(_) | Err(Failure::Unread) => Ok(()),
         Err(failure) => Err(failure),
     }
 }
 
-fn run(site: &Site, command: Command, json: bool) -> Result<Outcome, Failure> {
+fn run(Arguments { site, json, command }: Arguments) -> Result<Outcome, Failure> {
+    let site = site.load()?;
+    log::start("posthorn", Level::Warn);
     if let Command::Trace(arguments) = command {
-        return trace::run(site, &arguments, json);
+        return trace::run(&site, &arguments, json);
     }
-    with_queue(site, |connection, out| dispatch(connection, command, json, out))
+    with_queue(&site, |connection, out| dispatch(connection, command, json, out))
 }
 
 fn dispatch(
@@ -284,13 +258,6 @@ impl Change {
         };
         Ok((filter, sure))
     }
-}
-
-fn site(config: &Path) -> Result<Site, Failure> {
-    let source = Source { file: config.to_owned(), flags: Vec::new() };
-    let site = load(&source).map_err(|mistakes| Failure::Configuration(mistakes.to_string()))?;
-    log::start("posthorn", Level::Warn);
-    Ok(site)
 }
 
 /// Does work with the queue, and waits until it was given back.

@@ -3,6 +3,7 @@
 //!
 //! `ID.json` is written last: without it a message is not whole.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,7 +15,7 @@ use mail_spool::admin::{Filter, Item};
 use super::connection::Connection;
 use super::output::Output;
 use super::{Failure, Outcome, plural};
-use crate::export_to::{NoPlace, new_directory};
+use crate::export_to::new_directory;
 
 pub(super) fn export(
     connection: &mut Connection,
@@ -56,17 +57,13 @@ pub(super) fn import(
     json: bool,
     out: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let dir = Dir::open(from).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut names = Vec::new();
-    for entry in dir.entries()? {
-        let name = entry?.name.to_string_lossy().into_owned();
-        names.extend(name.strip_suffix(".json").map(str::to_owned));
-    }
+    let other = |what: &dyn Display| {
+        Failure::Usage(format!("{what}. Name a directory that `posthorn queue export` wrote"))
+    };
+    let dir = Dir::open(from).map_err(|error| other(&error))?;
+    let mut names = exported(&dir).map_err(|error| unreadable(&error))?;
     if names.is_empty() {
-        return Err(Failure::Usage(format!(
-            "{}: no ID.json is there: name a directory that `posthorn queue export` wrote",
-            from.display()
-        )));
+        return Err(other(&format_args!("{}: no ID.json is there", from.display())));
     }
     names.sort_unstable();
     let mut outcome = Outcome::Done;
@@ -113,25 +110,29 @@ impl Exported {
     }
 }
 
+/// The names of the messages that are whole.
+fn exported(dir: &Dir) -> Result<Vec<String>, DiskError> {
+    let mut names = Vec::new();
+    for entry in dir.entries()? {
+        let name = entry?.name.to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".json").map(str::to_owned));
+    }
+    Ok(names)
+}
+
 fn read(dir: &Dir, name: &str) -> Result<(Item, fs::File), Failure> {
-    let text = dir.file(format!("{name}.eml"))?;
-    let known = dir.read(format!("{name}.json"), LINE as u64)?;
+    let text = dir.file(format!("{name}.eml")).map_err(|error| unreadable(&error))?;
+    let known =
+        dir.read(format!("{name}.json"), LINE as u64).map_err(|error| unreadable(&error))?;
     let item = serde_json::from_slice(&known)
         .map_err(|error| Failure::Usage(format!("{name}.json: {error}")))?;
     Ok((item, text))
 }
 
-impl From<NoPlace> for Failure {
-    fn from(error: NoPlace) -> Self {
-        Self::Usage(error.to_string())
-    }
-}
-
-impl From<DiskError> for Failure {
-    fn from(error: DiskError) -> Self {
-        match error.kind() {
-            ErrorKind::NotFound => Self::Usage(error.to_string()),
-            _ => Self::Temporary(error.to_string()),
-        }
+/// What is not there was not exported; what is there may be read another time.
+fn unreadable(error: &DiskError) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => Failure::Usage(error.to_string()),
+        _ => Failure::Temporary(error.to_string()),
     }
 }

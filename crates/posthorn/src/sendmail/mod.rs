@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use mail_common::config::{Site, Source, load};
 use thiserror::Error;
 
-use crate::{queue, sysexits};
+use crate::{failure, queue, sysexits};
 use options::{Mode, Options};
 
 /// Why nothing was handed in.
@@ -33,7 +33,7 @@ enum Failure {
     #[error("{0}")]
     Configuration(String),
     #[error(transparent)]
-    Queue(#[from] queue::Failure),
+    Queue(#[from] failure::Failure),
 }
 
 impl Failure {
@@ -65,7 +65,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     match options.mode {
         Mode::Smtp => smtp::pass_on(&socket(&site(&options)?)),
         Mode::Message => hand_in::message(&site(&options)?, &options),
-        Mode::Queue => Ok(queue::mailq(&options.config)?),
+        Mode::Queue => Ok(queue::mailq(&site(&options)?)?),
     }
 }
 
