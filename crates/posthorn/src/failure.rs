@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::export_to::NoPlace;
+use crate::rights::NotBecome;
 use crate::site_file::NoSite;
 use crate::sysexits;
 
@@ -37,6 +38,12 @@ impl Failure {
 impl From<NoSite> for Failure {
     fn from(error: NoSite) -> Self {
         Self::Configuration(error.to_string())
+    }
+}
+
+impl From<NotBecome> for Failure {
+    fn from(error: NotBecome) -> Self {
+        Self::Temporary(format!("{error}. Run this as that user"))
     }
 }
 

@@ -9,8 +9,9 @@ use std::{fs, io, thread};
 use clap::{Args, Subcommand};
 use mail_spool::{Finding, Summary, fsck};
 
+use crate::failure::Failure;
 use crate::rights;
-use crate::site_file::{NoSite, SiteFile};
+use crate::site_file::SiteFile;
 
 /// What `posthorn spool` can be told.
 #[derive(Args)]
@@ -44,22 +45,22 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let Command::Fsck { spool } = arguments.command;
     let outcome =
         spool.map_or_else(|| of_site(&arguments.site), Ok).and_then(|spool| check(&spool));
-    let outcome = outcome.unwrap_or_else(|why| {
-        let _ = writeln!(io::stderr().lock(), "posthorn spool: {why}");
+    let outcome = outcome.unwrap_or_else(|failure| {
+        let _ = writeln!(io::stderr().lock(), "posthorn spool: {failure}");
         Outcome::Trouble
     });
     ExitCode::from(outcome as u8)
 }
 
-fn of_site(site: &SiteFile) -> Result<PathBuf, String> {
-    site.load().map(|site| site.mtad.spool).map_err(|error: NoSite| error.to_string())
+fn of_site(site: &SiteFile) -> Result<PathBuf, Failure> {
+    Ok(site.load()?.mtad.spool)
 }
 
 /// On a thread with the rights of the spool's owner: what is read there is nobody else's.
-fn check(spool: &Path) -> Result<Outcome, String> {
-    let found = fs::metadata(spool).map_err(|error| format!("{}: {error}", spool.display()))?;
-    let work = || -> Result<Outcome, String> {
-        rights::become_user(found.uid(), found.gid()).map_err(|error| error.to_string())?;
+fn check(spool: &Path) -> Result<Outcome, Failure> {
+    let found = fs::metadata(spool).map_err(|error| unseen(spool, &error))?;
+    let work = || -> Result<Outcome, Failure> {
+        rights::become_user(found.uid(), found.gid())?;
         let mut outcome = Outcome::Clean;
         let summary = fsck(spool, &mut |finding| {
             if finding != Finding::Running {
@@ -67,13 +68,23 @@ fn check(spool: &Path) -> Result<Outcome, String> {
             }
             show(&finding.to_string());
         });
-        let summary = summary.map_err(|error| error.to_string())?;
-        show(&told(&summary));
+        show(&told(&summary?));
         Ok(outcome)
     };
     thread::scope(|scope| {
         scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+fn unseen(spool: &Path, error: &io::Error) -> Failure {
+    let spool = spool.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::Usage(format!(
+            "{spool}: no spool is there. Name its directory, or set `mtad.spool` in the \
+             configuration"
+        )),
+        _ => Failure::Temporary(format!("{spool}: {error}. Run this as root, or as mtad's user")),
+    }
 }
 
 fn told(summary: &Summary) -> String {

@@ -137,9 +137,7 @@ impl People {
     ) -> ScopedJoinHandle<'scope, Result<T, Failure>> {
         scope.spawn(|| {
             let Owner { uid, gid, .. } = person.owner;
-            rights::become_user(uid, gid).map_err(|error| {
-                Failure::Temporary(format!("{error}, whose the mail is. Run this as that user"))
-            })?;
+            rights::become_user(uid, gid)?;
             let mail = &self.site.mail;
             work(&Mailboxes { directory: Directory::open(&person.user, mail)?, mail })
         })

@@ -155,7 +155,7 @@ fn answer(
     told: &SyncSender<Result<(), Failure>>,
 ) {
     let opened = rights::become_user(uid, gid)
-        .map_err(|error| Failure::Temporary(format!("{error}, whose the spool is")))
+        .map_err(Failure::from)
         .and_then(|()| Ok(Spool::open(path, Settings::default())?));
     let (spool, recovered) = match opened {
         Ok(opened) => opened,
@@ -192,6 +192,10 @@ impl From<SpoolError> for Failure {
                  queue` is at work. Try again in a moment; `systemctl status mtad` says more"
             )),
             SpoolError::Format(_) => Self::Usage(format!("{error}. Use the release that made it")),
+            SpoolError::Foreign { .. } => Self::Usage(format!("{error}. Name a spool's directory")),
+            SpoolError::Disk(disk) if disk.kind() == io::ErrorKind::PermissionDenied => {
+                Self::Temporary(format!("{disk}. Run this as root, or as mtad's user"))
+            }
             other => Self::Temporary(other.to_string()),
         }
     }
