@@ -9,12 +9,12 @@ use mail_proto::address::{Address, Domain, ReversePath};
 use mail_proto::smtp::client::{
     Answer, Block, Client, Outcome, Report, Request, Setup, Ticket, Tls,
 };
-use mail_proto::smtp::{Dialect, Envelope, Notify, Recipient};
+use mail_proto::smtp::{Dialect, Envelope, Recipient};
 use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
 use super::options::Options;
-use super::{Failure, recipients as in_header, socket};
+use super::{Failure, recipients as in_header, socket, unavailable};
 
 /// Octets of the message that are handed over at a time.
 const BLOCK: usize = 64 << 10;
@@ -30,7 +30,7 @@ pub(super) fn message(site: &Site, options: &Options) -> Result<(), Failure> {
         header = in_header::without_bcc(&header);
     }
     let envelope = Envelope {
-        recipients: recipients(site, &wanted, options.notify)?,
+        recipients: recipients(site, &wanted, options)?,
         eight_bit: true,
         ret: options.ret,
         envid: options.envid.clone(),
@@ -44,7 +44,7 @@ pub(super) fn message(site: &Site, options: &Options) -> Result<(), Failure> {
 
 async fn hand_in(site: &Site, mut transfer: Transfer<BufReader<Stdin>>) -> Result<(), Failure> {
     let path = socket(site);
-    let unavailable = |error: io::Error| Failure::Temporary(format!("{}: {error}", path.display()));
+    let unavailable = |error: io::Error| unavailable(&path, &error);
     let mut stream = Stream::connect_unix(&path).await.map_err(unavailable)?;
     let mut client = Client::new(Setup {
         dialect: Dialect::Smtp,
@@ -150,18 +150,17 @@ fn sender(site: &Site, options: &Options) -> Result<ReversePath, Failure> {
     }
 }
 
-fn recipients(
-    site: &Site,
-    texts: &[String],
-    notify: Option<Notify>,
-) -> Result<Vec<Recipient>, Failure> {
+fn recipients(site: &Site, texts: &[String], options: &Options) -> Result<Vec<Recipient>, Failure> {
     if texts.is_empty() {
-        let text = "no recipients: name them, or use -t for those in the header";
+        let text = match options.recipients_from_header {
+            true => "no recipients: To, Cc and Bcc have none, and none is named",
+            false => "no recipients: name them, or use -t for those in the header",
+        };
         return Err(Failure::Usage(text.to_owned()));
     }
     let recipient = |text: &String| {
         let address = address(site, text)?;
-        Ok(Recipient { notify, ..Recipient::new(address) })
+        Ok(Recipient { notify: options.notify, ..Recipient::new(address) })
     };
     texts.iter().map(recipient).collect()
 }

@@ -10,6 +10,8 @@ mod recipients;
 mod smtp;
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mail_common::config::{Site, Source, load};
@@ -75,6 +77,15 @@ fn site(options: &Options) -> Result<Site, Failure> {
 }
 
 /// Where mtad takes mail from local programs.
-fn socket(site: &Site) -> std::path::PathBuf {
+fn socket(site: &Site) -> PathBuf {
     site.run.directory.join("inject.sock")
+}
+
+/// Nobody answers there.
+fn unavailable(socket: &Path, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => " (mtad does not run)",
+        _ => "",
+    };
+    Failure::Temporary(format!("{}: {error}{why}", socket.display()))
 }

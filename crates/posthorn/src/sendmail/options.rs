@@ -91,7 +91,10 @@ impl Options {
             _ if option.starts_with('C') => self.config = value(option, rest)?.into(),
             // Of the many settings that Sendmail has, programs set some that mean nothing here.
             _ if option.starts_with('o') => {}
-            _ => return Err(Failure::Usage(format!("option -{option} is not known here"))),
+            _ => {
+                let text = format!("option -{option} is not known here: see sendmail(1)");
+                return Err(Failure::Usage(text));
+            }
         }
         Ok(())
     }
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn the_manual_page_has_every_option() {
         let page = include_str!("../../../../docs/man/sendmail.1");
-        for option in ["bm", "bs", "C Ar", "f Ar", "i , oi", "N Ar", "R Ar", "t", "V Ar"] {
+        for option in ["bm", "bp", "bs", "C Ar", "f Ar", "i , oi", "N Ar", "R Ar", "t", "V Ar"] {
             let item = format!("\n.It Fl {option}");
             assert!(page.contains(&item), "{option}");
         }

@@ -6,12 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 
-use super::Failure;
+use super::{Failure, unavailable};
 
 /// Passes bytes both ways until mtad hangs up.
 pub(super) fn pass_on(socket: &Path) -> Result<(), Failure> {
-    let unavailable =
-        |error: io::Error| Failure::Temporary(format!("{}: {error}", socket.display()));
+    let unavailable = |error: io::Error| unavailable(socket, &error);
     let mut from_mtad = UnixStream::connect(socket).map_err(unavailable)?;
     let mut to_mtad = from_mtad.try_clone().map_err(unavailable)?;
     thread::spawn(move || {
