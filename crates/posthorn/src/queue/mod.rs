@@ -279,7 +279,7 @@ fn complain(text: &dyn fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Arg, CommandFactory as _, Parser};
 
     use super::*;
 
@@ -315,6 +315,21 @@ mod tests {
         ];
         for (line, expected) in table {
             assert_eq!(meant(line).and_then(Result::ok), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_manual_page_has_every_command_and_option() {
+        let page = include_str!("../../../../docs/man/posthorn-queue.8");
+        let words: Vec<&str> = page.split_whitespace().collect();
+        let items = page.lines().filter_map(|line| line.strip_prefix(".It Cm "));
+        let commands: Vec<&str> = items.flat_map(|line| line.split(" , ")).collect();
+        for command in Line::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(commands.contains(&name), "{name}");
+            for option in command.get_arguments().filter_map(Arg::get_long) {
+                assert!(words.contains(&&*format!("-{option}")), "{name} --{option}");
+            }
         }
     }
 
