@@ -57,8 +57,9 @@ enum Command {
         /// The user's address
         #[arg(value_name = "USER")]
         user: Address,
-        /// Only this one
-        mailbox: Option<String>,
+        /// Only these
+        #[arg(value_name = "MAILBOX")]
+        mailboxes: Vec<String>,
     },
     /// Look for what is wrong, and mend it: 0 nothing was, 1 all is mended, 2 something is left
     Fsck {
@@ -100,7 +101,7 @@ enum Command {
         /// An export's directory, a Maildir with those below it, or an mbox file
         from: PathBuf,
         /// The mailbox for all of it
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "MAILBOX")]
         mailbox: Option<String>,
     },
 }
@@ -172,7 +173,7 @@ fn run(Arguments { site, command }: Arguments) -> Result<Outcome, Failure> {
     let people = People::of(site)?;
     match command {
         Command::List { user, json } => list::run(&people, &user, json),
-        Command::Status { user, mailbox } => status::run(&people, &user, mailbox),
+        Command::Status { user, mailboxes } => status::run(&people, &user, &mailboxes),
         Command::Fsck { whose, dry_run } => fsck::run(&people, &whose, dry_run),
         Command::Rebuild { user, mailboxes } => rebuild::run(&people, &user, &mailboxes),
         Command::Settle(whose) => settle::run(&people, &whose),

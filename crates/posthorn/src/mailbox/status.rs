@@ -11,12 +11,11 @@ use super::{Failure, Outcome, show};
 pub(super) fn run(
     people: &People,
     user: &Address,
-    mailbox: Option<String>,
+    mailboxes: &[String],
 ) -> Result<Outcome, Failure> {
     let person = people.with_mail(user)?;
-    let names: Vec<String> = mailbox.into_iter().collect();
-    people.as_owner(&person, |mailboxes| {
-        for (number, (name, store)) in mailboxes.stores(&names)?.iter().enumerate() {
+    people.as_owner(&person, |all| {
+        for (number, (name, store)) in all.stores(mailboxes)?.iter().enumerate() {
             if number > 0 {
                 show("");
             }

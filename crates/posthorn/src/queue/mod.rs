@@ -119,6 +119,7 @@ enum Command {
     /// Take messages back from a directory that `export` wrote
     Import {
         /// The directory
+        #[arg(value_name = "DIR")]
         from: PathBuf,
     },
 }

@@ -35,7 +35,7 @@ pub(super) struct Selection {
     /// Messages of so many octets, or more: 500, 20k, 3M
     #[arg(long, value_name = "SIZE", value_parser = octets)]
     larger: Option<u64>,
-    /// Messages of less octets
+    /// Messages of fewer octets
     #[arg(long, value_name = "SIZE", value_parser = octets)]
     smaller: Option<u64>,
     /// Messages that are held

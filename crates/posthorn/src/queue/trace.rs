@@ -50,6 +50,9 @@ const LINES: usize = 100_000;
 /// Octets of a line.
 const LINE: u64 = 64 << 10;
 
+const UNKNOWN: &str = "nothing is known of it: not in the queue, and not in the log; --since looks \
+    further back in the journal, --log in another file";
+
 /// Where lines come from.
 enum Source {
     Files(Vec<PathBuf>),
@@ -108,7 +111,7 @@ fn show(
     let unknown = items.is_empty() && no_lines;
     match (items.is_empty(), no_lines) {
         (true, _) if json => {}
-        (true, true) => out.line("nothing is known of it: not in the queue, and not in the log")?,
+        (true, true) => out.line(UNKNOWN)?,
         (true, false) => out.line("not in the queue: the lines above say what became of it")?,
         (false, _) => {}
     }
