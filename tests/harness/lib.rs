@@ -10,6 +10,7 @@
 //! - [`dovecot`]: Dovecot alone, over the mailboxes of a site
 //! - [`mail`]: sending and reading whole letters with it
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
+//! - [`outcomes`]: waiting for what a spool was asked
 //! - [`progress`]: how far a long run is
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
@@ -25,6 +26,7 @@ pub mod client;
 pub mod courier;
 pub mod dovecot;
 pub mod mail;
+pub mod outcomes;
 pub mod patience;
 pub mod progress;
 pub mod proxy;

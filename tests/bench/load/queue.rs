@@ -6,7 +6,6 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -14,6 +13,7 @@ use mail_common::log::Id;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use mail_spool::{Letter, Progress, Settings, Spool, SpoolError, State, Then};
+use mail_tests::outcomes::Outcomes;
 
 use crate::report::Report;
 
@@ -72,11 +72,14 @@ impl Filling {
         for first in (0..self.messages).step_by(TOGETHER as usize) {
             let numbers = first..(first + TOGETHER).min(self.messages);
             let letters: Vec<Letter> = numbers.map(|number| self.letter(number, now)).collect();
-            for_all(&letters, |letter, then| take(&spool, letter, body, then))?;
-            for_all(&letters, |letter, then| {
-                spool.record(letter.id, &deferred(letter, now), then);
-                Ok(())
-            })?;
+            let taken = Outcomes::new();
+            letters.iter().try_for_each(|letter| take(&spool, letter, body, taken.then()))?;
+            taken.wait()?;
+            let recorded = Outcomes::new();
+            for letter in &letters {
+                spool.record(letter.id, &deferred(letter, now), recorded.then());
+            }
+            recorded.wait()?;
         }
         Ok(spool.len())
     }
@@ -111,23 +114,4 @@ fn deferred(letter: &Letter, now: u64) -> Progress {
     progress.delay_told = true;
     progress.set(0, State::Waiting(Some(REASONS[waited as usize % REASONS.len()].to_owned())));
     progress
-}
-
-/// Asks for something about all of them, and waits until it was done.
-fn for_all(
-    letters: &[Letter],
-    mut ask: impl FnMut(&Letter, Then) -> Result<(), SpoolError>,
-) -> Result<(), SpoolError> {
-    let (told, outcomes) = channel();
-    letters.iter().try_for_each(|letter| ask(letter, tell(&told)))?;
-    drop(told);
-    outcomes.iter().collect()
-}
-
-fn tell(to: &Sender<Result<(), SpoolError>>) -> Then {
-    let to = to.clone();
-    Box::new(move |outcome| {
-        // Who has heard of an error listens no more.
-        let _ = to.send(outcome);
-    })
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
-use mail_spool::{Letter as Envelope, Settings, Spool, SpoolError, Then};
+use mail_spool::{Letter as Envelope, Settings, Spool, SpoolError};
 
 use super::view::{id_of, try_out};
 use super::{Ledger, Letter, Operation, View, text, view};
+use crate::outcomes::Outcomes;
 use crate::rig::machine;
 use crate::rig::promises::{self, Attempt, Patience, print};
 
@@ -64,28 +64,25 @@ pub(super) fn open(path: &Path) -> Result<Spool, SpoolError> {
 
 /// Takes messages, all at the same time, and waits until it is known what became of each.
 pub(super) fn take(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError> {
-    let (told, outcomes) = channel();
+    let outcomes = Outcomes::new();
     let begun = letters.iter().try_for_each(|letter| {
         let mut incoming = spool.begin(envelope(*letter, "first"));
         for piece in text(*letter).chunks(1000) {
             incoming.write(piece.to_vec())?;
         }
-        spool.commit(Arc::new(incoming.finish()?), tell(&told));
+        spool.commit(Arc::new(incoming.finish()?), outcomes.then());
         Ok(())
     });
-    drop(told);
-    let outcomes: Vec<_> = outcomes.iter().collect();
-    begun.and(outcomes.into_iter().collect())
+    begun.and(outcomes.wait())
 }
 
 /// They are done with, all at the same time.
 pub(super) fn finish(spool: &Spool, letters: &[Letter]) -> Result<(), SpoolError> {
-    let (told, outcomes) = channel();
+    let outcomes = Outcomes::new();
     for letter in letters {
-        spool.finish(id_of(*letter), tell(&told));
+        spool.finish(id_of(*letter), outcomes.then());
     }
-    drop(told);
-    outcomes.iter().collect()
+    outcomes.wait()
 }
 
 fn run(directory: &Path, log: Option<&Path>, patience: Patience) {
@@ -125,13 +122,17 @@ fn act(spool: &Spool, operation: &Operation, attempt: Attempt) -> Result<(), Spo
         Operation::Defer(letter, attempts) => {
             let Some(mut entry) = spool.entry(id_of(*letter))? else { return Ok(()) };
             entry.progress.attempts = *attempts;
-            wait(|then| spool.record(id_of(*letter), &entry.progress, then))
+            let outcomes = Outcomes::new();
+            spool.record(id_of(*letter), &entry.progress, outcomes.then());
+            outcomes.wait()
         }
         Operation::Change(letter) => {
             if spool.entry(id_of(*letter))?.is_none() {
                 return Ok(());
             }
-            wait(|then| spool.change(&envelope(*letter, SECOND), then))
+            let outcomes = Outcomes::new();
+            spool.change(&envelope(*letter, SECOND), outcomes.then());
+            outcomes.wait()
         }
         Operation::Finish(letters) => {
             let here = letters.iter().copied().filter(|letter| is_here(spool, *letter));
@@ -188,20 +189,6 @@ fn envelope(letter: Letter, to: &str) -> Envelope {
         envid: None,
         hold: None,
     }
-}
-
-fn wait(ask: impl FnOnce(Then)) -> Result<(), SpoolError> {
-    let (told, outcomes) = channel();
-    ask(tell(&told));
-    drop(told);
-    outcomes.iter().collect()
-}
-
-fn tell(to: &Sender<Result<(), SpoolError>>) -> Then {
-    let to = to.clone();
-    Box::new(move |outcome| {
-        let _ = to.send(outcome);
-    })
 }
 
 fn spool_below(directory: &Path) -> std::path::PathBuf {
