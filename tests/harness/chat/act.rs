@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::Traced;
+use super::mail::travelling;
+use super::pattern::Names;
+use super::{Protocol, Traced};
 use crate::trouble::Trouble;
 
 /// One thing that happens. `connection` counts from 1.
@@ -75,4 +77,17 @@ pub enum Said {
     Line(String),
     /// `C<`: a message, dot-stuffed with its final dot, or as a literal and the end of its command.
     Mail(String),
+}
+
+impl Said {
+    /// What goes over the connection.
+    pub(crate) fn octets(&self, protocol: Protocol, names: &Names) -> Vec<u8> {
+        match self {
+            Self::Line(line) => [names.fill(line).as_slice(), b"\r\n"].concat(),
+            Self::Mail(name) if protocol == Protocol::Imap => {
+                [travelling(name, protocol).as_slice(), b"\r\n"].concat()
+            }
+            Self::Mail(name) => travelling(name, protocol),
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use super::Protocol;
+
 /// What the fields that its way puts on top of a message say of who gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traced {
@@ -58,6 +60,21 @@ pub fn message(name: &str) -> Vec<u8> {
     let path = super::folder().join("mail").join(name).with_extension("eml");
     let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     with_crlf(&bytes)
+}
+
+/// The message of this name as this protocol has it: a literal, or dot-stuffed with its final dot.
+pub(super) fn travelling(name: &str, protocol: Protocol) -> Vec<u8> {
+    match protocol {
+        Protocol::Imap => message(name),
+        _ => stuffed(&message(name)),
+    }
+}
+
+/// The same, line by line.
+pub(crate) fn travelling_lines(name: &str, protocol: Protocol) -> Vec<Vec<u8>> {
+    let mail = travelling(name, protocol);
+    let lines = mail.strip_suffix(b"\r\n").unwrap_or(&mail).split(|&byte| byte == b'\n');
+    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec()).collect()
 }
 
 /// A message as DATA and RETR carry it: dots doubled, and the final dot (RFC 5321, 4.5.2).

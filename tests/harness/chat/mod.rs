@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::trouble::Trouble;
 
 pub use act::{Act, Said};
+pub(crate) use mail::travelling_lines;
 pub use mail::{Traced, is_delivered, message, stuffed, without_trace};
 pub(crate) use pattern::{Names, written};
 pub use play::play;

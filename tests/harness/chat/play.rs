@@ -6,7 +6,7 @@ use std::slice;
 
 use super::pattern::{Names, written};
 use super::{
-    Act, Chat, Connection, Heard, Protocol, Said, Traced, World, is_delivered, message, stuffed,
+    Act, Chat, Connection, Heard, Protocol, Said, Traced, World, is_delivered, travelling_lines,
 };
 
 /// Says the client's lines to the world and returns the conversation that came of it: the chat's
@@ -112,19 +112,10 @@ impl<'a> Player<'a> {
     fn say(&mut self, connection: usize, said: &[Said]) -> Result<(), Stop> {
         let mut bytes = Vec::new();
         for said in said {
+            bytes.extend(said.octets(self.protocol, &self.names));
             match said {
-                Said::Line(line) => {
-                    bytes.extend(self.names.fill(line));
-                    bytes.extend_from_slice(b"\r\n");
-                    self.note_line(&format!("C{}:", number(connection)), line);
-                }
-                Said::Mail(name) => {
-                    bytes.extend(match self.protocol {
-                        Protocol::Imap => [message(name).as_slice(), b"\r\n"].concat(),
-                        _ => stuffed(&message(name)),
-                    });
-                    self.note_line(&format!("C{}<", number(connection)), name);
-                }
+                Said::Line(line) => self.note_line(&format!("C{}:", number(connection)), line),
+                Said::Mail(name) => self.note_line(&format!("C{}<", number(connection)), name),
             }
         }
         self.connection(connection)?.say(&bytes).map_err(broken)
@@ -160,12 +151,8 @@ impl<'a> Player<'a> {
 
     /// A message is heard line by line, so that a difference is shown where it is.
     fn mail(&mut self, connection: usize, name: &str) -> Result<(), Stop> {
-        let mail = message(name);
-        let mail = if self.protocol == Protocol::Imap { mail } else { stuffed(&mail) };
-        let mail = mail.strip_suffix(b"\r\n").unwrap_or(&mail).to_vec();
         let mut heard = Vec::new();
-        for expected in mail.split(|&byte| byte == b'\n') {
-            let expected = expected.strip_suffix(b"\r").unwrap_or(expected);
+        for expected in travelling_lines(name, self.protocol) {
             match self.hear(connection)? {
                 Heard::Line(line) if line == expected => heard.push(line),
                 other => {

@@ -7,7 +7,7 @@ use std::io;
 use super::reply::{Expected, Lines, Reply};
 use super::{Inbox, Originals};
 use crate::chat::{
-    Act, Chat, Connection, Heard, Names, Protocol, Said, Traced, is_delivered, message, stuffed,
+    Act, Chat, Connection, Heard, Names, Protocol, Said, Traced, is_delivered, travelling_lines,
     written,
 };
 use crate::client::Client;
@@ -93,19 +93,10 @@ impl Player<'_> {
     fn say(&mut self, connection: usize, said: &[Said]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for said in said {
+            bytes.extend(said.octets(self.protocol, &self.names));
             match said {
-                Said::Line(line) => {
-                    bytes.extend(self.names.fill(line));
-                    bytes.extend_from_slice(b"\r\n");
-                    self.note(" ", &format!("C: {line}"));
-                }
-                Said::Mail(name) => {
-                    bytes.extend(match self.protocol {
-                        Protocol::Imap => [message(name).as_slice(), b"\r\n"].concat(),
-                        _ => stuffed(&message(name)),
-                    });
-                    self.note(" ", &format!("C< {name}"));
-                }
+                Said::Line(line) => self.note(" ", &format!("C: {line}")),
+                Said::Mail(name) => self.note(" ", &format!("C< {name}")),
             }
         }
         match self.connection(connection)? {
@@ -152,11 +143,8 @@ impl Player<'_> {
                 Act::Hear { line, .. } => lines.push_back(line.clone()),
                 Act::HearInAnyOrder { lines: any, .. } => lines.extend(any.iter().cloned()),
                 Act::HearMail { name, .. } => {
-                    let mail = message(name);
-                    let mail = if self.protocol == Protocol::Imap { mail } else { stuffed(&mail) };
-                    let mail = mail.strip_suffix(b"\r\n").unwrap_or(&mail).to_vec();
-                    let split = mail.split(|&byte| byte == b'\n');
-                    lines.extend(split.map(|l| written(l.strip_suffix(b"\r").unwrap_or(l))));
+                    let mail = travelling_lines(name, self.protocol);
+                    lines.extend(mail.iter().map(|line| written(line)));
                 }
                 _ => {}
             }
