@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mail_tests::progress::Progress;
+use mail_tests::rig::in_memory;
 use mail_tests::rig::promises::{Harm, Promises as _};
 use mail_tests::rig::spool::{self, Ledger, Operation};
 use mail_tests::rig::strace::{self, Run, Spot, Trouble};
@@ -88,10 +89,4 @@ fn trouble(spot: &Spot, operations: &[Operation]) -> (Vec<String>, bool) {
         broken.extend(found.into_iter().map(|what| format!("{when}: {what}")));
     }
     (broken, run.troubled)
-}
-
-/// A directory of which nothing must last.
-fn in_memory() -> tempfile::TempDir {
-    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    made.expect("the directory for temporary files is writable")
 }

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use mail_proto::mailbox::Flags;
 use mail_tests::progress::Progress;
+use mail_tests::rig::in_memory;
 use mail_tests::rig::ledger::Ledger;
 use mail_tests::rig::operation::{Letter, Line, Marks, Operation, Said};
 use mail_tests::rig::promises::{Harm, Promises as _};
@@ -299,12 +300,6 @@ fn take(ledger: &mut Ledger, lines: &[Line]) {
     for line in lines {
         ledger.take(line);
     }
-}
-
-/// A directory of which nothing must last.
-fn in_memory() -> tempfile::TempDir {
-    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    made.expect("the directory for temporary files is writable")
 }
 
 fn letters_in(mailbox: &str, letters: std::ops::Range<Letter>) -> Vec<Operation> {

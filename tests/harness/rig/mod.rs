@@ -23,3 +23,13 @@ pub mod spool;
 pub mod strace;
 pub mod view;
 pub mod write_log;
+
+/// A directory of which nothing must last: in memory, where that is possible.
+///
+/// # Panics
+/// If no directory for temporary files is writable.
+#[must_use]
+pub fn in_memory() -> tempfile::TempDir {
+    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    made.expect("the directory for temporary files is writable")
+}

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::histories::Dice;
+use super::in_memory;
 use super::machine::{self, Boots, Files};
 use super::promises::{Harm, LineOf, Promises};
 use super::write_log::WriteLog;
@@ -205,12 +206,6 @@ fn with_what_began<P: Promises>(lines: &[LineOf<P>], told: usize, at: u64, ledge
         ledger.take(begins);
     }
     ledger
-}
-
-/// A directory for disks of which nothing must last.
-fn in_memory() -> tempfile::TempDir {
-    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    made.expect("the directory for temporary files is writable")
 }
 
 /// Copies an image of which most is empty.
