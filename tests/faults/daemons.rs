@@ -14,14 +14,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use mail_common::log::Id;
-use mail_tests::chat::without_trace;
 use mail_tests::client::Client;
 use mail_tests::mail::{Imap, Pop3, Smtp};
+use mail_tests::numbered::{letter, whole};
 use mail_tests::patience;
 use mail_tests::progress::Progress;
 use mail_tests::proxy::{Fault, Proxy};
 use mail_tests::site::Site;
 use mail_tests::suite::Suite;
+use mail_tests::wanted::number;
 
 const SENDERS: usize = 4;
 
@@ -140,7 +141,7 @@ type Ledger = Mutex<BTreeMap<usize, bool>>;
 
 /// Returns how many letters are there a second time.
 fn kill_while_letters_are_under_way(daemon: &str) -> usize {
-    let letters = letters();
+    let letters = number("POSTHORN_TEST_LETTERS", 200);
     let mut suite = Suite::start();
     let ledger = Ledger::default();
     let next = AtomicUsize::new(0);
@@ -191,7 +192,7 @@ fn send_all(
         if number >= letters {
             return;
         }
-        let sent = speak(&mut smtp, &connect).and_then(|smtp| {
+        let sent = Smtp::kept(&mut smtp, &connect).and_then(|smtp| {
             let sender = format!("letter-{number}@example.net");
             smtp.send(&sender, &["ann@example.org"], &letter(number))
         });
@@ -200,16 +201,6 @@ fn send_all(
         }
         ledger.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sent.is_ok());
     }
-}
-
-fn speak<'a>(
-    smtp: &'a mut Option<Smtp>,
-    connect: &impl Fn() -> std::io::Result<Client>,
-) -> std::io::Result<&'a mut Smtp> {
-    if smtp.is_none() {
-        *smtp = Some(Smtp::hello(connect()?, "EHLO")?);
-    }
-    Ok(smtp.as_mut().expect("was just made"))
 }
 
 /// Reads the mailbox over and over, so that imapd and pop3d have work to be killed in.
@@ -255,33 +246,8 @@ fn audit(suite: &Suite, ledger: &BTreeMap<usize, bool>) -> usize {
 fn counts(inbox: &[Vec<u8>]) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for stored in inbox {
-        let message = without_trace(stored);
-        let number = number(&message).unwrap_or_else(|| panic!("half a letter:\n{}", show(stored)));
-        assert!(message == letter(number), "letter {number} is not whole:\n{}", show(stored));
+        let number = whole(stored).unwrap_or_else(|why| panic!("{why}"));
         *counts.entry(number).or_default() += 1;
     }
     counts
-}
-
-fn letter(number: usize) -> Vec<u8> {
-    // Of many sizes, some larger than any buffer.
-    let lines = if number.is_multiple_of(50) { 3000 } else { 1 + number * 37 % 400 };
-    let body = "All work and no play makes Jack a dull boy.\r\n".repeat(lines);
-    format!("Subject: letter {number}\r\nX-Number: {number}\r\n\r\n{body}end of {number}\r\n")
-        .into_bytes()
-}
-
-fn number(message: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(message).ok()?;
-    text.split_once("X-Number: ")?.1.split_once("\r\n")?.0.parse().ok()
-}
-
-fn show(message: &[u8]) -> String {
-    String::from_utf8_lossy(message.get(..500).unwrap_or(message)).into_owned()
-}
-
-/// 200, or more for `cargo xtask long faults`.
-fn letters() -> usize {
-    let wanted = std::env::var("POSTHORN_TEST_LETTERS").ok();
-    wanted.map_or(200, |count| count.parse().expect("POSTHORN_TEST_LETTERS is a number"))
 }

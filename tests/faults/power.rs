@@ -15,6 +15,7 @@ use mail_tests::rig::power::{Outcome, Recording};
 use mail_tests::rig::promises::Promises;
 use mail_tests::rig::spool;
 use mail_tests::source::workspace;
+use mail_tests::wanted::number;
 
 const HISTORY: &str = env!("CARGO_BIN_EXE_history");
 const SPOOL_HISTORY: &str = env!("CARGO_BIN_EXE_spool-history");
@@ -39,14 +40,14 @@ fn what_a_spool_took_survives_a_power_cut() {
     let operations = spool::random(4, letters);
     let program = Path::new(SPOOL_HISTORY);
     let recording = Recording::<spool::Ledger>::make(program, &operations, 96, Boots::Told);
-    judge(&recording.cut(number("POSTHORN_TEST_CUTS", 300) as usize));
+    judge(&recording.cut(number("POSTHORN_TEST_CUTS", 300)));
 }
 
-fn survives(seed: u64, letters: u32, flushes: u32, boots: Boots) {
+fn survives(seed: u64, letters: u32, flushes: usize, boots: Boots) {
     let operations = histories::random(seed, letters);
     let mebibytes = 96 + u64::from(letters) / 20;
     let recording = Recording::<Ledger>::make(Path::new(HISTORY), &operations, mebibytes, boots);
-    judge(&recording.cut(flushes as usize));
+    judge(&recording.cut(flushes));
 }
 
 fn judge(outcome: &Outcome) {
@@ -88,9 +89,4 @@ fn mutant(program: &str, feature: &str) -> PathBuf {
     let status = cargo.status().expect("cargo runs");
     assert!(status.success(), "{cargo:?}: {status}");
     Path::new(HISTORY).with_file_name(program)
-}
-
-fn number(variable: &str, otherwise: u32) -> u32 {
-    let said = std::env::var(variable).ok();
-    said.map_or(otherwise, |text| text.parse().expect("is a number"))
 }

@@ -16,13 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mail_tests::chat::without_trace;
 use mail_tests::client::Client;
 use mail_tests::mail::{Imap, Pop3, Smtp};
+use mail_tests::numbered::{letter, number_of, whole};
 use mail_tests::patience;
 use mail_tests::progress::Progress;
 use mail_tests::rig::histories::Dice;
 use mail_tests::suite::Suite;
+use mail_tests::wanted::number;
 
 const DAEMONS: [&str; 4] = ["mtad", "lmtp-deliverd", "imapd", "pop3d"];
 
@@ -127,7 +128,7 @@ fn send_on(connect: impl Fn() -> io::Result<Client>, story: &Story) {
         let to = format!("{}@example.org", READERS[whose]);
         // Known before it can be read.
         lock(&story.known[whose]).sent.insert(number, false);
-        let sent = speak(&mut smtp, &connect)
+        let sent = Smtp::kept(&mut smtp, &connect)
             .and_then(|smtp| smtp.send("soak@example.net", &[&to], &letter(number)));
         match sent {
             Ok(_) => {
@@ -136,16 +137,6 @@ fn send_on(connect: impl Fn() -> io::Result<Client>, story: &Story) {
             Err(_) => smtp = None,
         }
     }
-}
-
-fn speak<'a>(
-    smtp: &'a mut Option<Smtp>,
-    connect: &impl Fn() -> io::Result<Client>,
-) -> io::Result<&'a mut Smtp> {
-    if smtp.is_none() {
-        *smtp = Some(Smtp::hello(connect()?, "EHLO")?);
-    }
-    Ok(smtp.as_mut().expect("was just made"))
 }
 
 /// Moves letters to Archive, or deletes them.
@@ -308,40 +299,6 @@ fn everything(suite: &Suite, user: &str) -> BTreeMap<usize, usize> {
     counts
 }
 
-/// The number of a stored letter, if it is whole.
-fn whole(stored: &[u8]) -> Result<usize, String> {
-    let shown = || String::from_utf8_lossy(stored.get(..300).unwrap_or(stored)).into_owned();
-    let number = number_of(stored).ok_or_else(|| format!("no letter of ours:\n{}", shown()))?;
-    match without_trace(stored) == letter(number) {
-        true => Ok(number),
-        false => Err(format!("letter {number} is not whole:\n{}", shown())),
-    }
-}
-
-fn letter(number: usize) -> Vec<u8> {
-    // Of many sizes, some larger than any buffer, some larger than a segment takes.
-    let lines = match number % 200 {
-        199 => 30_000,
-        last if last % 50 == 0 => 3000,
-        last => 1 + last * 37 % 400,
-    };
-    let body = "All work and no play makes Jack a dull boy.\r\n".repeat(lines);
-    format!("Subject: letter {number}\r\nX-Number: {number}\r\n\r\n{body}end of {number}\r\n")
-        .into_bytes()
-}
-
-fn number_of(stored: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"X-Number: ";
-    let at = stored.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
-    let digits = stored.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
-    String::from_utf8(digits.copied().collect()).ok()?.parse().ok()
-}
-
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn number(variable: &str, otherwise: u64) -> u64 {
-    let said = std::env::var(variable).ok();
-    said.map_or(otherwise, |text| text.parse().expect("is a number"))
 }

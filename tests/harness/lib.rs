@@ -9,12 +9,14 @@
 //! - [`courier`]: Courier, over the mailboxes of a user
 //! - [`dovecot`]: Dovecot alone, over the mailboxes of a site
 //! - [`mail`]: sending and reading whole letters with it
+//! - [`numbered`]: letters that are known by their numbers
 //! - [`sink`]: a foreign mail server that takes, refuses or is not there
 //! - [`outcomes`]: waiting for what a spool was asked
 //! - [`progress`]: how far a long run is
 //! - [`trial`]: `posthorn try`
 //! - [`trouble`]: what can go wrong around a server
 //! - [`view`]: what a client sees of mailboxes, now and later
+//! - [`wanted`]: how much of a long test is wanted
 //! - [`rig`]: histories of mailboxes, and what must be left of them when something goes wrong
 //! - [`reference`]: Postfix and Dovecot, to which the same chats are played
 //! - [`source`]: the workspace's own files, for the house rules
@@ -26,6 +28,7 @@ pub mod client;
 pub mod courier;
 pub mod dovecot;
 pub mod mail;
+pub mod numbered;
 pub mod outcomes;
 pub mod patience;
 pub mod progress;
@@ -40,3 +43,4 @@ pub mod suite;
 pub mod trial;
 pub mod trouble;
 pub mod view;
+pub mod wanted;

@@ -44,6 +44,20 @@ impl Smtp {
         Ok(smtp)
     }
 
+    /// The connection that there is; a new one where the last one broke.
+    ///
+    /// # Errors
+    /// Of the connection, or a refusal.
+    pub fn kept(
+        last: &mut Option<Self>,
+        connect: impl Fn() -> io::Result<Client>,
+    ) -> io::Result<&mut Self> {
+        match last {
+            Some(smtp) => Ok(smtp),
+            None => Ok(last.insert(Self::hello(connect()?, "EHLO")?)),
+        }
+    }
+
     /// Sends a letter; returns the reply to it, which begins with 250.
     ///
     /// # Errors
