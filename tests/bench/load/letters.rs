@@ -112,13 +112,7 @@ impl Letters {
     }
 
     fn alternative(&self, number: u64, size: usize, numbers: &mut Numbers, letter: &mut String) {
-        let boundary = format!("=_{number:x}_alternative");
-        write!(
-            letter,
-            "Content-Type: multipart/alternative; boundary=\"{boundary}\"\n\n--{boundary}\n\
-             Content-Type: text/plain; charset=utf-8\n\n"
-        )
-        .expect("takes everything");
+        let boundary = multipart("alternative", number, letter);
         let half = letter.len() + size.saturating_sub(letter.len()) / 2;
         self.text(half, numbers, letter);
         write!(
@@ -132,13 +126,7 @@ impl Letters {
     }
 
     fn attached(&self, number: u64, size: usize, numbers: &mut Numbers, letter: &mut String) {
-        let boundary = format!("=_{number:x}_mixed");
-        write!(
-            letter,
-            "Content-Type: multipart/mixed; boundary=\"{boundary}\"\n\n--{boundary}\n\
-             Content-Type: text/plain; charset=utf-8\n\n"
-        )
-        .expect("takes everything");
+        let boundary = multipart("mixed", number, letter);
         self.text(letter.len() + 800, numbers, letter);
         write!(
             letter,
@@ -170,6 +158,18 @@ impl Numbers {
     fn part(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
+
+/// The beginning of a letter of parts, up to the text of the first; returns their boundary.
+fn multipart(kind: &str, number: u64, letter: &mut String) -> String {
+    let boundary = format!("=_{number:x}_{kind}");
+    write!(
+        letter,
+        "Content-Type: multipart/{kind}; boundary=\"{boundary}\"\n\n--{boundary}\n\
+         Content-Type: text/plain; charset=utf-8\n\n"
+    )
+    .expect("takes everything");
+    boundary
 }
 
 /// Lines of at most 72 characters.
