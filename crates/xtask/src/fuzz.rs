@@ -5,9 +5,8 @@
 //! scripts and macros are as ever, and what is built has a folder of its own.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::step::{self, Failure, cargo, workspace};
 
@@ -91,29 +90,15 @@ fn fuzz(program: &Path, target: &str, seconds: u64) -> Result<String, Failure> {
         .env("MALLOC_TRIM_THRESHOLD_", (256 << 20).to_string())
         .env("MALLOC_MMAP_THRESHOLD_", (32 << 20).to_string());
     let mut figures = Figures::default();
-    watch(fuzzer, &mut |line| figures.read(line), &crashes)?;
-    Ok(figures.tell(target, seconds))
-}
-
-/// Hands on each line that libFuzzer says, on either of its outputs.
-fn watch(mut fuzzer: Command, take: &mut dyn FnMut(&str), crashes: &Path) -> Result<(), Failure> {
     let next = format!("make a test of what is in {}, and mend it", crashes.display());
-    let wrong = |error: std::io::Error| Failure::new(format!("the fuzzer: {error}"), &next);
-    let (reader, writer) = std::io::pipe().map_err(wrong)?;
-    fuzzer.stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrong)?).stderr(writer);
-    let mut child = fuzzer.spawn().map_err(wrong)?;
-    // The command holds the pipe's writing ends too.
-    drop(fuzzer);
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.map_err(wrong)?).into_owned();
+    step::watch_all(fuzzer, &next, |line| {
         // A new input is news for its target alone.
         if !line.contains("\tNEW ") && !line.contains("\tREDUCE ") {
             println!("{line}");
         }
-        take(&line);
-    }
-    let status = child.wait().map_err(wrong)?;
-    if status.success() { Ok(()) } else { Err(Failure::new(format!("the fuzzer: {status}"), next)) }
+        figures.read(line);
+    })?;
+    Ok(figures.tell(target, seconds))
 }
 
 fn made(folder: &Path) -> Result<PathBuf, Failure> {

@@ -1,9 +1,9 @@
 //! Running commands, and failing with a word on what to do next.
 
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Why a task stopped.
 #[derive(Debug)]
@@ -47,20 +47,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 /// Runs a command that speaks for itself.
 pub(crate) fn run(command: &mut Command, next: &str) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| Failure::new(show(command, &error), next))?;
-    if status.success() { Ok(()) } else { Err(Failure::new(show(command, &status), next)) }
+    let status = command.status();
+    judge(status, &words(command), next)
 }
 
 /// Runs a command and returns what it writes to its output.
 pub(crate) fn output(command: &mut Command, next: &str) -> Result<String, Failure> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| Failure::new(show(command, &error), next))?;
-    if !output.status.success() {
-        return Err(Failure::new(show(command, &output.status), next));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let mut octets = Vec::new();
+    let status = command.stderr(Stdio::inherit()).output().map(|output| {
+        octets = output.stdout;
+        output.status
+    });
+    judge(status, &words(command), next)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// Runs a command and hands on each line that it writes to its output, as it comes.
@@ -70,20 +69,53 @@ pub(crate) fn watch(
     mut take: impl FnMut(&str),
 ) -> Result<(), Failure> {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| Failure::new(show(command, &error), next))?;
-    let output = child.stdout.take().expect("it is piped");
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.map_err(|error| Failure::new(show(command, &error), next))?;
-        take(&String::from_utf8_lossy(&line));
-    }
-    let status = child.wait().map_err(|error| Failure::new(show(command, &error), next))?;
-    if status.success() { Ok(()) } else { Err(Failure::new(show(command, &status), next)) }
+    let status = spawned.and_then(|mut child| {
+        let output = child.stdout.take().expect("it is piped");
+        follow(child, output, &mut take)
+    });
+    judge(status, &words(command), next)
 }
 
-fn show(command: &Command, why: &dyn fmt::Display) -> String {
+/// The same with what it writes to its errors: one stream for both, so that lines stay in order.
+pub(crate) fn watch_all(
+    mut command: Command,
+    next: &str,
+    mut take: impl FnMut(&str),
+) -> Result<(), Failure> {
+    let words = words(&command);
+    let status = std::io::pipe().and_then(|(reader, writer)| {
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn()?;
+        // The command holds the pipe's writing ends too.
+        drop(command);
+        follow(child, reader, &mut take)
+    });
+    judge(status, &words, next)
+}
+
+fn follow(
+    mut child: Child,
+    output: impl Read,
+    take: &mut dyn FnMut(&str),
+) -> io::Result<ExitStatus> {
+    for line in BufReader::new(output).split(b'\n') {
+        take(&String::from_utf8_lossy(&line?));
+    }
+    child.wait()
+}
+
+fn judge(status: io::Result<ExitStatus>, words: &str, next: &str) -> Result<(), Failure> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("{words}: {status}"), next)),
+        Err(error) => Err(Failure::new(format!("{words}: {error}"), next)),
+    }
+}
+
+fn words(command: &Command) -> String {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
-    format!("{}: {why}", words.join(" "))
+    words.join(" ")
 }

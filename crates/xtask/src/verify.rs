@@ -1,10 +1,8 @@
 //! `cargo verify`: everything that must hold before a change is taken.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::Instant;
 
-use crate::step::{Failure, cargo, run};
+use crate::step::{Failure, cargo, run, watch_all};
 use crate::{chats, letters, packages, peers};
 
 /// Stops at the first step that fails. Prints the test runner's closing lines last.
@@ -50,21 +48,11 @@ fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Fa
 /// result.
 fn tests(closing: &mut Vec<String>) -> Result<(), Failure> {
     let next = "cargo test --ignore-rust-version -p PACKAGE, with the package that failed";
-    let mut test = cargo(&["test", "--ignore-rust-version", "--workspace", "--no-fail-fast"]);
-    // One stream for both, so that names and results stay in order.
-    let wrong = |error: std::io::Error| Failure::new(format!("cargo test: {error}"), next);
-    let (reader, writer) = std::io::pipe().map_err(wrong)?;
-    test.stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrong)?).stderr(writer);
-    let mut child = test.spawn().map_err(wrong)?;
-    // The command holds the pipe's writing ends too.
-    drop(test);
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.map_err(wrong)?).into_owned();
+    let test = cargo(&["test", "--ignore-rust-version", "--workspace", "--no-fail-fast"]);
+    watch_all(test, next, |line| {
         println!("{line}");
         if ["     Running ", "   Doc-tests ", "test result: "].iter().any(|s| line.starts_with(s)) {
-            closing.push(line);
+            closing.push(line.to_owned());
         }
-    }
-    let status = child.wait().map_err(wrong)?;
-    if status.success() { Ok(()) } else { Err(Failure::new("cargo test", next)) }
+    })
 }
