@@ -173,6 +173,10 @@ fn kill_while_letters_are_under_way(daemon: &str) -> usize {
     let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
     let answered = ledger.values().filter(|answered| **answered).count();
     let copies = audit(&suite, &ledger);
+    // Nor does a session that was killed keep the maildrop to itself.
+    let pop3 = Pop3::login(suite.connect("pop3s"), "ann").and_then(|mut pop3| pop3.inbox());
+    let read = counts(&pop3.expect("can be read"));
+    assert!(ledger.iter().all(|(number, answered)| !answered || read.contains_key(number)));
     println!("figure: {daemon} killed {KILLS} times: {answered} of {letters} letters answered 250");
     let repeats = suite.log("lmtp-deliverd").matches("(already delivered)").count();
     println!("figure: {daemon} killed {KILLS} times: {repeats} repeats recognised");

@@ -165,7 +165,7 @@ fn nor_does_a_failed_sync_make_a_second_copy() {
 fn sweep(first: Option<Spot>, readers: &[Reader]) {
     let mut suite = Suite::of(Site::new(&[]), &[DAEMON]);
     let spots = spots(&mut suite, first);
-    let mut wrong = Vec::new();
+    let (mut wrong, mut unanswered) = (Vec::new(), 0);
     let mut progress = Progress::new("calls", spots.len() * readers.len());
     let both = readers.iter().flat_map(|reader| spots.iter().map(move |spot| (*reader, *spot)));
     for (reader, spot) in both {
@@ -176,6 +176,7 @@ fn sweep(first: Option<Spot>, readers: &[Reader]) {
             copies += take_away(&suite, reader);
             suite.restart(DAEMON);
         }
+        unanswered += usize::from(answers.last().is_some_and(io::Result::is_err));
         deliver(&suite, &id).expect("nothing is in its way");
         copies += take_away(&suite, reader);
         if copies != 1 {
@@ -183,7 +184,12 @@ fn sweep(first: Option<Spot>, readers: &[Reader]) {
         }
         progress.step();
     }
-    println!("figure: lmtp-deliverd killed before {} calls of a delivery", spots.len());
+    println!(
+        "figure: lmtp-deliverd killed before {} calls of a delivery, {unanswered} times before its \
+         250",
+        spots.len()
+    );
+    assert!(unanswered >= expected(first).len(), "hardly a kill came");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
