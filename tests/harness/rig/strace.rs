@@ -14,7 +14,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
-use super::promises::{LineOf, MARK, Promises};
+use super::promises::{LineOf, MARK, Promises, Said};
 
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,22 @@ pub struct Run<P: Promises> {
     pub troubled: bool,
     /// What it said on its standard error.
     pub said: String,
+}
+
+impl Spot {
+    /// Whether the sync of a file says EIO.
+    #[must_use]
+    pub fn is_failed_sync(&self) -> bool {
+        self.trouble == Trouble::Eio && self.call == "fdatasync"
+    }
+}
+
+impl<P: Promises> Run<P> {
+    /// Whether anything was answered NO.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.lines.iter().any(|line| matches!(line.said, Said::Refused(_)))
+    }
 }
 
 /// Calls on files, of which some are never made: a `?` stands before what not every machine has.
