@@ -1,6 +1,7 @@
 //! From the queue to a peer that follows a script, over real sockets and a real spool.
 
 mod notifications;
+mod peers;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -241,6 +242,8 @@ pub(crate) enum Manner {
     FullAnn,
     /// Takes the first message for all but eve, and the others for everybody.
     EveLater,
+    /// Is of another build, which knows no XDELIVERID at RCPT; replaced when MAIL comes again.
+    OtherBuild,
 }
 
 /// An LMTP or SMTP server of few words. What it was given goes to `heard`, envelope first.
@@ -271,12 +274,14 @@ async fn serve(
                 "250-peer\r\n250-PIPELINING\r\n250 XDELIVERID".to_owned()
             }
             "MAIL" if manner == Manner::OneMessage && taken > 0 => return,
+            "MAIL" if manner == Manner::OtherBuild && !letter.is_empty() => return,
             "MAIL" => {
                 // Which message is the oldest depends on when it was looked for.
                 let line = line.split(" XOLDEST=").next().unwrap_or_default();
                 (letter, rcpts) = (format!("{line}\n"), Vec::new());
                 "250 Ok".to_owned()
             }
+            "RCPT" if manner == Manner::OtherBuild => "555 5.5.4 Unsupported parameter".to_owned(),
             "RCPT" if line.contains("bob@") => "550 5.1.1 no bob".to_owned(),
             "RCPT" => {
                 let _ = writeln!(letter, "{line}");

@@ -28,6 +28,11 @@ impl Verdict {
 }
 
 /// Judges what became of a recipient with the peer that the log calls `relay`.
+///
+/// lmtp-deliverd and we are of one make, so a 5xx of its about the protocol tells that for a moment
+/// we are not: it is of another build, while both are replaced. The mail has no part in that, and
+/// waits. Of a foreign host such a 5xx stays what it is: nothing says that it will ever understand
+/// us.
 pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     let reply = match outcome {
         Outcome::Replied(reply) => reply,
@@ -45,18 +50,22 @@ pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     // A sender is told no paths of ours.
     let host = if is_local { "lmtp-deliverd" } else { relay };
     let text = format!("host {host} said: {said} (in reply to {} command)", reply.command);
-    match outcome.is_permanent() {
-        true => Verdict::Bounced { text, status },
-        // 421: lmtp-deliverd stops, and comes back.
-        false if is_local && reply.code == 421 => {
-            Verdict::Deferred { text, status, cause: Cause::LocalOutage }
-        }
-        // A refusal before MAIL concerns us: its 5xx is no 5xx for the recipient.
-        false => {
-            let status = if reply.code >= 500 { "4.3.0".to_owned() } else { status };
-            Verdict::Deferred { text, status, cause: Cause::Peer }
-        }
+    // 421: lmtp-deliverd stops, and comes back.
+    let is_outage = is_local && (reply.code == 421 || is_of_protocol(reply, &status));
+    if outcome.is_permanent() && !is_outage {
+        return Verdict::Bounced { text, status };
     }
+    // A refusal before MAIL concerns us: its 5xx is no 5xx for the recipient.
+    let status = if reply.code >= 500 { "4.3.0".to_owned() } else { status };
+    let cause = if is_outage { Cause::LocalOutage } else { Cause::Peer };
+    Verdict::Deferred { text, status, cause }
+}
+
+/// Whether a refusal speaks of the command and not of the mail: unknown, out of order, with a
+/// parameter that the peer does not know (RFC 5321, 4.2.3), or with one that it knows otherwise
+/// (RFC 3463, 3.6).
+fn is_of_protocol(reply: &PeerReply, status: &str) -> bool {
+    matches!(reply.code, 500 | 502 | 503 | 504 | 555) || status.starts_with("5.5.")
 }
 
 /// What a transaction said of the destination: the best word for it counts.
@@ -127,6 +136,42 @@ mod tests {
         ];
         for (outcomes, expected) in table {
             assert_eq!(feedback(&outcomes), expected, "{outcomes:?}");
+        }
+    }
+
+    /// What our own server says of a command, and what it says of a mail.
+    #[test]
+    fn a_build_that_does_not_understand_us_costs_no_mail() {
+        let table = [
+            (500, "5.5.2 Command not recognized", "RCPT TO", true),
+            (502, "5.5.1 Command not offered here", "DATA", true),
+            (503, "5.5.1 Bad sequence of commands", "MAIL FROM", true),
+            (503, "No valid recipients", "BDAT", true),
+            (504, "Parameter not implemented", "MAIL FROM", true),
+            (555, "5.5.4 Unsupported parameter", "MAIL FROM", true),
+            (555, "5.5.4 Unsupported parameter", "RCPT TO", true),
+            (555, "What?", "end of DATA", true),
+            (501, "5.5.4 Bad parameter value", "RCPT TO", true),
+            (521, "5.5.4 Syntax: BDAT size [LAST]", "BDAT", true),
+            (501, "5.1.3 Bad recipient address syntax", "RCPT TO", false),
+            (550, "5.1.1 No such user here", "RCPT TO", false),
+            (550, "5.6.11 Message contains a bare CR or LF", "end of DATA", false),
+            (552, "5.3.4 Message too large", "MAIL FROM", false),
+            (554, "5.4.6 Mail is looping", "BDAT", false),
+        ];
+        for (code, text, command, waits) in table {
+            let outcome = said(code, text, command);
+            let found = judge(&outcome, "R", true);
+            let is_outage = |verdict: &Verdict| {
+                let cause = Cause::LocalOutage;
+                matches!(verdict, Verdict::Deferred { cause: found, .. } if *found == cause)
+            };
+            assert_eq!(is_outage(&found), waits, "{found}");
+            assert_eq!(matches!(found, Verdict::Bounced { .. }), !waits, "{found}");
+            assert_eq!(found.status() == "4.3.0", waits, "{found}");
+            // A foreign host means what it says, as before.
+            let bounces = matches!(judge(&outcome, "R", false), Verdict::Bounced { .. });
+            assert_eq!(bounces, outcome.is_permanent(), "{outcome:?}");
         }
     }
 
