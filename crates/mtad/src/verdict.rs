@@ -6,6 +6,10 @@ use mail_proto::smtp::client::{Outcome, PeerReply};
 
 use crate::schedule::{Cause, Feedback};
 
+/// Characters of a peer's words that are kept: a reply may have 64 KiB, and each recipient has its
+/// line in the log.
+const WORDS: usize = 500;
+
 /// What becomes of a recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -37,12 +41,12 @@ pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     let reply = match outcome {
         Outcome::Replied(reply) => reply,
         Outcome::Lost(why) => {
-            let (text, status) = (why.clone(), "4.4.2".to_owned());
+            let (text, status) = (beginning(why).to_owned(), "4.4.2".to_owned());
             let cause = if is_local { Cause::LocalOutage } else { Cause::Peer };
             return Verdict::Deferred { text, status, cause };
         }
     };
-    let said = format!("{} {}", reply.code, reply.text);
+    let said = format!("{} {}", reply.code, beginning(&reply.text));
     let status = status(reply);
     if outcome.is_accepted() {
         return Verdict::Sent { text: said, status };
@@ -59,6 +63,12 @@ pub(crate) fn judge(outcome: &Outcome, relay: &str, is_local: bool) -> Verdict {
     let status = if reply.code >= 500 { "4.3.0".to_owned() } else { status };
     let cause = if is_outage { Cause::LocalOutage } else { Cause::Peer };
     Verdict::Deferred { text, status, cause }
+}
+
+/// What is kept of a peer's words.
+fn beginning(words: &str) -> &str {
+    let end = words.char_indices().nth(WORDS).map(|(end, _)| end);
+    end.and_then(|end| words.get(..end)).unwrap_or(words)
 }
 
 /// Whether a refusal speaks of the command and not of the mail: unknown, out of order, with a
@@ -172,6 +182,16 @@ mod tests {
             // A foreign host means what it says, as before.
             let bounces = matches!(judge(&outcome, "R", false), Verdict::Bounced { .. });
             assert_eq!(bounces, outcome.is_permanent(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_reply_makes_no_long_line() {
+        let long = "\u{e9}".repeat(64 << 10);
+        let lost = Outcome::Lost(format!("the peer hung up with 421 {long}"));
+        for outcome in [said(451, &long, "RCPT TO"), said(250, &long, "BDAT"), lost] {
+            let line = judge(&outcome, "R", false).to_string();
+            assert!((WORDS..WORDS + 100).contains(&line.chars().count()), "{line}");
         }
     }
 
