@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -23,7 +24,11 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Proxy {
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    carried: Carried,
 }
+
+/// Bytes that went from clients and from servers.
+type Carried = Arc<[AtomicUsize; 2]>;
 
 impl Proxy {
     /// Listens at `at` and passes on to `to`: the first connection with the first fault, and so on;
@@ -35,14 +40,16 @@ impl Proxy {
         let listener = UnixListener::bind(at)?;
         let faults = Arc::new(Mutex::new(VecDeque::from(faults.to_vec())));
         let (left, to): (_, PathBuf) = (Arc::clone(&faults), to.to_owned());
+        let carried = Carried::default();
+        let counts = Arc::clone(&carried);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let fault = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                let to = to.clone();
-                thread::spawn(move || pass_on(&client, &to, fault));
+                let (to, counts) = (to.clone(), Arc::clone(&counts));
+                thread::spawn(move || pass_on(&client, &to, fault, &counts));
             }
         });
-        Ok(Self { faults })
+        Ok(Self { faults, carried })
     }
 
     /// How many faults have not befallen anybody yet.
@@ -50,9 +57,20 @@ impl Proxy {
     pub fn left(&self) -> usize {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+
+    /// How many bytes went from clients to servers, and back.
+    #[must_use]
+    pub fn carried(&self) -> [usize; 2] {
+        self.carried.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
-fn pass_on(client: &UnixStream, to: &Path, fault: Option<Fault>) -> io::Result<()> {
+fn pass_on(
+    client: &UnixStream,
+    to: &Path,
+    fault: Option<Fault>,
+    [requests, replies]: &[AtomicUsize; 2],
+) -> io::Result<()> {
     let server = UnixStream::connect(to)?;
     let limit = |count: Option<usize>| count.unwrap_or(usize::MAX);
     let (request, reply) = match fault {
@@ -62,14 +80,20 @@ fn pass_on(client: &UnixStream, to: &Path, fault: Option<Fault>) -> io::Result<(
     };
     let piece = if fault == Some(Fault::Dribble) { 1 } else { 16384 };
     thread::scope(|scope| {
-        scope.spawn(|| carry(client, &server, request, piece));
-        carry(&server, client, reply, piece)
+        scope.spawn(|| carry(client, &server, request, piece, requests));
+        carry(&server, client, reply, piece, replies)
     })
 }
 
 /// Carries bytes one way until they end, or until there were `limit`: then nothing goes on in
 /// either direction.
-fn carry(mut from: &UnixStream, mut to: &UnixStream, limit: usize, piece: usize) -> io::Result<()> {
+fn carry(
+    mut from: &UnixStream,
+    mut to: &UnixStream,
+    limit: usize,
+    piece: usize,
+    carried: &AtomicUsize,
+) -> io::Result<()> {
     let mut left = limit;
     let mut buffer = vec![0; piece];
     while left > 0 {
@@ -82,6 +106,11 @@ fn carry(mut from: &UnixStream, mut to: &UnixStream, limit: usize, piece: usize)
             break;
         }
         left -= count;
+        carried.fetch_add(count, Ordering::Relaxed);
+        if piece == 1 {
+            // Who reads shall have read it before the next one comes.
+            thread::yield_now();
+        }
     }
     from.shutdown(Shutdown::Both)?;
     to.shutdown(Shutdown::Both)
