@@ -198,6 +198,18 @@ fn a_silent_peer_holds_up_no_other_mail() {
     }
 }
 
+/// It does not even greet, and mtad is told to stop: the letter waits for the next process.
+#[test]
+fn a_silent_peer_holds_up_no_stop() {
+    let mut suite = suite(&["mtad"]);
+    let silent = UnixListener::bind(peer(&suite)).expect("nobody is there");
+    let mut smtp = Smtp::hello(suite.connect("mx"), "EHLO").expect("is greeted");
+    send(&mut smtp, 0, 1);
+    let _taken = silent.accept().expect("mtad comes");
+    assert!(suite.stop("mtad").success(), "{}", suite.logs());
+    assert_eq!(suite.queued(), Some(1), "{}", suite.logs());
+}
+
 /// Everything that is no answer, or none to what was asked.
 fn garbage() -> Vec<Garbage> {
     use Then::{GoesOn, HangsUp};

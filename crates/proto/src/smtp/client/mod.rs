@@ -239,6 +239,13 @@ impl Client {
         None
     }
 
+    /// Whether something came that nobody asked for: it would be taken for the answer to what is
+    /// said next, and a letter for taken that never left.
+    fn was_answered_early(&self) -> bool {
+        let is_to_speak = matches!(self.turn, Turn::Envelope | Turn::Block(_));
+        is_to_speak && self.awaited.is_empty() && !self.replies.is_empty()
+    }
+
     fn say(&mut self, command: Command, line: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -291,6 +298,10 @@ impl Session for Client {
                     }
                 }
             }
+            if self.was_answered_early() {
+                self.fail(Outcome::Lost("the peer spoke out of turn".to_owned()));
+                continue;
+            }
             if let Some(step) = self.speak(out) {
                 return step;
             }
@@ -326,10 +337,6 @@ impl Session for Client {
             Ended::Timeout => "the peer was silent for too long",
             Ended::Shutdown => "this server stops",
         };
-        let outcome = Outcome::Lost(self.place(reason));
-        match self.transactions.is_empty() {
-            true => self.turn = Turn::Close,
-            false => self.fail(outcome),
-        }
+        self.fail(Outcome::Lost(self.place(reason)));
     }
 }

@@ -549,6 +549,46 @@ fn silence_and_shutdown_leave_no_doubt() {
     }
 }
 
+/// Nobody took the letter: RCPT was not even said.
+#[test]
+fn answers_before_the_question_are_no_answers() {
+    let chat = "\
+S: 220 hi
+C: EHLO mx.example.org
+S: 250 peer
+C: MAIL FROM:<bob@example.net>
+S: 250 Ok
+S: 250 Ok
+S: 354 go
+S: 250 taken
+-- lost: the peer spoke out of turn
+-- closed
+";
+    let driver = Driver::new(&[envelope(&["ann"])], Vec::new());
+    assert_eq!(play(smtp(), driver, chat, usize::MAX), chat);
+}
+
+/// Else it would wait for ever, and be asked to end without end.
+#[test]
+fn silence_and_shutdown_before_the_first_message_end_it_too() {
+    let table = [
+        (Ended::Timeout, "the peer was silent for too long at greeting"),
+        (Ended::Shutdown, "this server stops at greeting"),
+    ];
+    for (why, text) in table {
+        let mut client = Client::new(smtp());
+        let mut out = Vec::new();
+        assert!(matches!(client.step(&mut out), Step::Read));
+        client.end(why);
+        assert!(matches!(client.step(&mut out), Step::Ask(Request::Next { in_flight: 0, .. })));
+        client.answer(Answer::Next(Some((Ticket(7), envelope(&["ann"])))));
+        assert!(matches!(client.step(&mut out), Step::Close));
+        let recipients = vec![Outcome::Lost(text.to_owned())];
+        let reports = client.abandon("closed");
+        assert_eq!(reports, [(Ticket(7), Report { recipients, notifies: false })]);
+    }
+}
+
 #[test]
 fn many_recipients_go_in_groups() {
     let names: Vec<_> = (0..250).map(|n| format!("u{n}")).collect();
