@@ -18,7 +18,7 @@ use crate::hold;
 use crate::oldest::Coming;
 use crate::queue::{Letter, QueueError};
 use crate::received::{Hops, Trace, word};
-use crate::route::{Routes, Standing};
+use crate::route::{Routes, Trust};
 
 /// What answers the session of one connection.
 #[derive(Debug)]
@@ -98,11 +98,11 @@ impl Connection {
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn trust(&self) -> Trust {
         match self.role {
-            Role::Inject => Standing::Trusted,
-            Role::Submission if self.user.is_some() => Standing::Trusted,
-            Role::Submission | Role::Mx => Standing::Stranger,
+            Role::Inject => Trust::Trusted,
+            Role::Submission if self.user.is_some() => Trust::Trusted,
+            Role::Submission | Role::Mx => Trust::Stranger,
         }
     }
 
@@ -243,7 +243,7 @@ impl Backend<Server> for Connection {
                 Answer::Sender(outcome)
             }
             Request::Route { client, sender, recipient } => {
-                let outcome = self.routes.accepts(&recipient.address, self.standing()).await;
+                let outcome = self.routes.accepts(&recipient.address, self.trust()).await;
                 if let Err(failure) = outcome {
                     let subject = format!("from={sender}, to=<{}>", recipient.address);
                     self.log_refusal(&client, failure, &subject);

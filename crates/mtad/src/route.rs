@@ -38,7 +38,7 @@ pub(crate) enum Route {
 
 /// Who asks for mail to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Trust {
     /// Anybody.
     Stranger,
     /// A user who logged in, or a program on this machine.
@@ -58,11 +58,11 @@ enum Class {
 
 impl Routes {
     /// Whether mail for this recipient is taken.
-    pub(crate) async fn accepts(&self, to: &Address, from: Standing) -> Result<(), Failure> {
+    pub(crate) async fn accepts(&self, to: &Address, from: Trust) -> Result<(), Failure> {
         match (self.class(to), from) {
-            (Class::Postmaster | Class::Relay, _) | (Class::Foreign, Standing::Trusted) => Ok(()),
-            (Class::Foreign | Class::Nowhere, Standing::Stranger) => Err(Failure::RelayDenied),
-            (Class::Nowhere, Standing::Trusted) => Err(Failure::BadDomain),
+            (Class::Postmaster | Class::Relay, _) | (Class::Foreign, Trust::Trusted) => Ok(()),
+            (Class::Foreign | Class::Nowhere, Trust::Stranger) => Err(Failure::RelayDenied),
+            (Class::Nowhere, Trust::Trusted) => Err(Failure::BadDomain),
             (Class::Local, _) => match self.auth.lookup(to).await {
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => Err(Failure::NoSuchUser),

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::queue::{Letter, Progress, State};
-use crate::route::{Route, Standing};
+use crate::route::{Route, Trust};
 
 const LETTER: &[u8] = b"Subject: hello\r\n\r\n.dot\r\n";
 
@@ -715,8 +715,8 @@ async fn routes() {
     let routes = scene.mtad.routes();
     for (to, stranger, trusted) in table {
         let to = &to.parse().unwrap();
-        assert_eq!(routes.accepts(to, Standing::Stranger).await, stranger, "{to}");
-        assert_eq!(routes.accepts(to, Standing::Trusted).await, trusted, "{to}");
+        assert_eq!(routes.accepts(to, Trust::Stranger).await, stranger, "{to}");
+        assert_eq!(routes.accepts(to, Trust::Trusted).await, trusted, "{to}");
     }
 }
 
