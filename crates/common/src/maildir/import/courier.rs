@@ -13,7 +13,7 @@ use super::ImportError;
 use crate::disk::{self, Dir, DiskError};
 
 /// The directory, in the mailbox's.
-pub const DIRECTORY: &str = "courierimapkeywords";
+pub(super) const DIRECTORY: &str = "courierimapkeywords";
 const LIST: &str = ":list";
 /// A larger list is none.
 const LIST_LIMIT: u64 = 1 << 28;
@@ -29,7 +29,7 @@ const MOST_CHANGES: usize = 1 << 20;
 
 /// The keywords of messages, by the base names of their files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keywords {
+pub(in crate::maildir) struct Keywords {
     names: Vec<String>,
     messages: HashMap<Box<str>, Box<[u16]>>,
     /// What messages and their keywords count together.
@@ -38,31 +38,23 @@ pub struct Keywords {
 
 impl Keywords {
     /// All keywords, some perhaps of no message.
-    #[must_use]
-    pub fn names(&self) -> &Vec<String> {
+    pub(super) fn names(&self) -> &Vec<String> {
         &self.names
     }
 
     /// The keywords of a message, as numbers in [`names`](Self::names).
-    pub fn of(&self, base: &str) -> impl Iterator<Item = usize> {
+    pub(super) fn of(&self, base: &str) -> impl Iterator<Item = usize> {
         self.messages.get(base).into_iter().flatten().map(|number| usize::from(*number))
     }
 
     /// Whether no message has any.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
-    }
-
-    /// How many messages have any.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.messages.len()
     }
 
     /// Reads a `:list`; lines that make no sense are passed over. An error if it says more than
     /// can be held.
-    pub fn parse(list: &[u8]) -> Result<Self, ImportError> {
+    pub(super) fn parse(list: &[u8]) -> Result<Self, ImportError> {
         let mut lines = list.split(|octet| *octet == b'\n');
         let mut keywords = Self { names: names(&mut lines), ..Self::default() };
         for line in lines {
@@ -123,7 +115,7 @@ impl Keywords {
 }
 
 /// Reads what a mailbox has of them; none where there is no such directory.
-pub fn read(mail: &Dir) -> Result<Keywords, ImportError> {
+pub(super) fn read(mail: &Dir) -> Result<Keywords, ImportError> {
     let Some(dir) = disk::found(mail.subdir(DIRECTORY))? else { return Ok(Keywords::default()) };
     let list = disk::found(dir.read(LIST, LIST_LIMIT))?;
     let list = list.map(|list| Keywords::parse(&list)).transpose()?;
@@ -202,7 +194,7 @@ mod tests {
             dir.replace(name, text.as_bytes()).unwrap();
         }
         let keywords = read(&mail).unwrap();
-        assert_eq!(keywords.len(), 2);
+        assert_eq!(keywords.messages.len(), 2);
         assert_eq!(of(&keywords, "1231.M1P1.host,S=3"), ["$Junk", "Work"]);
         assert_eq!(of(&keywords, "1232.M1P1.host,S=3"), [""; 0]);
         assert_eq!(of(&keywords, "1233.M1P1.host,S=3"), ["Later", "Work"]);
@@ -221,7 +213,7 @@ mod tests {
         ];
         for (list, messages) in table {
             let read = Keywords::parse(list.as_bytes()).unwrap();
-            assert_eq!(read.len(), messages, "{list:?}");
+            assert_eq!(read.messages.len(), messages, "{list:?}");
         }
     }
 
@@ -233,7 +225,7 @@ mod tests {
         keywords.change("b", b"").unwrap();
         assert!(keywords.clone().change("b", b"one\n").is_err());
         keywords.change("a", b"").unwrap();
-        assert_eq!((keywords.held, keywords.len()), (MOST_HELD - 3, 0));
+        assert_eq!((keywords.held, keywords.messages.len()), (MOST_HELD - 3, 0));
         keywords.change("b", b"one\n").unwrap();
         let many = format!("one\n\n{}", "a:0 0 0\n".repeat(10));
         assert_eq!(Keywords::parse(many.as_bytes()).unwrap().held, 4);

@@ -9,7 +9,7 @@
 //! What is damaged, or of a version that nobody told us of, is an error that says where; the
 //! mailbox opens without it, and the file stays as it is.
 
-pub mod courier;
+mod courier;
 mod dovecot_index;
 mod dovecot_log;
 mod fields;
@@ -125,7 +125,7 @@ impl Imported {
 
 /// What another server knew.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub(super) enum Known {
     /// Dovecot.
     Dovecot(Imported),
     /// Courier.
@@ -134,8 +134,7 @@ pub enum Known {
 
 /// What another server knew of a mailbox of this UIDVALIDITY. `index` is where Dovecot had its
 /// index, `mail` the Maildir. What is wrong with its files is logged.
-#[must_use]
-pub fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
+pub(super) fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
     let known = match dovecot(index) {
         Ok(Some(imported)) if imported.uid_validity == uid_validity => {
             return Some(Known::Dovecot(imported));
@@ -162,8 +161,7 @@ pub fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
 
 impl Known {
     /// The keywords that messages have, with the numbers that [`flags`](Self::flags) knows them by.
-    #[must_use]
-    pub fn keywords(&self) -> Vec<(usize, &str)> {
+    pub(in crate::maildir) fn keywords(&self) -> Vec<(usize, &str)> {
         let (names, used) = match self {
             Self::Dovecot(imported) => (&imported.keywords, imported.used()),
             Self::Courier(keywords) => (keywords.names(), keywords.used()),
@@ -174,8 +172,13 @@ impl Known {
 
     /// The flags of a message whose file's name says these. `bits` are the bits of the keywords,
     /// by their numbers; 0 for those that have none.
-    #[must_use]
-    pub fn flags(&self, uid: Uid, base: &str, named: Flags, bits: &[u64]) -> Flags {
+    pub(in crate::maildir) fn flags(
+        &self,
+        uid: Uid,
+        base: &str,
+        named: Flags,
+        bits: &[u64],
+    ) -> Flags {
         let union = |numbers: &mut dyn Iterator<Item = usize>| {
             numbers.fold(0, |all, number| all | bits.get(number).copied().unwrap_or_default())
         };
@@ -196,8 +199,7 @@ impl Known {
     }
 
     /// No modseq that clients saw is above this one; 0: they saw none.
-    #[must_use]
-    pub fn highest_modseq(&self) -> u64 {
+    pub(in crate::maildir) fn highest_modseq(&self) -> u64 {
         match self {
             Self::Dovecot(imported) => imported.highest_modseq,
             Self::Courier(_) => 0,
