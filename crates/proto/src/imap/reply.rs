@@ -45,7 +45,7 @@ pub(super) fn failure(failure: Failure) -> &'static str {
         Failure::NoSuchMailbox => "NO [NONEXISTENT] Mailbox doesn't exist",
         Failure::AlreadyExists => "NO [ALREADYEXISTS] Mailbox already exists",
         Failure::Cannot => "NO [CANNOT] Mailbox name not allowed",
-        Failure::Limit => "NO [LIMIT] Too many keywords or levels",
+        Failure::Limit => "NO [LIMIT] Too many keywords, levels or subscriptions",
         Failure::OverQuota => "NO [OVERQUOTA] Quota exceeded",
         Failure::Unavailable => "NO [UNAVAILABLE] Temporary internal error, try again later",
     }
