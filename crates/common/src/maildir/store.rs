@@ -19,7 +19,7 @@ use super::known::Live;
 use super::mailbox::{Mailbox, Pin};
 use super::moves::Move;
 use super::watch::Watch;
-use super::{DeliveryId, StoreError, attempts, copy, expunge, flags, name, watch};
+use super::{StoreError, attempts, copy, expunge, flags, name, watch};
 
 /// One mailbox. Cheap to keep; holds no descriptor. What one process does, others see at their
 /// next [`sync`](Self::sync).
