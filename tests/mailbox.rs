@@ -14,18 +14,22 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use history::History;
-use mail_common::maildir::{Directory, NewMessage, Store};
+use mail_common::disk::Dir;
+use mail_common::maildir::{Directory, Inbox, Left, NewMessage, Store};
 use mail_proto::mailbox::{Flags, NamedFlags};
 use mail_tests::dovecot::{MAIL, give};
 use mail_tests::patience;
 use mail_tests::reference::Unpacked;
+use mail_tests::rig::view::Mailboxes;
 use mail_tests::site::Site;
 use mail_tests::suite::{Suite, binary};
+use mail_tests::trouble::Ext4;
 use servers::{Servers, Side};
 
 #[test]
@@ -238,6 +242,54 @@ fn an_import_that_is_killed_loses_and_doubles_nothing() {
     let rest = place.run(&["import", "bob@example.org", to]);
     assert_eq!(rest.code, 0, "{rest:?}");
     assert_eq!(place.view("bob")["INBOX"], place.view("ann")["INBOX"]);
+}
+
+/// A disk that was away comes back with what its journal has, under the same boot of the machine.
+/// No UID that was shown is given again, and a note says nothing of what went into the mailbox.
+#[test]
+fn what_a_disk_forgot_that_was_away_is_known_to_be_forgotten() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let at = directory.path().join("mail");
+    fs::create_dir(&at).expect("it is writable");
+    let disk = match Ext4::mount(&directory.path().join("image"), &at) {
+        Ok(disk) => disk,
+        Err(why) => {
+            let _ = writeln!(io::stderr(), "SKIPPED: no disk was away, for none is mounted: {why}");
+            return;
+        }
+    };
+    let mailboxes = Mailboxes::below(&at);
+    let find = || mailboxes.open()?.mailbox("INBOX");
+    let home = at.join("example.org/ann");
+    let delivered = || {
+        let inbox = find().expect("can be opened");
+        let mut message = inbox.append(NewMessage::default()).expect("has room");
+        message.write(b"Subject: x\r\n\r\n").expect("has room");
+        message.deliver().expect("has room");
+        let shown = inbox.sync().expect("can be read").messages.last();
+        shown.expect("it came").uid
+    };
+    let left = |tmp| Inbox::open(find).and_then(|inbox| inbox.left("gone", tmp));
+    let dir = || Dir::open(&home.join("tmp")).expect("is there");
+
+    assert_eq!(delivered(), 1);
+    let (number, tmp) = (dir().mounted(), dir().identity().expect("is known").checksum());
+    assert_ne!(number, 0, "nobody tells which mounting it is");
+    assert_eq!(left(tmp).expect("can be read"), Left::Gone);
+    let files = ["posthorn.index", "posthorn.log", "dovecot-uidlist"].map(|name| home.join(name));
+    let lasting = files.each_ref().map(|file| fs::read(file).expect("is there"));
+    assert_eq!(delivered(), 2);
+    let lost = fs::read_dir(home.join("new")).expect("is there").flatten();
+    let lost = lost.map(|entry| entry.path()).max().expect("it came");
+    fs::remove_file(lost).expect("is there");
+    for (file, lasting) in files.iter().zip(lasting) {
+        fs::write(file, lasting).expect("is there");
+    }
+
+    disk.mount_again();
+    assert_ne!(dir().mounted(), number);
+    assert_eq!(left(tmp).expect("can be read"), Left::Elsewhere);
+    assert!(delivered() > 2, "a UID names two messages");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::chat::Chat;
+use crate::patience;
+use crate::rig::machine;
 use crate::site::Site;
 
 /// Something that goes wrong.
@@ -97,6 +99,48 @@ impl Drop for SmallDisk {
         // Lazily: a session may hold a file open.
         if let Err(error) = run(Command::new("umount").arg("--lazy").arg(&self.0)) {
             eprintln!("{} stays mounted: {error}", self.0.display());
+        }
+    }
+}
+
+/// An ext4 on a file, mounted at a directory, unmounted when it is dropped.
+#[derive(Debug)]
+pub struct Ext4 {
+    image: PathBuf,
+    at: PathBuf,
+}
+
+impl Ext4 {
+    /// Makes it and mounts it; only root can, where there are loop devices.
+    ///
+    /// # Errors
+    /// If it cannot be mounted.
+    pub fn mount(image: &Path, at: &Path) -> io::Result<Self> {
+        machine::format(image, 16);
+        run(&mut mounting(image, at))?;
+        Ok(Self { image: image.to_owned(), at: at.to_owned() })
+    }
+
+    /// Lets it be away for a moment, in which the machine goes on.
+    ///
+    /// # Panics
+    /// If somebody has it in use for too long.
+    pub fn mount_again(&self) {
+        patience::until(|| run(Command::new("umount").arg(&self.at)).ok()).expect("nobody uses it");
+        run(&mut mounting(&self.image, &self.at)).expect("it was mounted before");
+    }
+}
+
+fn mounting(image: &Path, at: &Path) -> Command {
+    let mut command = Command::new("mount");
+    command.args(["-t", "ext4", "-o", "loop"]).arg(image).arg(at);
+    command
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        if let Err(error) = run(Command::new("umount").arg("--lazy").arg(&self.at)) {
+            eprintln!("{} stays mounted: {error}", self.at.display());
         }
     }
 }

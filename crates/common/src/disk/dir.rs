@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::mounted::Descriptor;
 use super::{AppendFile, DiskError, Entries, Identity, Kind, NewFile, Result, Stat, found};
 
 /// An open directory; cheap to clone. Names given to its methods are single components: no `/`,
 /// no `.` or `..`; links are not followed. New files have mode 0600, new directories 0700.
 #[derive(Debug, Clone)]
 pub struct Dir {
-    fd: Arc<OwnedFd>,
+    fd: Arc<Descriptor>,
     path: Arc<Path>,
 }
 
@@ -38,7 +39,7 @@ impl Dir {
     pub fn open(path: &Path) -> Result<Self> {
         let fd = rustix::fs::open(path, OPEN, Mode::empty());
         let fd = fd.map_err(|error| DiskError::new(path.to_owned(), error.into()))?;
-        Ok(Self { fd: Arc::new(fd), path: path.into() })
+        Ok(Self::new(fd, path))
     }
 
     /// Opens a directory, made (mode 0700, with its parents, each synced into its parent) if it
@@ -60,7 +61,11 @@ impl Dir {
     #[cfg(test)]
     pub(crate) fn without_sync(path: &Path) -> Self {
         let fd = rustix::fs::open(path, OPEN | OFlags::PATH, Mode::empty()).expect("it is there");
-        Self { fd: Arc::new(fd), path: path.into() }
+        Self::new(fd, path)
+    }
+
+    fn new(fd: OwnedFd, path: &Path) -> Self {
+        Self { fd: Arc::new(Descriptor::new(fd)), path: path.into() }
     }
 
     /// Where it was when it was opened.
@@ -73,7 +78,7 @@ impl Dir {
     pub fn subdir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         let name = name.as_ref();
         let fd = self.openat(name, OPEN, Mode::empty())?;
-        Ok(Self { fd: Arc::new(fd), path: self.path.join(name).into() })
+        Ok(Self::new(fd, &self.path.join(name)))
     }
 
     /// Makes a directory in this one, durably; that it is there already is fine, but whoever made
@@ -191,7 +196,15 @@ impl Dir {
     pub fn identity(&self) -> Result<Identity> {
         let what = StatxFlags::INO | StatxFlags::BTIME;
         let found = rustix::fs::statx(self, c"", AtFlags::EMPTY_PATH, what);
-        Ok(found.map_err(|error| self.own_error(error))?.into())
+        let found = found.map_err(|error| self.own_error(error))?;
+        Ok(Identity::new(&found, self.mounted()))
+    }
+
+    /// Which mounting of its file system this is: under one boot of the machine no other has this
+    /// number, and all processes see it; 0 where nobody tells. Only the first answer costs much.
+    #[must_use]
+    pub fn mounted(&self) -> u64 {
+        self.fd.mounted()
     }
 
     /// Octets that its file system has left for us.

@@ -17,6 +17,7 @@ mod block;
 mod dir;
 mod entries;
 mod file;
+mod mounted;
 mod nameless;
 mod scratch;
 mod stat;

@@ -40,15 +40,29 @@ pub struct Stat {
 }
 
 /// What tells a file or directory from all others: also from one that gets its number after it is
-/// gone, where the file system says when a file was made.
+/// gone, where the file system says when a file was made; and, where that is known, from itself after
+/// its file system was mounted anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: (u32, u32),
     inode: u64,
     born: Option<Stamp>,
+    mounted: u64,
 }
 
 impl Identity {
+    /// What the system says of a file, and which mounting of its file system this is.
+    pub(super) fn new(found: &Statx, mounted: u64) -> Self {
+        let said = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+        let (seconds, nanoseconds) = (found.stx_btime.tv_sec, found.stx_btime.tv_nsec);
+        Self {
+            device: (found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            born: said.then_some(Stamp { seconds, nanoseconds }),
+            mounted,
+        }
+    }
+
     /// Whether no other will ever have the same: ext4, XFS, Btrfs and ZFS say when a file was made.
     #[must_use]
     pub fn is_sure(&self) -> bool {
@@ -59,7 +73,8 @@ impl Identity {
     #[must_use]
     pub fn checksum(&self) -> u32 {
         let born = self.born.unwrap_or_default();
-        let numbers = [self.inode, born.seconds.cast_unsigned(), born.nanoseconds.into()];
+        let (seconds, nanoseconds) = (born.seconds.cast_unsigned(), born.nanoseconds.into());
+        let numbers = [self.inode, seconds, nanoseconds, self.mounted];
         let devices = [self.device.0, self.device.1].map(u32::to_le_bytes);
         let device = crc32c::crc32c(devices.as_flattened());
         crc32c::crc32c_append(device, numbers.map(u64::to_le_bytes).as_flattened())
@@ -80,18 +95,6 @@ impl From<FileType> for Kind {
             FileType::RegularFile => Self::File,
             FileType::Directory => Self::Directory,
             _ => Self::Other,
-        }
-    }
-}
-
-impl From<Statx> for Identity {
-    fn from(found: Statx) -> Self {
-        let said = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
-        let (seconds, nanoseconds) = (found.stx_btime.tv_sec, found.stx_btime.tv_nsec);
-        Self {
-            device: (found.stx_dev_major, found.stx_dev_minor),
-            inode: found.stx_ino,
-            born: said.then_some(Stamp { seconds, nanoseconds }),
         }
     }
 }

@@ -311,7 +311,9 @@ impl<'mailbox> Held<'mailbox> {
     /// Reads what others wrote into the index, and what is known of messages besides their flags.
     fn follow(&mut self) -> Result<(), StoreError> {
         loop {
-            self.known.trust = match self.known.follow(&self.folders.index, Reader::Locked)? {
+            let folders = &self.folders;
+            let boot = || folders.boot();
+            self.known.trust = match self.known.follow(&folders.index, boot, Reader::Locked)? {
                 true => IndexFiles::Sound,
                 false => IndexFiles::Lost,
             };

@@ -51,7 +51,8 @@ pub enum Left {
     There,
     /// It went into the mailbox, or was removed by who cleans `tmp`.
     Gone,
-    /// That was another directory: the mailbox was moved away.
+    /// That was another directory, for the mailbox was moved away; or it was this one before its
+    /// file system was mounted anew.
     Elsewhere,
 }
 

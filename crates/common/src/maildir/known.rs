@@ -76,11 +76,11 @@ impl Known {
     /// Takes in what others wrote, without a lock. Whether that is all there is to know: nothing
     /// changed but by what the index says.
     pub(super) fn catch_up(&mut self, folders: &Folders) -> Result<bool, StoreError> {
-        if !self.follow(&folders.index, Reader::Free)? {
+        if !self.follow(&folders.index, || folders.boot(), Reader::Free)? {
             return Ok(false);
         }
         let mut holds = self.holds(&marks(folders)?);
-        if !holds && self.follow(&folders.index, Reader::Free)? {
+        if !holds && self.follow(&folders.index, || folders.boot(), Reader::Free)? {
             // Somebody may have written just between our two looks.
             holds = self.holds(&marks(folders)?);
         }
@@ -91,10 +91,16 @@ impl Known {
         Ok(holds)
     }
 
-    /// Reads what others wrote into the index. Whether there is one that counts.
-    pub(super) fn follow(&mut self, dir: &Dir, reader: Reader) -> Result<bool, StoreError> {
+    /// Reads what others wrote into the index. Whether there is one that counts. `boot` tells which
+    /// this is, if it was not read before.
+    pub(super) fn follow(
+        &mut self,
+        dir: &Dir,
+        boot: impl FnOnce() -> [u8; 16],
+        reader: Reader,
+    ) -> Result<bool, StoreError> {
         if self.index.is_none() {
-            self.index = Index::open(dir)?;
+            self.index = Index::open(dir, boot())?;
         }
         match &mut self.index {
             Some(index) => Ok(index.follow(dir, reader)? != Followed::Lost),

@@ -103,7 +103,7 @@ impl Making {
             keywords: self.names.clone(),
             marks: Marks { looks: now.looks.filter(|_| !self.settling.waiting), ..*now },
             in_new: Vec::new(),
-            boot: index::boot(),
+            boot: held.folders.boot(),
         }
     }
 }

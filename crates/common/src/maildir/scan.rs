@@ -15,7 +15,7 @@ use crate::time;
 use super::listing::{Listing, Parted};
 use super::looks::Looks;
 use super::places::Places;
-use super::{StoreError, attempts, name};
+use super::{StoreError, attempts, index, name};
 
 /// Which of the two directories of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -93,6 +93,11 @@ impl Folders {
             Place::New => &self.new,
             Place::Cur => &self.cur,
         }
+    }
+
+    /// Which boot it is for what is here.
+    pub(super) fn boot(&self) -> [u8; 16] {
+        index::boot_of([&self.control, &self.index, &self.cur])
     }
 
     /// Lists directories. One identity with two files becomes one file, or two identities.

@@ -7,7 +7,7 @@
 use mail_proto::mailbox::Uid;
 
 use super::held::{Held, Lists};
-use super::index::{self, Change, Marks};
+use super::index::{Change, Lasting, Marks};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles};
@@ -280,7 +280,7 @@ impl Settling {
             changes.push(Change::Next(next));
         }
         if !index.is_of_this_boot() && self.seen.listed == Listed::Both {
-            changes.push(Change::Boot(index::boot()));
+            changes.push(Change::Boot(index.boot()));
         }
         changes
     }

@@ -126,7 +126,7 @@ impl<'index> Applying<'index> {
             Change::Marks(marks) => (head.marks, self.index.logged) = (*marks, *marks),
             Change::Boot(boot) => {
                 head.boot = boot;
-                self.index.this_boot |= boot == super::boot();
+                self.index.this_boot |= boot == self.index.boot;
             }
         }
     }

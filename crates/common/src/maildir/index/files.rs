@@ -44,17 +44,17 @@ pub(in crate::maildir) enum Reader {
 
 impl Index {
     /// Reads snapshot and log; `None` if there is none that is whole (what is damaged is logged).
-    /// Of the facts only what the log says is read now.
+    /// `boot` is which this is. Of the facts only what the log says is read now.
     ///
     /// A log that is damaged, or does not fit, is read as far as it goes: then this is how the
     /// mailbox was at some time, and [`follow`](Self::follow) answers [`Followed::Lost`]. Files of
     /// a newer version are an error.
-    pub(in crate::maildir) fn open(dir: &Dir) -> Result<Option<Self>, StoreError> {
+    pub(in crate::maildir) fn open(dir: &Dir, boot: [u8; 16]) -> Result<Option<Self>, StoreError> {
         let mut last = None;
         loop {
             let Some(snapshot) = snapshot::read(dir)? else { return Ok(None) };
             let id = snapshot.identity.id;
-            let mut index = Self::of(snapshot);
+            let mut index = Self::of(snapshot, boot);
             // A log that does not fit may follow a snapshot that was written meanwhile.
             if index.begin(dir)? || last == Some(id) {
                 return Ok(Some(index));
@@ -63,11 +63,12 @@ impl Index {
         }
     }
 
-    fn of(snapshot: Snapshot) -> Self {
+    fn of(snapshot: Snapshot, boot: [u8; 16]) -> Self {
         Self {
             logged: snapshot.head.marks,
             modseqs_to: modseqs::reserved_by(snapshot.head.modseq),
-            this_boot: snapshot.head.boot == super::boot(),
+            boot,
+            this_boot: snapshot.head.boot == boot,
             head: snapshot.head,
             messages: snapshot.messages,
             facts: fact::Facts::on_disk(),
@@ -88,7 +89,7 @@ impl Index {
         if self.read_on(dir, log)? == End::Wrong {
             self.step = Step::Out;
         }
-        self.this_boot = self.head.boot == super::boot();
+        self.this_boot = self.head.boot == self.boot;
         Ok(true)
     }
 
@@ -153,7 +154,7 @@ impl Index {
     }
 
     fn read_anew(&mut self, dir: &Dir, reader: Reader) -> Result<Followed, StoreError> {
-        if let Some(new) = Self::open(dir)?
+        if let Some(new) = Self::open(dir, self.boot)?
             && new.succeeds(self, reader)
         {
             let this_boot = self.this_boot || new.this_boot;

@@ -21,6 +21,7 @@
 //! are then the time of the rebuilding, above all that clients saw.
 
 mod apply;
+mod boot;
 mod fact;
 mod files;
 mod frame;
@@ -32,14 +33,14 @@ mod source;
 mod vanished;
 
 pub(super) use apply::name_keyword;
-pub(super) use fact::Fact;
+pub use boot::boot;
+pub(super) use boot::boot_of;
+pub(super) use fact::{Fact, Tail};
 pub(super) use files::Reader;
 pub(super) use log::FILE as LOG;
 pub(super) use modseqs::after as modseq_after;
 pub(super) use snapshot::FILE as SNAPSHOT;
 pub(super) use vanished::Vanished;
-
-use std::sync::OnceLock;
 
 use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
 
@@ -68,7 +69,9 @@ pub(super) struct Index {
     looked: Option<Stat>,
     /// Modseqs up to this one may be shown: after a power cut the next one is above it.
     modseqs_to: u64,
-    /// Whether the directories were listed whole under this boot of the machine.
+    /// Which boot this is.
+    boot: [u8; 16],
+    /// Whether the directories were listed whole under this boot.
     this_boot: bool,
     /// The snapshot that has the facts.
     snapshot: snapshot::Identity,
@@ -94,8 +97,8 @@ pub(super) struct Head {
     pub(super) in_new: Vec<Uid>,
     /// How the files looked after the last transaction.
     pub(super) marks: Marks,
-    /// Which boot of the machine wrote this: after another one, unsynced renames may be lost that
-    /// are told of here, so the directories are to be listed whole.
+    /// Which boot wrote this, as [`boot_of`] has it: after another one, unsynced renames may be lost
+    /// that are told of here, so the directories are to be listed whole.
     pub(super) boot: [u8; 16],
 }
 
@@ -149,7 +152,7 @@ pub(super) enum Change {
     Modseqs(u64),
     /// [`Head::marks`] are these.
     Marks(Box<Marks>),
-    /// Both directories were listed whole under this boot of the machine: [`Head::boot`].
+    /// Both directories were listed whole under this boot: [`Head::boot`].
     Boot([u8; 16]),
 }
 
@@ -175,28 +178,6 @@ pub(super) enum FactsRead {
     Damaged,
 }
 
-/// Which boot of the machine this is. Where the kernel does not tell, each process counts as a
-/// boot of its own: one boot too many costs a listing, one too few may give a UID twice.
-#[must_use]
-pub fn boot() -> [u8; 16] {
-    static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
-    *BOOT.get_or_init(|| {
-        let text = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
-        boot_of(&text).unwrap_or_else(|| {
-            tracing::error!("{BOOT_ID} cannot be read: mailboxes are listed more often");
-            (u128::from(source::random()) << 64 | u128::from(source::random())).to_be_bytes()
-        })
-    })
-}
-
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-fn boot_of(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.trim_end().split('-').collect();
-    let id = u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0)?;
-    Some(id.to_be_bytes())
-}
-
 /// More octets of a log than this are too many, if they are a good part of the snapshot too: 8,000
 /// changes take as long to read as a snapshot of a million messages.
 const LONG_LOG: u64 = 1 << 19;
@@ -205,7 +186,7 @@ const LONG_LOG: u64 = 1 << 19;
 const PART: u64 = 32;
 
 impl Index {
-    /// A picture that was made from the Maildir: messages in order of UID with their facts (whose
+    /// A picture that was made from the Maildir now: messages in order of UID with their facts (whose
     /// modseq counts) and tails, which say what is in `new`. Not written yet; see
     /// [`checkpoint`](Self::checkpoint).
     pub(super) fn new(
@@ -226,7 +207,7 @@ impl Index {
         let head = Head { uid_next: head.uid_next.max(after), in_new, ..head };
         let (position, snapshot) = (log::Position::default(), snapshot::Identity::default());
         let (step, looked) = (Step::Ahead, None);
-        let (logged, this_boot) = (head.marks, head.boot == boot());
+        let (logged, boot) = (head.marks, head.boot);
         Self {
             head,
             messages,
@@ -237,13 +218,19 @@ impl Index {
             logged,
             looked,
             modseqs_to: 0,
-            this_boot,
+            boot,
+            this_boot: true,
             snapshot,
         }
     }
 
-    /// Whether the directories were listed whole under this boot of the machine; if not, renames
-    /// that are told of here may be lost. Where nobody knows boots, each process listed them for
+    /// Which boot this is.
+    pub(super) fn boot(&self) -> [u8; 16] {
+        self.boot
+    }
+
+    /// Whether the directories were listed whole under this boot; if not, renames that are told of
+    /// here may be lost. Where nobody knows boots, each process listed them for
     /// itself.
     pub(super) fn is_of_this_boot(&self) -> bool {
         self.this_boot

@@ -44,7 +44,7 @@ fn hide(ann: &Ann) {
     let ours = |look: Look| Look { trust: Trust::RecentByUs, ..look };
     let looks = Looks::at(&folders).unwrap();
     let looks = Looks { new: ours(looks.new), cur: ours(looks.cur) };
-    let mut index = index::Index::open(&folders.index).unwrap().unwrap();
+    let mut index = index::Index::open(&folders.index, folders.boot()).unwrap().unwrap();
     let marks = index::Marks { looks: Some(looks), ..index.head.marks };
     let change = index::Change::Marks(Box::new(marks));
     index.write(&folders.index, vec![change], Lasting::No).unwrap();

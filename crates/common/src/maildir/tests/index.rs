@@ -285,7 +285,8 @@ fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
         fs::write(ann.home().join(file), bytes).unwrap();
     }
     let dir = Dir::open(&ann.home()).unwrap();
-    let mut index = Index::open(&dir).unwrap().unwrap();
+    let boot = index::boot_of([&dir, &dir, &dir]);
+    let mut index = Index::open(&dir, boot).unwrap().unwrap();
     let reserved = index.head.reserved;
     assert!(reserved > 3);
     index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
@@ -310,7 +311,8 @@ fn after_another_boot_lines_that_are_zeros_are_written_again() {
     list[lost..].fill(0);
     fs::write(&path, list).unwrap();
     let dir = Dir::open(&ann.home()).unwrap();
-    let mut index = Index::open(&dir).unwrap().unwrap();
+    let boot = index::boot_of([&dir, &dir, &dir]);
+    let mut index = Index::open(&dir, boot).unwrap().unwrap();
     let reserved = index.head.reserved;
     // For the index it is as it was.
     let list = uidlist::stat(&dir).unwrap();
@@ -351,7 +353,8 @@ fn after_another_boot_modseqs_go_on_above_those_that_were_shown() {
         fs::write(ann.home().join(file), bytes).unwrap();
     }
     let dir = Dir::open(&ann.home()).unwrap();
-    let mut index = Index::open(&dir).unwrap().unwrap();
+    let boot = index::boot_of([&dir, &dir, &dir]);
+    let mut index = Index::open(&dir, boot).unwrap().unwrap();
     index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
     let (one, other) = (ann.stranger(), ann.stranger());
     let now = one.sync().unwrap().modseq;

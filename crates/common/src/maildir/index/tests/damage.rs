@@ -24,7 +24,7 @@ fn small() -> (Mailbox, Vec<State>) {
 
 /// Opens what is there: it is one of the states that were, also after the rest was asked for.
 fn opens(dir: &Dir, was: &[State]) -> Option<usize> {
-    let mut index = Index::open(dir).unwrap()?;
+    let mut index = Index::open(dir, boot()).unwrap()?;
     let known = was.iter().position(|state| state.head.modseq == index.head.modseq).unwrap();
     assert_eq!(index.head, was[known].head);
     assert!(index.messages.iter().eq(was[known].messages.iter().copied()));
@@ -66,7 +66,7 @@ fn every_length_of_the_log() {
     for length in 0..log.len() {
         let rest = &log[..length];
         put(&mailbox, log::FILE, rest);
-        let mut index = Index::open(&mailbox.dir).unwrap().unwrap();
+        let mut index = Index::open(&mailbox.dir, boot()).unwrap().unwrap();
         let state = State::of(&mut index, &mailbox.dir).unwrap();
         let known = was.iter().position(|was| *was == state).unwrap();
         assert!(last <= known && known < was.len() - 1, "{length} {known}");
@@ -93,10 +93,10 @@ fn every_octet_of_the_snapshot() {
     }
     for length in 0..snapshot.len() {
         put(&mailbox, snapshot::FILE, &snapshot[..length]);
-        assert!(Index::open(&mailbox.dir).unwrap().is_none(), "{length}");
+        assert!(Index::open(&mailbox.dir, boot()).unwrap().is_none(), "{length}");
     }
     put(&mailbox, snapshot::FILE, &[&*snapshot, &[0]].concat());
-    assert!(Index::open(&mailbox.dir).unwrap().is_none());
+    assert!(Index::open(&mailbox.dir, boot()).unwrap().is_none());
     put(&mailbox, snapshot::FILE, &snapshot);
     assert_eq!(opens(&mailbox.dir, &was), Some(was.len() - 1));
 }

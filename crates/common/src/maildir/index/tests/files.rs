@@ -18,7 +18,7 @@ impl Mailbox {
     }
 
     fn other(&self) -> Index {
-        Index::open(&self.dir).unwrap().unwrap()
+        Index::open(&self.dir, boot()).unwrap().unwrap()
     }
 
     fn file(&self, name: &str) -> Vec<u8> {
@@ -35,10 +35,10 @@ fn fact(index: &mut Index, dir: &Dir, uid: Uid) -> Option<Fact> {
 fn nothing_is_opened_where_nothing_is() {
     let directory = tempfile::tempdir().unwrap();
     let dir = Dir::open(directory.path()).unwrap();
-    assert!(Index::open(&dir).unwrap().is_none());
+    assert!(Index::open(&dir, boot()).unwrap().is_none());
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join(snapshot::FILE)).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join(log::FILE)).unwrap();
-    assert!(Index::open(&dir).unwrap().is_none());
+    assert!(Index::open(&dir, boot()).unwrap().is_none());
     let head = Head { uid_validity: 7, modseq: 5, ..Head::default() };
     let mut index = Index::new(head, std::iter::empty());
     assert_eq!(index.follow(&dir, Reader::Free).unwrap(), Followed::Lost);
@@ -398,7 +398,7 @@ fn a_newer_version_is_left_alone() {
         let check = crc32c::crc32c(&newer[..12]);
         newer[12..16].copy_from_slice(&check.to_le_bytes());
         mailbox.dir.replace(name, &newer).unwrap();
-        let error = Index::open(&mailbox.dir).unwrap_err().to_string();
+        let error = Index::open(&mailbox.dir, boot()).unwrap_err().to_string();
         assert!(error.contains("version 2") && error.contains(name), "{error}");
         assert_eq!(mailbox.file(name), newer);
         mailbox.dir.replace(name, &old).unwrap();

@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn what_is_written_is_read(acts in acts()) {
         let mut mailbox = Mailbox::new();
-        let mut other = Index::open(&mailbox.dir).unwrap().unwrap();
+        let mut other = Index::open(&mailbox.dir, boot()).unwrap().unwrap();
         for act in acts {
             match act {
                 Act::Write(steps, lasts) => {

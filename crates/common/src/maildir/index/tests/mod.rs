@@ -52,7 +52,7 @@ impl State {
     }
 
     fn opened(dir: &Dir) -> Self {
-        Self::of(&mut Index::open(dir).unwrap().unwrap(), dir).unwrap()
+        Self::of(&mut Index::open(dir, boot()).unwrap().unwrap(), dir).unwrap()
     }
 }
 
@@ -209,14 +209,4 @@ fn marks(parts: u32, number: u64) -> Change {
     let looks = there(0).map(|new| Looks { new: look(new), cur: look(stat(1)) });
     let (list, keywords, more_keywords) = (there(1), there(2), there(3));
     Change::Marks(Box::new(Marks { looks, list, keywords, more_keywords }))
-}
-
-#[test]
-fn a_boot_that_nobody_tells_is_none() {
-    use super::boot_of;
-    let one = boot_of("11111111-2222-4333-8444-555555555555\n");
-    assert_eq!(one.map(|boot| boot[..3].to_vec()), Some(vec![0x11, 0x11, 0x11]));
-    for text in ["", "\n", "00000000-0000-0000-0000-000000000000\n", "which"] {
-        assert_eq!(boot_of(text), None, "{text:?}");
-    }
 }

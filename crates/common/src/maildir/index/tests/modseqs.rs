@@ -28,7 +28,7 @@ impl Mailbox {
         for (name, octets) in [snapshot::FILE, log::FILE].into_iter().zip(left) {
             self.dir.replace(name, octets).unwrap();
         }
-        let mut index = Index::open(&self.dir).unwrap().unwrap();
+        let mut index = Index::open(&self.dir, boot()).unwrap().unwrap();
         index.this_boot = false;
         index
     }
@@ -69,7 +69,7 @@ fn the_mark_moves_before_it_is_needed() {
     }
     let old = RESERVE / 2 + 3;
     assert_eq!(marks, [old, old, old, RESERVE + 4, RESERVE + 4]);
-    let other = Index::open(&mailbox.dir).unwrap().unwrap();
+    let other = Index::open(&mailbox.dir, boot()).unwrap().unwrap();
     assert_eq!(other.modseqs_to, mailbox.index.modseqs_to);
 }
 
@@ -81,7 +81,7 @@ fn a_damaged_log_is_one_that_was_read() {
         mailbox.index.write(&mailbox.dir, vec![flagged(uid, 1, 0)], Lasting::No).unwrap();
     }
     mailbox.dir.unlink(log::FILE).unwrap();
-    let mut other = Index::open(&mailbox.dir).unwrap().unwrap();
+    let mut other = Index::open(&mailbox.dir, boot()).unwrap().unwrap();
     assert_eq!(other.follow(&mailbox.dir, Reader::Locked).unwrap(), Followed::Lost);
     other.write(&mailbox.dir, vec![flagged(1, 1, 0)], Lasting::No).unwrap();
     assert!(other.head.modseq > mailbox.index.head.modseq);
@@ -91,7 +91,7 @@ fn a_damaged_log_is_one_that_was_read() {
 #[test]
 fn two_processes_that_know_no_boots() {
     let mailbox = Mailbox::ahead();
-    let mut other = Index::open(&mailbox.dir).unwrap().unwrap();
+    let mut other = Index::open(&mailbox.dir, boot()).unwrap().unwrap();
     let mut one = mailbox.index;
     assert!(one.is_of_this_boot());
     other.write(&mailbox.dir, vec![Change::Boot([3; 16])], Lasting::No).unwrap();
@@ -102,5 +102,5 @@ fn two_processes_that_know_no_boots() {
     other.checkpoint(&mailbox.dir).unwrap_err();
     other.follow(&mailbox.dir, Reader::Free).unwrap();
     assert!(other.is_of_this_boot(), "though it was read anew");
-    assert!(!Index::open(&mailbox.dir).unwrap().unwrap().is_of_this_boot());
+    assert!(!Index::open(&mailbox.dir, boot()).unwrap().unwrap().is_of_this_boot());
 }
