@@ -119,7 +119,7 @@ impl Dir {
     /// is later than the old one's, for readers who look at nothing else.
     pub fn replace_newer(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<()> {
         let name = name.as_ref();
-        let modified = newer_than(found(self.stat(name))?);
+        let modified = found(self.stat(name))?.and_then(|old| old.newer());
         self.replace_at(name, modified, |file| file.write(bytes), || Ok(Replace::Yes))?;
         Ok(())
     }
@@ -137,7 +137,12 @@ impl Dir {
             true => Ok(Replace::Yes),
             false => Ok(Replace::No),
         };
-        let done = self.replace_at(name, newer_than(old), |file| file.write(bytes), check)?;
+        let done = self.replace_at(
+            name,
+            old.and_then(|old| old.newer()),
+            |file| file.write(bytes),
+            check,
+        )?;
         Ok(done == Replace::Yes)
     }
 
@@ -389,13 +394,6 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-/// A later time than the file's, where now is none, in whole seconds.
-fn newer_than(old: Option<Stat>) -> Option<i64> {
-    let old = old?.modified.seconds;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
-    (now <= old).then_some(old.saturating_add(1))
 }
 
 #[allow(clippy::unwrap_used)]

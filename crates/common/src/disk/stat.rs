@@ -87,6 +87,13 @@ impl Stat {
     pub fn is_file_of(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
+
+    /// A later time than the file's, where now is none, in whole seconds.
+    pub(super) fn newer(&self) -> Option<i64> {
+        let old = self.modified.seconds;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+        (now <= old).then_some(old.saturating_add(1))
+    }
 }
 
 impl From<FileType> for Kind {
