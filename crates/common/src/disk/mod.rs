@@ -21,6 +21,7 @@ mod mounted;
 mod nameless;
 mod scratch;
 mod stat;
+mod young;
 
 pub use block::BlockFile;
 pub use dir::Dir;
@@ -29,6 +30,7 @@ pub use file::{AppendFile, Lasting, NewFile, NotAdded};
 pub use nameless::{NamelessFile, SharedFile};
 pub use scratch::Scratch;
 pub use stat::{Identity, Kind, Stamp, Stat};
+pub use young::YoungFiles;
 
 use std::fs::File;
 use std::io;

@@ -3,7 +3,7 @@
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use crate::disk::Dir;
+use crate::disk::{Dir, YoungFiles};
 
 use super::StoreError;
 use super::admit::Newcomer;
@@ -175,6 +175,7 @@ fn make(
     copies: &mut Vec<Newcomer>,
 ) -> Result<Vec<Source>, StoreError> {
     let mut made = Vec::with_capacity(originals.messages.len());
+    let mut young = YoungFiles::default();
     for original in originals.messages {
         held.lock.dotlock()?;
         let sizes = name::base(&original.file.name).split_once(',').map_or("", |(_, sizes)| sizes);
@@ -183,7 +184,7 @@ fn make(
         let ending = original.tail.with_flags(flags);
         let base = format!("{}{comma}{sizes}", name::unique());
         let copy = Newcomer { date: original.date, ..Newcomer::new(&base, flags, ending) };
-        if put(&originals.folders, &original.file, &held.folders, &copy.file)? {
+        if put(&originals.folders, &original.file, &held.folders, &copy.file, &mut young)? {
             copies.push(copy);
             made.push(original);
         }
@@ -191,17 +192,20 @@ fn make(
     Ok(made)
 }
 
-/// Makes one copy; whether the original was still there.
+/// Makes one copy, of which all but the name lasts; whether the original was still there. Of what a
+/// foreign program put into a mailbox nobody knows whether it was ever synced.
 pub(super) fn put(
     from: &Folders,
     source: &MessageFile,
     to: &Folders,
-    target: &MessageFile,
+    target: &Located,
+    young: &mut YoungFiles,
 ) -> Result<bool, StoreError> {
     let mut source = source.clone();
     attempts::until_done(from.cur.path(), || {
         let (dir, into) = (from.at(source.place), to.at(target.place));
-        let made = match dir.link(&source.name, into, &target.name) {
+        let synced = young.sync(dir, &source.name);
+        let made = match synced.and_then(|()| dir.link(&source.name, into, &target.name)) {
             Err(error) if !error.is_missing() && !error.is_taken() && !error.is_full() => {
                 write_copy(dir, &source.name, to, target)
             }
@@ -255,12 +259,45 @@ mod tests {
         let (source, target) = (mailbox(&from), mailbox(&to));
         std::fs::write(from.join("cur/1.a.b:2,"), "text\n").unwrap();
         std::fs::remove_dir_all(&to).unwrap();
-        let located = |name: &str| MessageFile { place: Place::Cur, name: name.to_owned() };
-        let error = put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,")).unwrap_err();
-        assert!(error.is_missing(), "{error}");
+        let young = &mut YoungFiles::default();
+        let located = |name: &str| Located { place: Place::Cur, name: name.to_owned() };
+        let error =
+            put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,"), young).unwrap_err();
+        assert!(is_missing(&error), "{error}");
         // One that was renamed is found, and one that is gone is passed over.
         let target = mailbox(&to);
-        assert!(put(&source, &located("1.a.b:2,S"), &target, &located("2.a.b:2,")).unwrap());
-        assert!(!put(&source, &located("3.a.b:2,"), &target, &located("3.a.b:2,")).unwrap());
+        assert!(put(&source, &located("1.a.b:2,S"), &target, &located("2.a.b:2,"), young).unwrap());
+        assert!(!put(&source, &located("3.a.b:2,"), &target, &located("3.a.b:2,"), young).unwrap());
+    }
+
+    /// ext4 gives a file no blocks before it must.
+    #[test]
+    fn what_nobody_synced_is_synced_before_a_copy_is_promised() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        let (source, target) = (mailbox(&from), mailbox(&to));
+        let young = &mut YoungFiles::default();
+        // One by one, and then all at once.
+        for number in 1..20 {
+            let name = format!("{number}.a.b:2,");
+            let path = from.join("cur").join(&name);
+            std::fs::write(&path, "text\n".repeat(100)).unwrap();
+            let waits = waits_for_blocks(&path);
+            let file = Located { place: Place::Cur, name };
+            assert!(put(&source, &file, &target, &file, young).unwrap());
+            if waits.is_none() {
+                println!("skipped: filefrag or this file system does not tell");
+                return;
+            }
+            if number <= 9 {
+                assert_eq!(waits_for_blocks(&path), Some(false), "{number}");
+            }
+        }
+    }
+
+    fn waits_for_blocks(path: &std::path::Path) -> Option<bool> {
+        let output = std::process::Command::new("filefrag").arg("-v").arg(path).output().ok()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        told.contains("eof").then(|| told.contains("delalloc"))
     }
 }

@@ -7,7 +7,7 @@
 
 use mail_proto::mailbox::Uid;
 
-use crate::disk;
+use crate::disk::{self, YoungFiles};
 
 use super::held::Held;
 use super::index::Change;
@@ -40,10 +40,11 @@ impl Held<'_> {
         let mut both = InBoth { messages: Vec::new(), target: target.clone() };
         let uids: Vec<_> = self.index().messages.iter().map(|entry| entry.uid).collect();
         self.carry_more(&uids, &mut names, target)?;
+        let mut young = YoungFiles::default();
         for uid in uids {
             let mut file = MessageFile::default();
             if self.locate(&mut names, uid, &mut file)?.is_some()
-                && copy::put(&self.folders, &file, target, &file)?
+                && copy::put(&self.folders, &file, target, &file, &mut young)?
             {
                 both.messages.push((uid, file));
             }
