@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use rustix::io::Errno;
+
 use super::octets::{Damaged, Input};
 use crate::disk::{self, Dir, DiskError, Kind, Stat};
 use crate::maildir::StoreError;
@@ -75,7 +77,7 @@ impl Source {
         match self.file.read_exact_at(rest, self.offset + here as u64) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => return unless_unreadable(error).map(|()| None),
         }
         self.begin += here;
         self.offset += count as u64;
@@ -101,7 +103,10 @@ impl Source {
             self.buffer.resize(wanted, 0);
         }
         let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
-        self.filled += disk::read_at(&self.file, room, self.offset + self.filled as u64)?;
+        match disk::read_at(&self.file, room, self.offset + self.filled as u64) {
+            Ok(read) => self.filled += read,
+            Err(error) => unless_unreadable(error)?,
+        }
         Ok(self.filled >= count)
     }
 }
@@ -113,7 +118,7 @@ pub(super) fn open(dir: &Dir, name: &str) -> Result<Option<(File, Stat)>, StoreE
         Some(stat) if stat.kind == Kind::File => {}
         _ => return Ok(None),
     }
-    let Some(file) = disk::found(dir.file(name))? else { return Ok(None) };
+    let Some(file) = legible(dir.file(name))? else { return Ok(None) };
     let stat = rustix::fs::fstat(&file);
     let stat = stat.map_err(|error| DiskError::new(dir.path().join(name), error.into()))?;
     Ok(Some((file, stat.into())))
@@ -121,7 +126,30 @@ pub(super) fn open(dir: &Dir, name: &str) -> Result<Option<(File, Stat)>, StoreE
 
 /// How a file looks, if it is there.
 pub(super) fn stat(dir: &Dir, name: &str) -> Result<Option<Stat>, StoreError> {
-    Ok(disk::found(dir.stat(name))?)
+    legible(dir.stat(name))
+}
+
+/// What is there. What the disk does not give back any more is as good as deleted.
+fn legible<T>(result: disk::Result<T>) -> Result<Option<T>, StoreError> {
+    disk::found(result).or_else(|error| {
+        let (path, error) = error.into_parts();
+        let error = match unless_unreadable(error) {
+            Ok(()) => return Ok(None),
+            Err(error) => error,
+        };
+        Err(DiskError::new(path, error).into())
+    })
+}
+
+/// A file that has a place that cannot be read is damaged there; other trouble is the system's.
+fn unless_unreadable(error: io::Error) -> io::Result<()> {
+    match Errno::from_io_error(&error) {
+        Some(Errno::IO | Errno::UCLEAN) => {
+            tracing::error!(%error, "a file of an index cannot be read; it is made anew");
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
 /// How a file begins: magic, version, and their checksum. All versions ever begin so.
@@ -160,12 +188,12 @@ fn version<'a>(octets: &'a [u8], magic: &[u8; 8]) -> Option<(u32, &'a [u8])> {
     (is_ours && whole).then_some((version, rest))
 }
 
-/// A file that ends too early is damaged; other trouble is the system's.
+/// A file that ends too early, or cannot be read, is damaged; other trouble is the system's.
 pub(super) fn unless_short(dir: &Dir, name: &str, error: io::Error) -> Result<(), StoreError> {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return Ok(());
     }
-    Err(DiskError::new(dir.path().join(name), error).into())
+    unless_unreadable(error).map_err(|error| DiskError::new(dir.path().join(name), error).into())
 }
 
 /// A number that nothing else has.
@@ -173,4 +201,29 @@ pub(super) fn random() -> u64 {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system's random numbers never end");
     u64::from_ne_bytes(bytes)
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a process has no memory, the file that is its memory answers EIO.
+    #[test]
+    fn what_the_disk_does_not_give_back_is_damage() {
+        let broken = || Source::new(File::open("/proc/self/mem").unwrap(), 0, 1 << 20);
+        let error = disk::read_at(&broken().file, &mut [0; 8], 0).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+        assert_eq!(broken().peek(8).unwrap(), None);
+        assert_eq!(broken().take(8).unwrap(), None);
+        assert_eq!(broken().take_all(8).unwrap(), None);
+        let dir = Dir::open(std::path::Path::new("/")).unwrap();
+        for (errno, is_damage) in [(Errno::IO, true), (Errno::UCLEAN, true), (Errno::MFILE, false)]
+        {
+            let error = || std::io::Error::from(errno);
+            assert_eq!(unless_short(&dir, "x", error()).is_ok(), is_damage, "{errno}");
+            let opened = legible::<()>(Err(DiskError::new("x".into(), error())));
+            assert_eq!(opened.is_ok_and(|found| found.is_none()), is_damage, "{errno}");
+        }
+    }
 }
