@@ -2,7 +2,8 @@
 //!
 //! Who writes the same into many directories writes and syncs it once, and links it into the
 //! others: from its descriptor, for its first name may be gone by then. A file that has no name
-//! any more cannot get one; then, and wherever else the system refuses (other file systems, another
+//! any more cannot get one; nor is it known of other file systems than ext4 and XFS that one sync is
+//! enough for all names: then, and wherever else the system refuses (other file systems, another
 //! project's quota, too many links), the caller writes a file of its own.
 //!
 //! A file has one owner, one group and one access list. So it goes only into directories where a
@@ -54,6 +55,9 @@ impl Dir {
         shared: &SharedFile,
     ) -> Result<NamelessFile> {
         let name = self.checked(name.as_ref())?;
+        if !self.is_sure() {
+            return Err(self.error(name, io::ErrorKind::Unsupported.into()));
+        }
         if Rights::of(self)? != shared.rights {
             return Err(self.error(name, io::ErrorKind::PermissionDenied.into()));
         }
@@ -134,6 +138,14 @@ mod tests {
                 dir.unlink(name).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn it_is_for_file_systems_that_are_known() {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else { return };
+        let dir = Dir::open(directory.path()).unwrap();
+        let file = written(&dir);
+        assert_eq!(dir.link_in_sight("y", &file.share().unwrap()).is_ok(), dir.is_sure());
     }
 
     #[test]
