@@ -248,6 +248,10 @@ impl Settling {
             // The log says something else, and what is written next is told from that.
             held.index().head.marks.list = list;
             held.warn(&error, "cannot write the index");
+            if held.known.trust != IndexFiles::Sound && self.seen.now.list.is_some() {
+                // What was reserved may be in no file any more.
+                uidlist::sync(&held.folders.control)?;
+            }
         }
         Ok(())
     }
