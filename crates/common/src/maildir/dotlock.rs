@@ -2,20 +2,27 @@
 //! replaces another and holds `pid:host`. Where that is possible it is a second name of the file of
 //! the kernel's lock ([`Sheet`]).
 //!
-//! It is stale when its process is dead on this machine, when it is older than the machine's
-//! start (a power cut may leave it without its content, or its number to another process), or when
-//! nobody touched it for 120 s; whoever holds it longer touches it every 10 s. Removing a stale
-//! lock is a race between all who find it stale, in which the second one may remove the first one's
-//! new lock: among our own processes the kernel's lock on `posthorn.lock`, taken first, rules it
-//! out.
+//! It is stale when its process is dead on this machine. As long as that lives the lock is its own,
+//! however old it is, as for Dovecot; but not where the lock is older than the machine's start, for
+//! then its number went to another process. That is told by a clock that may have been set meanwhile.
+//! So we watch such a lock for 120 s: whoever holds one for long touches it every 10 s.
+//!
+//! Where nobody knows of its process, it is stale when nobody touched it for 120 s; or when it is
+//! older than the machine's start, if it is not of another machine (a power cut may leave it without
+//! its content). Where the clock was set forward since we began, we watch it too.
+//!
+//! Removing a stale lock is a race between all who find it stale, in which the second one may remove
+//! the first one's new lock: among our own processes the kernel's lock on `posthorn.lock`, taken
+//! first, rules it out.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::disk::{self, Dir, DiskError, Stat};
+use crate::disk::{self, Dir, DiskError, Stamp, Stat};
 use crate::time;
 
 use super::StoreError;
@@ -148,53 +155,101 @@ pub(super) fn name(file: &str) -> String {
 /// Removes the lock file if it is stale. Whether it is gone.
 fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
     let Some(stat) = disk::found(dir.stat(name))? else { return Ok(true) };
-    let holder = match dir.read(name, 1024) {
+    let text = match dir.read(name, 1024) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.is_missing() => return Ok(true),
         Err(_) => String::new(),
     };
-    if !is_dead(&holder, &stat) && !is_before_start(&holder, &stat) && !is_old(dir, file, &stat) {
+    let is_stale = match Holder::of(&text, &stat) {
+        Holder::Dead => true,
+        Holder::Alive => is_before_start(&stat) && is_watched(&stat, Instant::now()),
+        Holder::Unknown => is_before_start(&stat) || is_old(dir, file, &stat),
+        Holder::Elsewhere => is_old(dir, file, &stat),
+    };
+    if !is_stale {
         return Ok(false);
     }
     let path = dir.path().display().to_string();
-    tracing::warn!(mailbox = path, holder, "{name} was left behind; it is removed");
+    tracing::warn!(mailbox = path, holder = text, "{name} was left behind; it is removed");
     disk::found(dir.unlink(name))?;
     Ok(true)
 }
 
-/// Whether the holder was a process of this machine and is no more.
-fn is_dead(holder: &str, lock: &Stat) -> bool {
-    let Some((pid, host)) = holder.trim_end().split_once(':') else { return false };
-    let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) else { return false };
-    if host != machine() {
-        return false;
-    }
-    if pid == rustix::process::getpid() {
-        // In this process nobody else holds it: an earlier process had our number. Unless its
-        // time is ours: then trust nothing.
-        return lock.modified.seconds < started();
-    }
-    test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+/// What is known of who holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// A process of this machine that is no more.
+    Dead,
+    /// One that is there.
+    Alive,
+    /// One of another machine.
+    Elsewhere,
+    /// Nobody can tell.
+    Unknown,
 }
 
-/// Whether the machine was started since nobody touched the lock. Of another machine's lock nobody
-/// here can know that.
-fn is_before_start(holder: &str, lock: &Stat) -> bool {
-    let other = holder.trim_end().split_once(':').is_some_and(|(_, host)| host != machine());
+impl Holder {
+    fn of(text: &str, lock: &Stat) -> Self {
+        let Some((pid, host)) = text.trim_end().split_once(':') else { return Self::Unknown };
+        if host != machine() {
+            return Self::Elsewhere;
+        }
+        let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) else { return Self::Unknown };
+        if pid == rustix::process::getpid() {
+            // In this process nobody else holds it: an earlier process had our number. Unless its
+            // time is ours: then trust nothing.
+            let is_earlier = lock.modified.seconds < started().0;
+            return if is_earlier { Self::Dead } else { Self::Unknown };
+        }
+        match test_kill_process(pid) {
+            Err(rustix::io::Errno::SRCH) => Self::Dead,
+            _ => Self::Alive,
+        }
+    }
+}
+
+/// Whether the machine was started since somebody touched the lock, if the clock was not set.
+fn is_before_start(lock: &Stat) -> bool {
     let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
-    !other && lock.modified.seconds < time::now_seconds().saturating_sub(up)
+    lock.modified.seconds < time::now_seconds().saturating_sub(up)
 }
 
 /// Whether neither the lock nor its file changed for too long.
 fn is_old(dir: &Dir, file: &str, lock: &Stat) -> bool {
     let list = dir.stat(file).map_or(0, |stat| stat.modified.seconds);
-    time::now_seconds() - lock.modified.seconds.max(list) > STALE
+    let touched = lock.modified.seconds.max(list);
+    let (began, since) = started();
+    let is_older = |now: i64| now.saturating_sub(touched) > STALE;
+    // By a clock that nobody set since we began.
+    let steady = began.saturating_add(since.elapsed().as_secs().cast_signed());
+    is_older(time::now_seconds()) && (is_older(steady) || is_watched(lock, Instant::now()))
 }
 
-/// About when this process began to lock.
-fn started() -> i64 {
-    static STARTED: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
-    *STARTED.get_or_init(time::now_seconds)
+/// Whether we have seen the lock for so long, and it has not changed.
+fn is_watched(lock: &Stat, now: Instant) -> bool {
+    static WATCHED: Mutex<Vec<(Seen, Instant)>> = Mutex::new(Vec::new());
+    let seen = (lock.device, lock.inode, lock.changed);
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, since)) = watched.iter().find(|(other, _)| *other == seen) {
+        return now - *since > Duration::from_secs(STALE.unsigned_abs());
+    }
+    if watched.len() >= WATCHED_AT_MOST {
+        watched.remove(0);
+    }
+    watched.push((seen, now));
+    false
+}
+
+/// A lock as it was seen: device, inode, and when anything of it changed.
+type Seen = (u64, u64, Stamp);
+
+/// So many locks of dubious age are remembered, more than a site ever has.
+const WATCHED_AT_MOST: usize = 256;
+
+/// About when this process began to lock, by two clocks.
+fn started() -> (i64, Instant) {
+    static STARTED: OnceLock<(i64, Instant)> = OnceLock::new();
+    *STARTED.get_or_init(|| (time::now_seconds(), Instant::now()))
 }
 
 /// What is in a lock of ours.
@@ -205,4 +260,52 @@ fn holder() -> String {
 /// The machine's name as Dovecot writes it.
 fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_of_the_living_holds_whatever_the_clock_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        let parent = std::os::unix::process::parent_id();
+        let days = Duration::from_secs(86_400 * 10_000);
+        for (holder, age, is_stale) in [
+            (format!("{parent}:{}", machine()), Duration::from_secs(300), false),
+            (format!("{parent}:{}", machine()), days, false),
+            (format!("{parent}:elsewhere"), Duration::from_secs(60), false),
+            (format!("{parent}:elsewhere"), Duration::from_secs(300), true),
+            (String::new(), Duration::from_secs(300), true),
+        ] {
+            started();
+            std::fs::write(directory.path().join("list.lock"), &holder).unwrap();
+            let file = File::options().write(true).open(directory.path().join("list.lock"));
+            file.unwrap().set_modified(SystemTime::now() - age).unwrap();
+            assert_eq!(
+                remove_stale(&dir, "list", "list.lock").unwrap(),
+                is_stale,
+                "{holder} {age:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_watched_must_not_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        dir.create_new("lock").unwrap().keep();
+        let lock = dir.stat("lock").unwrap();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(121);
+        assert!(!is_watched(&lock, now));
+        assert!(!is_watched(&lock, now + Duration::from_secs(119)));
+        assert!(is_watched(&lock, later));
+        let touched = Stat { changed: Stamp::default(), ..lock };
+        assert!(!is_watched(&touched, later));
+    }
 }
