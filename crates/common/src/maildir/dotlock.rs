@@ -2,10 +2,11 @@
 //! replaces another and holds `pid:host`. Where that is possible it is a second name of the file of
 //! the kernel's lock ([`Sheet`]).
 //!
-//! It is stale when its process is dead on this machine. As long as that lives the lock is its own,
-//! however old it is, as for Dovecot; but not where the lock is older than the machine's start, for
-//! then its number went to another process. That is told by a clock that may have been set meanwhile.
-//! So we watch such a lock for 120 s: whoever holds one for long touches it every 10 s.
+//! It is stale when its process is dead on this machine. As long as that lives, no clock that may be
+//! set says that it is: not that it is old, nor that it is older than the machine's start, so that its
+//! number went to another process. Dovecot never takes it away then; we do, so that nobody is locked
+//! out for ever, when we have watched it unchanged for 120 s: whoever holds one for long touches it
+//! every 10 s.
 //!
 //! Where nobody knows of its process, it is stale when nobody touched it for 120 s; or when it is
 //! older than the machine's start, if it is not of another machine (a power cut may leave it without
@@ -162,7 +163,10 @@ fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
     };
     let is_stale = match Holder::of(&text, &stat) {
         Holder::Dead => true,
-        Holder::Alive => is_before_start(&stat) && is_watched(&stat, Instant::now()),
+        Holder::Alive => {
+            let looks_stale = is_before_start(&stat) || is_old(dir, file, &stat);
+            looks_stale && is_watched(&stat, Instant::now())
+        }
         Holder::Unknown => is_before_start(&stat) || is_old(dir, file, &stat),
         Holder::Elsewhere => is_old(dir, file, &stat),
     };
