@@ -34,13 +34,6 @@ fn and_where_nobody_tells_that_it_was_one() {
     survives(3, number("POSTHORN_TEST_LETTERS", 60) / 3, flushes, Boots::Hidden);
 }
 
-/// The same where the machine goes on, and the disk alone was away.
-#[test]
-fn and_where_only_the_disk_was_away() {
-    let flushes = number("POSTHORN_TEST_CUTS", 300) / 3;
-    survives(5, number("POSTHORN_TEST_LETTERS", 60) / 3, flushes, Boots::Same);
-}
-
 #[test]
 fn what_a_spool_took_survives_a_power_cut() {
     let letters = number("POSTHORN_TEST_LETTERS", 60);

@@ -32,15 +32,13 @@ pub struct Files {
     boot_id: PathBuf,
 }
 
-/// Whether the machine was started anew, and whether processes can see it.
+/// Whether processes can see that the machine was started anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boots {
     /// The kernel tells.
     Told,
     /// A sandbox hides it, as `ProcSubset=pid` of systemd does.
     Hidden,
-    /// It was not: the disk alone was away, and is mounted again.
-    Same,
 }
 
 /// A process that is killed when it is dropped.
@@ -57,7 +55,6 @@ impl Boots {
         match self {
             Self::Told => "told",
             Self::Hidden => "hidden",
-            Self::Same => "same",
         }
     }
 
@@ -73,8 +70,7 @@ impl Boots {
 
 impl From<&str> for Boots {
     fn from(word: &str) -> Self {
-        let all = [Self::Hidden, Self::Same];
-        all.into_iter().find(|boots| boots.word() == word).unwrap_or(Self::Told)
+        if word == Self::Hidden.word() { Self::Hidden } else { Self::Told }
     }
 }
 
@@ -101,16 +97,12 @@ pub fn apart(program: &Path) -> Command {
     command
 }
 
-/// A program in a world of its own after the power was gone, which was started just now, unless
-/// only the disk was away.
+/// A program in a world of its own that was started just now.
 ///
 /// # Panics
 /// If nobody knows when this machine was started.
 #[must_use]
-pub fn after_power_cut(program: &Path, boots: Boots) -> Command {
-    if boots == Boots::Same {
-        return apart(program);
-    }
+pub fn started_anew(program: &Path) -> Command {
     let uptime = fs::read_to_string("/proc/uptime").expect("Linux tells");
     let seconds = uptime.split('.').next().expect("there is a first part");
     let mut command = Command::new("unshare");
@@ -157,22 +149,17 @@ pub fn record(directory: &Path, boots: Boots, act: impl FnOnce(&Path, &Path)) {
     disk.end();
 }
 
-/// In a world of its own: mounts the image, after a power cut, and prints what `look` finds there.
+/// In a world of its own: mounts the image, after a boot, and prints what `look` finds there.
 ///
 /// # Panics
 /// If it cannot be mounted.
 pub fn examine<V: Serialize>(directory: &Path, boots: Boots, look: impl FnOnce(&Path) -> V) {
     let files = Files::of(directory);
     fs::create_dir(&files.mounted).expect("the directory is writable");
-    if boots != Boots::Same {
-        fs::write(&files.boot_id, "11111111-2222-4333-8444-555555555555\n").expect("so it is");
-        let bind = ["--no-mtab", "--bind"];
-        let mut bind_boot_id = Command::new("mount");
-        run(
-            bind_boot_id.args(bind).arg(&files.boot_id).arg(BOOT_ID),
-            "mount in a world of its own",
-        );
-    }
+    fs::write(&files.boot_id, "11111111-2222-4333-8444-555555555555\n").expect("so it is");
+    let bind = ["--no-mtab", "--bind"];
+    let mut bind_boot_id = Command::new("mount");
+    run(bind_boot_id.args(bind).arg(&files.boot_id).arg(BOOT_ID), "mount in a world of its own");
     boots.hide();
     mount(&files.image, &files.mounted);
     print(&look(&files.mounted));

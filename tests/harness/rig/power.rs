@@ -3,8 +3,7 @@
 //! The history is recorded once. Then the disk is put together as it was at each flush, and a
 //! second time with some of the blocks that were written after it, for a disk may write what it
 //! was not told to keep, in any order. Each is mounted, so that ext4's journal is replayed, and
-//! looked at by a process that thinks that the machine was started anew, or that only the disk was
-//! away.
+//! looked at by a process that thinks that the machine was started anew.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -175,7 +174,7 @@ impl<P: Promises> Recording<P> {
     }
 
     fn look_at(&self, cut: &Cut<P>) -> Vec<String> {
-        let mut examine = machine::after_power_cut(&self.program, self.boots);
+        let mut examine = machine::started_anew(&self.program);
         let output =
             examine.arg("examine").arg(cut.directory.path()).arg(self.boots.word()).output();
         let output = output.expect(UNSHARE);
