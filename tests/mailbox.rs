@@ -262,11 +262,13 @@ fn what_a_disk_forgot_that_was_away_is_known_to_be_forgotten() {
     let find = || mailboxes.open()?.mailbox("INBOX");
     let home = at.join("example.org/ann");
     let delivered = || {
-        let inbox = find().expect("can be opened");
-        let mut message = inbox.append(NewMessage::default()).expect("has room");
+        let inbox = Inbox::open(find).expect("can be opened");
+        let mut message = inbox.append(None, NewMessage::default()).expect("has room");
         message.write(b"Subject: x\r\n\r\n").expect("has room");
-        message.deliver().expect("has room");
-        let shown = inbox.sync().expect("can be read").messages.last();
+        let whole = message.finish().expect("has room");
+        let _ = inbox.deliver(whole, None, &()).expect("has room");
+        let shown = find().and_then(|inbox| inbox.sync());
+        let shown = shown.expect("can be read").messages.last();
         shown.expect("it came").uid
     };
     let left = |tmp| Inbox::open(find).and_then(|inbox| inbox.left("gone", tmp));
