@@ -102,16 +102,17 @@ impl Deliveries {
         let Some((mut incoming, users)) = self.incoming.take() else {
             return Vec::new();
         };
-        let recipients = users.len();
-        let work = move || {
-            let (outcomes, last) = match incoming.add(&block) {
-                Ok(()) => incoming.deliver(&users),
-                Err(failure) => (vec![Err(failure); recipients], None),
-            };
-            (outcomes, || last.into_iter().for_each(Delivered::tell))
-        };
-        let outcomes = self.parts.pool.run_ahead(work).await;
-        outcomes.unwrap_or_else(|| vec![Err(Failure::Unavailable); recipients])
+        let until = Instant::now() + PATIENCE;
+        let work = move || incoming.finish(&block).map(|()| incoming);
+        let finished = timeout_at(until, self.parts.pool.run(work)).await.ok().flatten();
+        match finished.unwrap_or(Err(Failure::Unavailable)) {
+            Ok(incoming) => {
+                let batch = Batch::of_one(incoming, users);
+                let outcomes = batch.deliver_in_order(&self.parts, &self.shared, until).await;
+                outcomes.into_iter().next().unwrap_or_default()
+            }
+            Err(failure) => vec![Err(failure); users.len()],
+        }
     }
 }
 

@@ -85,13 +85,7 @@ impl Batch {
         shared: &Arc<Shared>,
     ) {
         let (site, shared) = (Arc::clone(&parts.site), Arc::clone(shared));
-        let read = move || Incoming::whole(transaction, site, shared);
-        let letter: Arc<Letter> = Arc::new(LazyLock::new(Box::new(read)));
-        for (recipient, user) in users.into_iter().enumerate() {
-            let Some(user) = user else { continue };
-            let letter = Arc::clone(&letter);
-            self.share(user).copies.push(Copy { letter, message, recipient });
-        }
+        self.add_letter(Box::new(move || Incoming::whole(transaction, site, shared)), users);
     }
 
     /// Delivers all of it at the same time.
@@ -102,15 +96,7 @@ impl Batch {
         until: Instant,
     ) -> Outcomes {
         let Self { mut outcomes, shares, .. } = self;
-        let start = |share: Share| {
-            let place = |copy: &Copy| (copy.message, copy.recipient);
-            let places: Vec<_> = share.copies.iter().map(place).collect();
-            let work = move || {
-                let (outcomes, last) = share.deliver();
-                (outcomes, || last.into_iter().for_each(Delivered::tell))
-            };
-            (places, parts.pool.run_ahead(work))
-        };
+        let start = |share: Share| (share.places(), share.start(parts, shared, until));
         let under_way: Vec<_> = shares.into_iter().map(start).collect();
         for (places, known) in under_way {
             enter(&mut outcomes, places, known.await);
@@ -158,9 +144,67 @@ impl Batch {
 }
 
 impl Share {
-    fn deliver(self) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    fn places(&self) -> Vec<Place> {
+        self.copies.iter().map(|copy| copy.place).collect()
+    }
+
+    /// Begins to deliver it: now, if the user has a turn.
+    fn start(self, parts: &Arc<Parts>, shared: &Shared, until: Instant) -> Known {
+        let line = shared.turns.of(self.user.address());
+        if line.hangs() {
+            let (user, messages) = (self.user.address(), self.copies.len());
+            warn!(%user, messages, "put off: an earlier delivery to this mailbox has not ended");
+            return Box::pin(async { Vec::new() });
+        }
+        match line.try_take() {
+            Some(turn) => self.work(turn, parts, until),
+            None => self.wait(line, parts, until),
+        }
+    }
+
+    fn wait(self, line: Arc<Line>, parts: &Arc<Parts>, until: Instant) -> Known {
+        let parts = Arc::clone(parts);
+        let work = async move {
+            match timeout_at(until, line.take()).await {
+                Ok(turn) => self.work(turn, &parts, until).await,
+                Err(_) => Vec::new(),
+            }
+        };
+        let work = tokio::spawn(work.instrument(Span::current()));
+        Box::pin(async { work.await.unwrap_or_default() })
+    }
+
+    fn work(self, turn: Turn, parts: &Parts, until: Instant) -> Known {
+        let turn = Arc::new(turn);
+        let (watched, user) = (Arc::downgrade(&turn), self.user.address().clone());
+        let work = move || {
+            let (outcomes, last) = self.deliver(&turn);
+            let tell = move || {
+                last.into_iter().for_each(Delivered::tell);
+                drop(turn);
+            };
+            (outcomes, tell)
+        };
+        let done = parts.pool.run_ahead(work);
+        Box::pin(async move {
+            let in_time = timeout_at(until, done).await;
+            if in_time.is_err()
+                && let Some(turn) = watched.upgrade()
+            {
+                turn.give_up();
+                warn!(%user, "a delivery takes too long: until it ends, there is no other to this user");
+            }
+            in_time.ok().flatten().unwrap_or_default()
+        })
+    }
+
+    /// What nobody waits for any more is not begun.
+    fn deliver(self, turn: &Turn) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
         let Self { user, copies } = self;
-        let copy = |copy: Copy| copy.letter.deliver_one(copy.recipient, &user);
+        let copy = |Copy { letter, place }: Copy| match turn.is_given_up() {
+            true => Err(Failure::Unavailable),
+            false => letter.deliver_one(place.recipient, &user),
+        };
         one_after_another(copies.into_iter().map(copy))
     }
 }
@@ -258,7 +302,7 @@ mod tests {
             let read = move || {
                 gate.stuck.fetch_add(1, Ordering::SeqCst);
                 gate.open.wait();
-                Incoming::whole(transaction, &site, shared)
+                Incoming::whole(transaction, site, shared)
             };
             batch.add_letter(Box::new(read), users);
         }

@@ -110,19 +110,11 @@ impl Incoming {
         self.spool_passed()
     }
 
-    /// The message is whole: delivers it to these users, in the envelope's order. The failure of
-    /// one recipient is none of another. Whoever waits for the outcomes need not wait until the
-    /// last delivery is told of.
-    pub(crate) fn deliver(
-        mut self,
-        users: &[User],
-    ) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    /// Takes the last block: the message is whole.
+    pub(crate) fn finish(&mut self, block: &[u8]) -> Result<(), Failure> {
+        self.header.pass(block, &mut self.passed);
         self.header.finish(&mut self.passed);
-        if let Err(failure) = self.spool_passed() {
-            return (vec![Err(failure); users.len()], None);
-        }
-        let one = |(number, user)| self.deliver_one(number, user);
-        one_after_another(users.iter().enumerate().map(one))
+        self.spool_passed()
     }
 
     /// Delivers a message that is whole to the recipient of this number, whose mailbox is this

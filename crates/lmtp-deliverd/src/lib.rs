@@ -14,6 +14,7 @@ mod journal;
 mod one_file;
 mod spool;
 mod trace;
+mod turns;
 
 use std::io;
 use std::num::NonZeroUsize;

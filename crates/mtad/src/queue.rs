@@ -195,16 +195,7 @@ pub(crate) fn letter(id: Id, arrived: u64) -> Letter {
     use mail_proto::{address::ReversePath, smtp};
 
     let ann = "ann@example.org".parse().expect("it is an address");
-    Letter {
-        id,
-        arrived,
-        sender: ReversePath(None),
-        recipients: vec![smtp::Recipient::new(ann)],
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        hold: None,
-    }
+    Letter::new(id, arrived, ReversePath(None), vec![smtp::Recipient::new(ann)])
 }
 
 /// What goes wrong in tests.

@@ -198,7 +198,7 @@ pub(super) fn put(
     from: &Folders,
     source: &MessageFile,
     to: &Folders,
-    target: &Located,
+    target: &MessageFile,
     young: &mut YoungFiles,
 ) -> Result<bool, StoreError> {
     let mut source = source.clone();
@@ -260,10 +260,10 @@ mod tests {
         std::fs::write(from.join("cur/1.a.b:2,"), "text\n").unwrap();
         std::fs::remove_dir_all(&to).unwrap();
         let young = &mut YoungFiles::default();
-        let located = |name: &str| Located { place: Place::Cur, name: name.to_owned() };
+        let located = |name: &str| MessageFile { place: Place::Cur, name: name.to_owned() };
         let error =
             put(&source, &located("1.a.b:2,"), &target, &located("2.a.b:2,"), young).unwrap_err();
-        assert!(is_missing(&error), "{error}");
+        assert!(error.is_missing(), "{error}");
         // One that was renamed is found, and one that is gone is passed over.
         let target = mailbox(&to);
         assert!(put(&source, &located("1.a.b:2,S"), &target, &located("2.a.b:2,"), young).unwrap());
@@ -283,7 +283,7 @@ mod tests {
             let path = from.join("cur").join(&name);
             std::fs::write(&path, "text\n".repeat(100)).unwrap();
             let waits = waits_for_blocks(&path);
-            let file = Located { place: Place::Cur, name };
+            let file = MessageFile { place: Place::Cur, name };
             assert!(put(&source, &file, &target, &file, young).unwrap());
             if waits.is_none() {
                 println!("skipped: filefrag or this file system does not tell");

@@ -7,7 +7,7 @@
 use mail_proto::mailbox::Uid;
 
 use super::held::{Held, Lists};
-use super::index::{Change, Lasting, Marks};
+use super::index::{Change, Marks};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
 use super::known::{Files, IndexFiles};

@@ -26,9 +26,8 @@
 //!   longer in a large mailbox; only those before pay for a look through one.
 //!
 //! An attempt can begin while another one at the same delivery is still at work: mtad may have
-//! died and be back before we notice. It waits for the other's end. That holds a thread, but only
-//! while another thread works on what is waited for: a thread ends its attempt before it begins
-//! another.
+//! died and be back before we notice. It waits for the other's end, which takes a thread: so it
+//! waits for a moment only. If the other one's disk hangs, mtad is told to come again.
 //!
 //! # What a death at each point means
 //!

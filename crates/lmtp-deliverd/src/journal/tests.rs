@@ -588,7 +588,7 @@ fn nobody_waits_for_ever_for_the_other_one_s_end() {
         assert!(journal.begin_at(key, micros, Duration::ZERO).is_err());
     }
     // It is recorded when it ends.
-    journal.delivered(vec![first]);
+    journal.delivered(first);
     assert!(journal.begin_at(key, micros, Duration::ZERO).unwrap().is_none());
 }
 

@@ -75,9 +75,7 @@ impl Scene {
 
     /// A message in the queue.
     fn message(&self, octets: usize) -> Id {
-        let to = Recipient::new("ann@example.org".parse().unwrap());
-        let now = mail_common::time::now_micros();
-        let letter = Letter::new(Id::new(), now, ReversePath(None), vec![to]);
+        let letter = letter(Id::new(), mail_common::time::now_micros());
         let mut incoming = self.lane.queue.begin(letter);
         let line = [b"x".repeat(70).as_slice(), b"\r\n"].concat();
         for _ in 0..=octets / line.len() {

@@ -118,8 +118,7 @@ mod tests {
 
     fn entry(id: &str, due: u64) -> Entry {
         let id = Id::parse(id).unwrap();
-        let to = Recipient::new("ann@example.org".parse().unwrap());
-        let letter = Letter::new(id, NOW, ReversePath(None), vec![to]);
+        let letter = letter(id, NOW);
         let progress = Progress { due, ..Progress::new(&letter) };
         Entry { id, letter, size: 1, progress, message: None }
     }

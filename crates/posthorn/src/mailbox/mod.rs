@@ -155,10 +155,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn denied() -> std::io::ErrorKind {
-    std::io::ErrorKind::PermissionDenied
-}
-
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     match run(arguments) {
         Ok(outcome) => ExitCode::from(outcome as u8),

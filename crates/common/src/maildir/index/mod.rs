@@ -35,7 +35,7 @@ mod vanished;
 pub(super) use apply::name_keyword;
 pub use boot::boot;
 pub(super) use boot::boot_of;
-pub(super) use fact::{Fact, Tail};
+pub(super) use fact::Fact;
 pub(super) use files::Reader;
 pub(super) use log::FILE as LOG;
 pub(super) use modseqs::after as modseq_after;
