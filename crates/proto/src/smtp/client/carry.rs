@@ -58,6 +58,11 @@ impl Client {
         self.reached(stage);
     }
 
+    /// Whether the peer hears the lines of a message, without its end.
+    pub(super) fn is_in_lines(&self) -> bool {
+        self.transactions.back().is_some_and(|last| matches!(last.stage, Stage::Lines(_)))
+    }
+
     /// Says the final dot of a message without recipients. RFC 2033, 4.2: LMTP gives it as many
     /// replies as there are recipients, so there is nothing to wait for, nor to be sure of.
     pub(super) fn end_empty_message(&mut self, out: &mut Vec<u8>) {

@@ -246,6 +246,19 @@ impl Client {
         is_to_speak && self.awaited.is_empty() && !self.replies.is_empty()
     }
 
+    /// What an early answer means; `None`: it is not whole. A refusal in the middle of a message
+    /// can be of nothing else, and is believed (`552` from who has seen enough): nobody takes a
+    /// letter by it.
+    fn early_answer(&mut self) -> Option<Outcome> {
+        if matches!(self.turn, Turn::Block(_)) && self.is_in_lines() {
+            match self.replies.next()? {
+                Ok(reply) if reply.code >= 400 => return Some(judged(Command::Message, &reply)),
+                _ => {}
+            }
+        }
+        Some(Outcome::Lost("the peer spoke out of turn".to_owned()))
+    }
+
     fn say(&mut self, command: Command, line: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -299,7 +312,8 @@ impl Session for Client {
                 }
             }
             if self.was_answered_early() {
-                self.fail(Outcome::Lost("the peer spoke out of turn".to_owned()));
+                let Some(outcome) = self.early_answer() else { return Step::Read };
+                self.fail(outcome);
                 continue;
             }
             if let Some(step) = self.speak(out) {

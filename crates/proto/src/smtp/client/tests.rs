@@ -568,6 +568,36 @@ S: 250 taken
     assert_eq!(play(smtp(), driver, chat, usize::MAX), chat);
 }
 
+/// Only a refusal is believed: by it nobody takes a letter of which half was heard.
+#[test]
+fn a_refusal_in_the_middle_of_a_message_is_of_that_message() {
+    let table = [
+        ("552 5.3.4 too big", "end of DATA: 552 5.3.4 too big"),
+        ("421 bye", "end of DATA: 421 bye"),
+        ("250 taken", "lost: the peer spoke out of turn"),
+        ("354 go on", "lost: the peer spoke out of turn"),
+    ];
+    for (early, outcome) in table {
+        let chat = format!(
+            "\
+S: 220 hi
+C: EHLO mx.example.org
+S: 250 peer
+C: MAIL FROM:<bob@example.net>
+S: 250 Ok
+C: RCPT TO:<ann@example.org>
+S: 250 Ok
+C: DATA
+S: 354 go
+S: {early}
+-- {outcome}
+-- closed
+"
+        );
+        check(&smtp(), &[envelope(&["ann"])], &chat);
+    }
+}
+
 /// Else it would wait for ever, and be asked to end without end.
 #[test]
 fn silence_and_shutdown_before_the_first_message_end_it_too() {
