@@ -15,6 +15,9 @@
 //! wishes us ill, each unit may look like a header of the longest text, so the search has an
 //! allowance for long ones.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod faults;
 mod patience;
 mod window;
 
@@ -43,6 +46,8 @@ pub(crate) trait Octets {
 
 impl Octets for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        #[cfg(test)]
+        faults::read(self, offset..offset + buffer.len() as u64)?;
         disk::read_at(self, buffer, offset)
     }
 
@@ -243,26 +248,39 @@ pub(crate) fn checksum(
 }
 
 /// Which use of its slot a segment is of.
+///
+/// # Errors
+/// The disk gives nothing of it that would tell: it may be full of mail.
 pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use> {
     let mut window = Window::new(source);
     let first = window.at(0, BLOCK as usize).unwrap_or_default();
-    if let Ok(header) = SegmentHeader::decode(first)
-        && header.slot == slot
-    {
-        return Ok(Use::Sound(header.generation));
+    if let Some(generation) = generation(first, slot) {
+        return Ok(Use::Sound(generation));
     }
     let is_blank = first.iter().all(|&octet| octet == 0);
-    match newest(window, source.length()?) {
-        None if is_blank => Ok(Use::Blank),
-        newest => Ok(Use::Headless(newest)),
+    let mut scan = Scan { window, generation: 0, end: source.length()?, allowance: ALLOWANCE };
+    let newest = newest(&mut scan);
+    let Some(error) = scan.window.withheld.take().filter(|_| !is_blank) else {
+        return Ok(if newest.is_none() && is_blank { Use::Blank } else { Use::Headless(newest) });
+    };
+    // A disk that came back meanwhile has shown only what is left of an earlier use, perhaps.
+    let first = read(source, 0, BLOCK as usize);
+    match (first.ok().and_then(|first| generation(&first, slot)), newest) {
+        (Some(generation), _) => Ok(Use::Sound(generation)),
+        (None, None) => Err(error),
+        (None, newest) => Ok(Use::Headless(newest)),
     }
 }
 
+/// The generation that a segment's header tells, if it holds.
+fn generation(first: &[u8], slot: u32) -> Option<u64> {
+    SegmentHeader::decode(first).ok().filter(|header| header.slot == slot).map(|h| h.generation)
+}
+
 /// The newest generation of which there is a record.
-fn newest(window: Window<'_, impl Octets + ?Sized>, end: u64) -> Option<u64> {
+fn newest(scan: &mut Scan<'_, impl Octets + ?Sized>) -> Option<u64> {
     let mut newest = None;
-    let mut scan = Scan { window, generation: 0, end, allowance: ALLOWANCE };
-    for offset in (BLOCK..end).step_by(UNIT as usize) {
+    for offset in (BLOCK..scan.end).step_by(UNIT as usize) {
         let Some(generation) = scan.window.at(offset, HEADER).and_then(Header::generation_of)
         else {
             continue;

@@ -17,6 +17,7 @@ use crate::copies::Copies;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
 use crate::recovery::Directories;
 use crate::row::{Place, Row};
+use crate::scan::faults::withhold;
 use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
@@ -99,6 +100,12 @@ fn flip(directory: &TempDir, place: Place, octet: usize) {
     let mut octets = fs::read(&path).unwrap();
     octets[place.offset() as usize + octet] ^= 1;
     fs::write(&path, octets).unwrap();
+}
+
+/// A start that the disk withholds something from.
+fn refused(directory: &TempDir) -> String {
+    let opened = Spool::open(directory.path(), small());
+    opened.map_or_else(|error| error.to_string(), |_| "opened".to_owned())
 }
 
 fn segments(directory: &TempDir) -> Vec<PathBuf> {
@@ -984,4 +991,22 @@ fn a_panic_closes_the_spool_and_is_told() {
         ids.iter().for_each(|&id| assert!(spool.entry(id).unwrap().is_some(), "{id}"));
         assert_eq!(spool.len(), ids.len());
     }
+}
+
+/// A disk that is away is no reason to forget what is on it.
+#[test]
+fn a_segment_that_is_withheld_ends_the_start_and_loses_nothing() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    let path = segment(&directory, row(&spool, id).letter);
+    spool.close();
+    let away = withhold(&path, 0..u64::MAX);
+    let refused = refused(&directory);
+    assert!(refused.contains("injected") && refused.contains("segments/0"), "{refused}");
+    drop(away);
+    assert_eq!(read(&open(&directory), id), b"text");
+    // A dead sector costs no more than itself.
+    let _dead = withhold(&path, 0..1);
+    assert_eq!(read(&open(&directory), id), b"text");
 }

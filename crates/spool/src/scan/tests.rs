@@ -274,3 +274,45 @@ proptest! {
         let _ = used(&octets[..], 3);
     }
 }
+
+/// Reads of the first so many fail.
+struct Back(Vec<u8>, std::cell::Cell<u32>);
+
+impl Octets for Back {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.1.get().checked_sub(1);
+        left.map_or_else(
+            || self.0.read_at(buffer, offset),
+            |left| {
+                self.1.set(left);
+                Err(io::Error::other("away"))
+            },
+        )
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+}
+
+#[test]
+fn what_nothing_was_read_of_is_not_taken_for_empty() {
+    let (mut octets, _) = segment(&[vec![10], vec![20]]);
+    let away = |octets: &[u8]| Broken(octets.to_vec(), 0..u64::MAX);
+    assert!(used(&away(&octets), 3).is_err());
+    let header = Broken(octets.clone(), 0..BLOCK);
+    assert_eq!(used(&header, 3).unwrap(), Use::Headless(Some(GENERATION)));
+    // Never used: its header says so.
+    let blank = Broken(vec![0; WINDOW], BLOCK..u64::MAX);
+    assert_eq!(used(&blank, 3).unwrap(), Use::Blank);
+    // Behind, there is something of an earlier use, and there the disk comes back.
+    let (earlier, _) = segment(&[vec![10]]);
+    octets.resize(WINDOW, 0);
+    octets.extend(&earlier[BLOCK as usize..]);
+    octets[..BLOCK as usize].fill(0);
+    let header = SegmentHeader { generation: GENERATION + 1, slot: 3 }.encode();
+    octets[..header.len()].copy_from_slice(&header);
+    let blocks = WINDOW as u32 / BLOCK as u32;
+    let back = Back(octets, (1 + blocks).into());
+    assert_eq!(used(&back, 3).unwrap(), Use::Sound(GENERATION + 1));
+}

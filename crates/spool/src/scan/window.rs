@@ -1,5 +1,7 @@
 //! The part of a segment that was read last.
 
+use std::io;
+
 use super::Octets;
 use crate::record::BLOCK;
 
@@ -13,11 +15,13 @@ pub(super) struct Window<'source, S: ?Sized> {
     source: &'source S,
     start: u64,
     octets: Vec<u8>,
+    /// Why a block was not given, if any was not.
+    pub(super) withheld: Option<io::Error>,
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
     pub(super) fn new(source: &'source S) -> Self {
-        Self { source, start: 0, octets: Vec::new() }
+        Self { source, start: 0, octets: Vec::new(), withheld: None }
     }
 
     /// So many octets from here; `None`: there are less.
@@ -50,7 +54,8 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
                         break;
                     }
                 }
-                Err(_) => {
+                Err(error) => {
+                    self.withheld = Some(error);
                     block.fill(UNREADABLE);
                     filled += block.len();
                 }

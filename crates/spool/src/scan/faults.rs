@@ -1,0 +1,36 @@
+//! What a disk withholds in tests.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex};
+
+use mail_common::lock;
+
+/// By inode, for tests run side by side.
+static WITHHELD: LazyLock<Mutex<HashMap<u64, Range<u64>>>> = LazyLock::new(Mutex::default);
+
+/// As long as it is here, some octets of a file cannot be read.
+#[must_use]
+pub(crate) struct Withheld(u64);
+
+pub(crate) fn withhold(path: &Path, octets: Range<u64>) -> Withheld {
+    let inode = path.metadata().unwrap().ino();
+    lock(&WITHHELD).insert(inode, octets);
+    Withheld(inode)
+}
+
+impl Drop for Withheld {
+    fn drop(&mut self) {
+        lock(&WITHHELD).remove(&self.0);
+    }
+}
+
+pub(super) fn read(file: &File, octets: Range<u64>) -> io::Result<()> {
+    let withheld = lock(&WITHHELD).get(&file.metadata()?.ino()).cloned().unwrap_or_default();
+    let is_withheld = octets.start < withheld.end && withheld.start < octets.end;
+    if is_withheld { Err(io::Error::other("injected")) } else { Ok(()) }
+}
