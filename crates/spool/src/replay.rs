@@ -13,13 +13,16 @@
 //!   slot used again while no checkpoint holds. Done messages it does not bring back: their letters
 //!   are not moved.
 
+mod records;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
 
-use mail_common::disk::{self, Dir, DiskError};
+use mail_common::disk::{self, DiskError};
 use mail_common::log::Id;
+
+pub(crate) use records::Records;
 
 use crate::checkpoint::{self, BadCheckpoint};
 use crate::fsck::{Finding, Stretch};
@@ -29,7 +32,6 @@ use crate::recovery::{Directories, Survey};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Patience, Patient, Record, Use};
 use crate::seal::Seal;
-use crate::segment::Segments;
 use crate::text::{self, BadText};
 use crate::{Letter, Progress, State, corrupt};
 
@@ -75,28 +77,6 @@ pub(crate) fn replay(
     let sealed = segments.filter(|s| s.generation().is_some_and(|g| seals.contains_key(&g)));
     let sealed = sealed.map(|segment| segment.slot).collect();
     Ok(Replayed { table, octets, newer, older, sealed, harm })
-}
-
-/// The records of the segments that are there.
-pub(crate) struct Records {
-    segments: Segments,
-    generations: HashMap<u32, u64>,
-}
-
-impl Records {
-    pub(crate) fn new(segments: &Dir, survey: &Survey) -> Self {
-        let known = survey.segments.iter();
-        let generations = known.filter_map(|s| Some((s.slot, s.generation()?))).collect();
-        Self { segments: Segments::new(segments.clone()), generations }
-    }
-
-    /// A part of a message that stands here, and its file.
-    pub(crate) fn record(&self, place: Place, of: (Id, Part)) -> Option<(Arc<File>, Record)> {
-        let generation = *self.generations.get(&place.slot)?;
-        let file = self.segments.reader(place.slot).ok()?;
-        let record = scan::stored(&*file, generation, of, place).ok()?;
-        Some((file, record))
-    }
 }
 
 /// A replay under way.
