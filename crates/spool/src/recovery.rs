@@ -16,8 +16,8 @@ use tracing::{error, warn};
 use crate::corrupt;
 use crate::fsck::Finding;
 use crate::index::{Index, Slot, Stage, Table};
-use crate::replay::{Harm, replay};
-use crate::scan::{self, Patience, Patient, Use};
+use crate::replay::{Harm, Withheld, replay};
+use crate::scan::{self, Octets as _, Patience, Patient, Use};
 
 /// The directories of a spool.
 #[derive(Debug, Clone)]
@@ -69,6 +69,12 @@ impl Directories {
         Ok(file)
     }
 
+    /// Whether the disk, which is there, does not give this even now.
+    pub(crate) fn is_dead(&self, Withheld { slot, offset }: Withheld) -> bool {
+        let read = |file: File| file.read_at(&mut [0], offset);
+        self.segment(slot).is_ok_and(|file| read(file).is_err())
+    }
+
     /// Of a segment.
     pub(crate) fn segment_error(&self, slot: u32, error: io::Error) -> DiskError {
         DiskError::new(self.segments.path().join(name(slot)), error)
@@ -107,7 +113,7 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
 }
 
 /// Finds all messages, and hands their rows to the index; before, `seal` hears of the slots of
-/// segments a sync of which failed.
+/// segments a sync of which failed. Says what of the log the disk did not give.
 ///
 /// # Errors
 /// The disk is broken; the index says that it failed.
@@ -116,11 +122,14 @@ pub(crate) fn recover(
     survey: &Survey,
     index: &Index,
     seal: impl FnMut(u32),
-) -> Result<(), DiskError> {
+) -> Result<Vec<Withheld>, DiskError> {
     let mut note = |finding: &Finding| tell(directories, finding);
     let replayed = replay(directories, survey, index, &mut note).inspect_err(|_| index.fail())?;
     check_big(&replayed.table, survey, &mut |finding| {
-        if let Finding::Orphan { id } = finding {
+        if let Finding::Orphan { id } = finding
+            // Its message may be in what was not read.
+            && replayed.withheld.is_empty()
+        {
             remove(directories, *id, replayed.harm);
         }
         note(finding);
@@ -128,7 +137,7 @@ pub(crate) fn recover(
     index.set_checkpoints(replayed.newer, replayed.older);
     replayed.sealed.into_iter().for_each(seal);
     index.complete(replayed.table, replayed.octets);
-    Ok(())
+    Ok(replayed.withheld)
 }
 
 /// Compares rows with what is in `big/`.

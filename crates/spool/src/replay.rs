@@ -48,6 +48,14 @@ pub(crate) struct Replayed {
     pub(crate) sealed: Vec<u32>,
     /// Whether messages may have been lost.
     pub(crate) harm: Harm,
+    pub(crate) withheld: Vec<Withheld>,
+}
+
+/// A block of the log that the disk did not give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    pub(crate) slot: u32,
+    pub(crate) offset: u64,
 }
 
 /// Whether messages may have been lost.
@@ -72,11 +80,11 @@ pub(crate) fn replay(
     replay.apply_log()?;
     replay.settle_doubts();
     replay.read_stale();
-    let Replay { table, octets, seals, harm, .. } = replay;
+    let Replay { table, octets, seals, harm, withheld, .. } = replay;
     let segments = survey.segments.iter();
     let sealed = segments.filter(|s| s.generation().is_some_and(|g| seals.contains_key(&g)));
     let sealed = sealed.map(|segment| segment.slot).collect();
-    Ok(Replayed { table, octets, newer, older, sealed, harm })
+    Ok(Replayed { table, octets, newer, older, sealed, harm, withheld })
 }
 
 /// A replay under way.
@@ -99,6 +107,8 @@ struct Replay<'spool> {
     seals: HashMap<u64, u64>,
     octets: u64,
     harm: Harm,
+    /// One of each segment in which there are any.
+    withheld: Vec<Withheld>,
 }
 
 impl<'spool> Replay<'spool> {
@@ -125,6 +135,7 @@ impl<'spool> Replay<'spool> {
             seals: HashMap::new(),
             octets: 0,
             harm: Harm::None,
+            withheld: Vec::new(),
         }
     }
 
@@ -249,6 +260,7 @@ impl<'spool> Replay<'spool> {
         });
         let tail = tail.map_err(|error| self.directories.segment_error(slot, error))?;
         self.octets += tail.end.saturating_sub(begin);
+        self.withheld.extend(tail.withheld.map(|offset| Withheld { slot, offset }));
         Ok(())
     }
 

@@ -123,6 +123,8 @@ pub(crate) struct Tail {
     pub(crate) end: u64,
     /// The number of the last commit.
     pub(crate) commit: u64,
+    /// The last block, if any, that the disk did not give.
+    pub(crate) withheld: Option<u64>,
 }
 
 /// Octets of which most records have fewer in front of their body.
@@ -142,7 +144,7 @@ pub(crate) fn scan(
     let end = source.length()?.min(span.end);
     let mut scan = Scan { window: Window::new(source), generation, end, allowance: ALLOWANCE };
     let mut held = Vec::new();
-    let mut tail = Tail { end: span.start, commit: 0 };
+    let mut tail = Tail { end: span.start, ..Tail::default() };
     let mut at = span.start.next_multiple_of(UNIT);
     while let Some((damage, record)) = scan.next(at) {
         let commit = record.header.commit;
@@ -156,11 +158,11 @@ pub(crate) fn scan(
             }
         }
         at = record.end();
-        tail = Tail { end: at, commit };
+        tail = Tail { end: at, commit, withheld: None };
         held.push(Found::Record(record));
     }
     held.into_iter().for_each(|found| see(of_last_commit(source, found)));
-    Ok(tail)
+    Ok(Tail { withheld: scan.window.withheld.map(|(offset, _)| offset), ..tail })
 }
 
 /// Whether what is damaged behind `end` and in front of this commit belongs to one before: it
@@ -260,7 +262,7 @@ pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use
     let is_blank = first.iter().all(|&octet| octet == 0);
     let mut scan = Scan { window, generation: 0, end: source.length()?, allowance: ALLOWANCE };
     let newest = newest(&mut scan);
-    let Some(error) = scan.window.withheld.take().filter(|_| !is_blank) else {
+    let Some((_, error)) = scan.window.withheld.take().filter(|_| !is_blank) else {
         return Ok(if newest.is_none() && is_blank { Use::Blank } else { Use::Headless(newest) });
     };
     // A disk that came back meanwhile has shown only what is left of an earlier use, perhaps.

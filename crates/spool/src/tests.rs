@@ -1010,3 +1010,32 @@ fn a_segment_that_is_withheld_ends_the_start_and_loses_nothing() {
     let _dead = withhold(&path, 0..1);
     assert_eq!(read(&open(&directory), id), b"text");
 }
+
+/// A block of the log that is away at a start, and back before the next, or dead.
+#[test]
+fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
+    for is_dead in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let ids = [&b"one"[..], &random(80_000), b"three"].map(|text| add(&spool, text));
+        let place = row(&spool, ids[1]).letter;
+        let path = segment(&directory, place);
+        drop(spool);
+        let away = withhold(&path, place.offset()..place.offset() + 1);
+        let spool = open(&directory);
+        assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, false, true]);
+        match is_dead {
+            true => spool.close(),
+            false => {
+                drop(away);
+                spool.close();
+            }
+        }
+        assert_eq!(directory.path().join("checkpoint").exists(), is_dead);
+        let spool = open(&directory);
+        assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, !is_dead, true]);
+        if !is_dead {
+            assert_eq!(read(&spool, ids[1]), random(80_000));
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! The thread that keeps the spool in order: it reads what was there at start, removes bodies that
 //! nobody needs any more, takes checkpoints, and empties segments of which little is alive.
 
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mail_common::disk::DiskError;
 use mail_common::lock;
 use mail_common::log::Id;
 use mail_common::time::now_seconds;
@@ -13,6 +15,7 @@ use crate::cleaner::Spared;
 use crate::copies::Copies;
 use crate::index::{Phase, Position};
 use crate::recovery::{self, Directories, Survey};
+use crate::replay::Withheld;
 use crate::spool::Shared;
 use crate::{SpoolError, checkpoint, cleaner};
 
@@ -68,9 +71,11 @@ impl Upkeep {
     /// Does what is to be done, until the end.
     pub(crate) fn run(&self, shared: &Shared, directories: &Directories, survey: &Survey) {
         let seal = |slot| shared.seal(slot);
-        if let Err(failure) = recovery::recover(directories, survey, &shared.index, seal) {
+        let recovered = recovery::recover(directories, survey, &shared.index, seal);
+        let mut withheld = recovered.unwrap_or_else(|failure| {
             error!("what was in the queue cannot be read: {failure}");
-        }
+            Vec::new()
+        });
         shared.want_first();
         // Until when nothing is tried again that failed.
         let mut pause = Instant::now();
@@ -82,9 +87,9 @@ impl Upkeep {
             gone.for_each(|id| shared.big.remove(id));
             let done = match call {
                 Call::End => return,
-                Call::Close => return report(checkpoint(shared, directories)),
+                Call::Close => return report(checkpoint(shared, directories, &mut withheld)),
                 Call::None | Call::Look if Instant::now() < pause => continue,
-                Call::None | Call::Look => look(shared, directories, &mut spared),
+                Call::None | Call::Look => look(shared, directories, &mut spared, &mut withheld),
             };
             if done.is_err() {
                 pause = Instant::now() + PERIOD;
@@ -107,9 +112,14 @@ impl Upkeep {
 }
 
 /// Does what is due.
-fn look(shared: &Shared, directories: &Directories, spared: &mut Spared) -> Result<(), SpoolError> {
+fn look(
+    shared: &Shared,
+    directories: &Directories,
+    spared: &mut Spared,
+    withheld: &mut Vec<Withheld>,
+) -> Result<(), SpoolError> {
     if is_due(shared) {
-        checkpoint(shared, directories)?;
+        checkpoint(shared, directories, withheld)?;
     }
     trim(shared)?;
     let before = now_seconds().saturating_sub(shared.settings.rest);
@@ -132,12 +142,26 @@ fn trim(shared: &Shared) -> Result<(), SpoolError> {
     Ok(())
 }
 
-/// Takes a checkpoint, of what is all there.
-fn checkpoint(shared: &Shared, directories: &Directories) -> Result<(), SpoolError> {
-    match shared.index.phase() {
-        Phase::Complete => Ok(checkpoint::write(&directories.root, &shared.index)?),
-        Phase::Replaying | Phase::Failed => Ok(()),
+/// Takes a checkpoint, of what is all there. With it, what the disk did not give at the start is
+/// forgotten for good, and its place used again: so none is taken once the disk gives it.
+///
+/// # Errors
+/// That, or the disk is full or broken.
+fn checkpoint(
+    shared: &Shared,
+    directories: &Directories,
+    withheld: &mut Vec<Withheld>,
+) -> Result<(), SpoolError> {
+    if shared.index.phase() != Phase::Complete {
+        return Ok(());
     }
+    if !withheld.iter().all(|block| directories.is_dead(*block)) {
+        let why = io::Error::other("more of it can be read than at the start; the next reads it");
+        return Err(DiskError::new(directories.segments.path().to_owned(), why).into());
+    }
+    checkpoint::write(&directories.root, &shared.index)?;
+    withheld.clear();
+    Ok(())
 }
 
 /// Whether a checkpoint is due.

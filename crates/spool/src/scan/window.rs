@@ -15,8 +15,8 @@ pub(super) struct Window<'source, S: ?Sized> {
     source: &'source S,
     start: u64,
     octets: Vec<u8>,
-    /// Why a block was not given, if any was not.
-    pub(super) withheld: Option<io::Error>,
+    /// Where the last block begins that was not given, if any was not, and why.
+    pub(super) withheld: Option<(u64, io::Error)>,
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
@@ -55,7 +55,7 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
                     }
                 }
                 Err(error) => {
-                    self.withheld = Some(error);
+                    self.withheld = Some((offset + filled as u64, error));
                     block.fill(UNREADABLE);
                     filled += block.len();
                 }
