@@ -33,7 +33,7 @@ use crate::row::{Place, Row};
 use crate::scan::{self, Found, Patience, Patient, Record, Use};
 use crate::seal::Seal;
 use crate::text::{self, BadText};
-use crate::{Letter, Progress, State, corrupt};
+use crate::{Damage, Letter, Progress, State, corrupt};
 
 /// The state of all messages as the disk tells it.
 #[derive(Debug)]
@@ -76,8 +76,9 @@ pub(crate) fn replay(
 ) -> Result<Replayed, DiskError> {
     let mut replay = Replay::new(directories, survey, index, note);
     let (newer, older) = replay.read_checkpoints()?;
-    replay.read_seals()?;
-    replay.apply_log()?;
+    let patience = Patience::default();
+    replay.read_seals(&patience)?;
+    replay.apply_log(&patience)?;
     replay.settle_doubts();
     replay.read_stale();
     let Replay { table, octets, seals, harm, withheld, .. } = replay;
@@ -204,20 +205,27 @@ impl<'spool> Replay<'spool> {
         }
     }
 
-    /// Seals stand in front of a later segment, so they are read before all else.
-    fn read_seals(&mut self) -> Result<(), DiskError> {
+    /// Seals stand in front of a later segment, so they are read before all else. Where one may
+    /// stand that the disk does not give, nobody knows what was refused.
+    fn read_seals(&mut self, patience: &Patience) -> Result<(), DiskError> {
         for segment in &self.survey.segments {
             let Some(generation) = segment.generation().filter(|g| *g >= self.position.generation)
             else {
                 continue;
             };
             let file = self.directories.segment(segment.slot)?;
+            let source = Patient::new(&file, patience);
             let mut at = BLOCK;
-            // What cannot be read is met again, and told of, when the log is applied.
-            while let Ok(record) = scan::record(&file, generation, at..segment.length)
-                && record.header.kind == Kind::Seal
-                && let Ok(seal) = Seal::decode(&record.text)
-            {
+            loop {
+                let record = match scan::record(&source, generation, at..segment.length) {
+                    Ok(record) if record.header.kind == Kind::Seal => record,
+                    Err(Damage::Unreadable(error)) => {
+                        return Err(self.directories.segment_error(segment.slot, error));
+                    }
+                    // What is damaged is met again, and told of, when the log is applied.
+                    Ok(_) | Err(_) => break,
+                };
+                let Ok(seal) = Seal::decode(&record.text) else { break };
                 let length = self.seals.entry(seal.generation).or_insert(seal.length);
                 *length = seal.length.min(*length);
                 at = record.end();
@@ -226,15 +234,14 @@ impl<'spool> Replay<'spool> {
         Ok(())
     }
 
-    fn apply_log(&mut self) -> Result<(), DiskError> {
-        let patience = Patience::default();
+    fn apply_log(&mut self, patience: &Patience) -> Result<(), DiskError> {
         for segment in &self.survey.segments {
             if let Use::Headless(generation) = segment.used {
                 self.note(&Finding::Segment { slot: segment.slot, generation });
             }
             let generation = segment.generation();
             if let Some(generation) = generation.filter(|g| *g >= self.position.generation) {
-                self.apply_segment(segment.slot, generation, &patience)?;
+                self.apply_segment(segment.slot, generation, patience)?;
             }
         }
         Ok(())

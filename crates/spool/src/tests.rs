@@ -1039,3 +1039,24 @@ fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
         }
     }
 }
+
+/// Without the seal it would be taken for promised, and its sender has sent it again since.
+#[test]
+fn a_seal_that_is_withheld_ends_the_start() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let first = add(&spool, b"first");
+    spool.owner().shared.segments.faults.syncs.store(1, SeqCst);
+    try_to_add(&spool, b"refused").unwrap_err();
+    let last = add(&spool, b"last");
+    let path = segment(&directory, row(&spool, last).letter);
+    drop(spool);
+    let away = withhold(&path, BLOCK..BLOCK + 1);
+    assert!(!open(&directory).is_whole());
+    drop(away);
+    let spool = open(&directory);
+    let mut ids = Vec::new();
+    spool.rows(|row| ids.push(row.id));
+    ids.sort_unstable();
+    assert_eq!(ids, [first, last]);
+}
