@@ -12,9 +12,10 @@ use crate::ahead::{Ahead, Lost, Supply};
 use crate::alarm::{Alarm, Guard};
 use crate::big::Big;
 use crate::blocks::Blocks;
-use crate::checkpoint;
+use crate::checkpoint::{self, BadCheckpoint};
 use crate::index::{Index, Recovered};
 use crate::recovery::{self, Directories, Survey};
+use crate::scan::{Patience, Patient};
 use crate::segment::Segments;
 use crate::spool::Shared;
 use crate::upkeep::{Call, Upkeep};
@@ -132,7 +133,7 @@ pub(crate) fn take(
     remove_unfinished(&directories)?;
     let survey = recovery::survey(&directories)?;
     let index = Arc::new(survey.index());
-    rise_above_checkpoints(&directories, &index);
+    rise_above_checkpoints(&directories, &index)?;
     let shared = Arc::new(Shared {
         blocks: Arc::new(Blocks::new(settings.receive_memory)),
         settings,
@@ -201,14 +202,25 @@ fn remove_unfinished(directories: &Directories) -> Result<(), DiskError> {
 }
 
 /// The segment with the highest generation may have been lost since, with nothing in it that counts;
-/// but what is written now must come after what the checkpoints hold.
-fn rise_above_checkpoints(directories: &Directories, index: &Index) {
+/// but what is written now must come after what the checkpoints hold. The older begins before the
+/// newer.
+fn rise_above_checkpoints(directories: &Directories, index: &Index) -> Result<(), DiskError> {
     for name in [checkpoint::NEWER, checkpoint::OLDER] {
-        let file = directories.root.file(name);
-        if let Some(position) = file.ok().and_then(|file| checkpoint::position(&file).ok()) {
-            index.rise_above(position.generation);
+        let Some(file) = disk::found(directories.root.file(name))? else { continue };
+        let patience = Patience::default();
+        match checkpoint::position(&Patient::new(&file, &patience)) {
+            Ok(position) => {
+                index.rise_above(position.generation);
+                break;
+            }
+            // Nobody will ever go by it.
+            Err(BadCheckpoint::Damaged(_)) => {}
+            Err(BadCheckpoint::Unreadable(error)) => {
+                return Err(DiskError::new(directories.root.path().join(name), error));
+            }
         }
     }
+    Ok(())
 }
 
 /// Unless it is this thread: it may be the last to have known the spool.

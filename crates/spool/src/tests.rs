@@ -1060,3 +1060,23 @@ fn a_seal_that_is_withheld_ends_the_start() {
     ids.sort_unstable();
     assert_eq!(ids, [first, last]);
 }
+
+/// What is written now might come before it.
+#[test]
+fn a_checkpoint_of_which_nobody_knows_where_it_begins_ends_the_start() {
+    let directory = TempDir::new().unwrap();
+    let id = add(&open(&directory), b"text");
+    (0..2).for_each(|_| open(&directory).close());
+    let [newer, older] = ["checkpoint", "checkpoint.old"].map(|name| directory.path().join(name));
+    let away = withhold(&newer, 0..1);
+    let told = refused(&directory);
+    assert!(told.contains("injected") && told.contains("checkpoint"), "{told}");
+    drop(away);
+    let away = withhold(&older, 0..1);
+    assert_eq!(read(&open(&directory), id), b"text", "the newer one serves");
+    fs::remove_file(&newer).unwrap();
+    let told = refused(&directory);
+    assert!(told.contains("checkpoint.old"), "{told}");
+    drop(away);
+    assert_eq!(read(&open(&directory), id), b"text");
+}
