@@ -32,6 +32,8 @@ impl Desk {
         let claim = self.place_for(letter.id);
         let id = claim.id();
         letter.id = id;
+        // Killed before its progress is durable, it waits for a person, and is not tried.
+        letter.hold = letter.hold.or_else(|| progress.given_up.clone());
         let is_fresh = progress == Progress::new(&letter);
         let message = self.receive(letter, text)?;
         wait(|then| self.spool.commit(message, then))?;

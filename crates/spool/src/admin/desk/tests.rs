@@ -347,6 +347,19 @@ fn what_was_exported_can_be_taken_back() {
 }
 
 #[test]
+fn what_was_given_up_is_never_tried_after_an_import() {
+    let (from, to) = (Scene::new(), Scene::new());
+    let id = from.add("bob@example.net", &["ann@example.org"], TEXT);
+    from.record(id, |progress| progress.given_up = Some("no use".into()));
+    let item = items(&from.ask(Request::Export { filter: only(id) })).remove(0);
+    to.ask_with(Request::Import { message: Box::new(item) }, text(TEXT));
+    let Entry { letter, progress, .. } = to.entry(id);
+    assert_eq!((progress.given_up.as_deref(), progress.hold), (Some("no use"), None));
+    // What is there if it was killed between the two commits.
+    assert_eq!(Progress::new(&letter).hold.as_deref(), Some("no use"));
+}
+
+#[test]
 fn who_has_it_does_not_get_it_again_from_an_import() {
     let (from, to) = (Scene::new(), Scene::new());
     let id = from.add("", &["ann@example.org", "bob@example.org"], TEXT);
