@@ -95,16 +95,25 @@ impl Text<'_> {
 
 /// Who has got a message already does not get it again. Where there are such, the others' places
 /// in the list change, and what is known of deliveries under its id must not be taken for theirs:
-/// it gets another.
+/// it gets another, the same each time.
 fn still_waiting((mut letter, mut progress): (Letter, Progress)) -> (Letter, Progress) {
     let waits: Vec<bool> =
         progress.recipients.iter().map(|state| matches!(state, State::Waiting(_))).collect();
     if !waits.contains(&false) {
         return (letter, progress);
     }
-    letter.id = Id::new();
+    letter.id = id_without(letter.id, &waits);
     let (mut left, mut states) = (waits.iter(), waits.iter());
     letter.recipients.retain(|_| left.next() == Some(&true));
     progress.recipients.retain(|_| states.next() == Some(&true));
     (letter, progress)
+}
+
+/// The id that a message gets for those that wait: made when the old one was, so far as that tells,
+/// and as if by chance, but the same each time, so that an import may be done twice.
+fn id_without(old: Id, waits: &[bool]) -> Id {
+    let waits: Vec<u8> = waits.iter().map(|&waits| waits.into()).collect();
+    let chance = crc32c::crc32c_append(crc32c::crc32c(old.octets()), &waits) & 0xfff_ffff;
+    let new = old.as_str().get(..9).and_then(|made| Id::parse(&format!("{made}{chance:07x}")));
+    new.unwrap_or_else(Id::new)
 }

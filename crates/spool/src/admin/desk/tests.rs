@@ -371,6 +371,19 @@ fn who_has_it_does_not_get_it_again_from_an_import() {
     assert_ne!(new, id);
     assert_eq!(to.entry(new).letter.recipients.len(), 1);
     assert_eq!(to.entry(new).letter.recipients[0].address.to_string(), "bob@example.org");
+    // Nobody knew how the first ended.
+    let twice = to.ask_with(Request::Import { message: Box::new(item.clone()) }, text(TEXT));
+    assert_eq!(twice, [is_refused(new, "it is here already"), end(0)]);
+    // With others left out it is another message.
+    let mut other = item.clone();
+    for recipient in &mut other.recipients {
+        recipient.state = match recipient.state {
+            Became::Delivered => Became::Waiting,
+            _ => Became::Delivered,
+        };
+    }
+    to.ask_with(Request::Import { message: Box::new(other) }, text(TEXT));
+    assert_eq!(to.ids().len(), 2);
 
     for recipient in &mut item.recipients {
         recipient.state = Became::Delivered;
