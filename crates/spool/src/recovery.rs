@@ -81,6 +81,14 @@ impl Directories {
     }
 }
 
+/// What the disk did not give at the start.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    pub(crate) blocks: Vec<Withheld>,
+    /// Bodies in `big/` that may be of messages there.
+    pub(crate) bodies: Vec<Id>,
+}
+
 /// The name of a slot's file.
 pub(crate) fn name(slot: u32) -> String {
     format!("{slot:08x}")
@@ -113,7 +121,7 @@ pub(crate) fn survey(directories: &Directories) -> Result<Survey, DiskError> {
 }
 
 /// Finds all messages, and hands their rows to the index; before, `seal` hears of the slots of
-/// segments a sync of which failed. Says what of the log the disk did not give.
+/// segments a sync of which failed. Says what the disk did not give.
 ///
 /// # Errors
 /// The disk is broken; the index says that it failed.
@@ -122,22 +130,23 @@ pub(crate) fn recover(
     survey: &Survey,
     index: &Index,
     seal: impl FnMut(u32),
-) -> Result<Vec<Withheld>, DiskError> {
+) -> Result<Missed, DiskError> {
     let mut note = |finding: &Finding| tell(directories, finding);
     let replayed = replay(directories, survey, index, &mut note).inspect_err(|_| index.fail())?;
+    let mut bodies = Vec::new();
     check_big(&replayed.table, survey, &mut |finding| {
-        if let Finding::Orphan { id } = finding
-            // Its message may be in what was not read.
-            && replayed.withheld.is_empty()
-        {
-            remove(directories, *id, replayed.harm);
+        if let Finding::Orphan { id } = finding {
+            match replayed.withheld.is_empty() {
+                true => remove(directories, *id, replayed.harm),
+                false => bodies.push(*id),
+            }
         }
         note(finding);
     });
     index.set_checkpoints(replayed.newer, replayed.older);
     replayed.sealed.into_iter().for_each(seal);
     index.complete(replayed.table, replayed.octets);
-    Ok(replayed.withheld)
+    Ok(Missed { blocks: replayed.withheld, bodies })
 }
 
 /// Compares rows with what is in `big/`.
@@ -151,6 +160,18 @@ pub(crate) fn check_big(table: &Table, survey: &Survey, note: &mut dyn FnMut(&Fi
         for row in rows.filter(|row| row.big && !survey.big.contains(&row.id)) {
             note(&Finding::BigMissing { id: row.id });
         }
+    }
+}
+
+/// Removes a body that no message has; where records were damaged, one may have been its own.
+pub(crate) fn remove(directories: &Directories, id: Id, harm: Harm) {
+    let Directories { big, corrupt, .. } = directories;
+    let removed = match harm {
+        Harm::None => big.unlink(id.as_str()),
+        Harm::Some => corrupt::keep_big(corrupt, big, id),
+    };
+    if let Err(error) = removed {
+        warn!("{id}: its body stays where it is: {error}");
     }
 }
 
@@ -202,17 +223,5 @@ fn tell(directories: &Directories, finding: &Finding) {
     let kept = file.and_then(|file| corrupt::keep(&directories.corrupt, &file, stretch));
     if let Err(error) = kept {
         error!("its octets could not be kept: {error}");
-    }
-}
-
-/// Removes a body that no message has; where records were damaged, one may have been its own.
-fn remove(directories: &Directories, id: Id, harm: Harm) {
-    let Directories { big, corrupt, .. } = directories;
-    let removed = match harm {
-        Harm::None => big.unlink(id.as_str()),
-        Harm::Some => corrupt::keep_big(corrupt, big, id),
-    };
-    if let Err(error) = removed {
-        warn!("{id}: its body stays where it is: {error}");
     }
 }

@@ -1032,6 +1032,8 @@ fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
             }
         }
         assert_eq!(directory.path().join("checkpoint").exists(), is_dead);
+        let kept = directory.path().join("corrupt").join(ids[1].as_str());
+        assert_eq!(kept.exists(), is_dead, "its body is not in the log");
         let spool = open(&directory);
         assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, !is_dead, true]);
         if !is_dead {

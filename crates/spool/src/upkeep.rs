@@ -14,8 +14,8 @@ use tracing::error;
 use crate::cleaner::Spared;
 use crate::copies::Copies;
 use crate::index::{Phase, Position};
-use crate::recovery::{self, Directories, Survey};
-use crate::replay::Withheld;
+use crate::recovery::{self, Directories, Missed, Survey};
+use crate::replay::Harm;
 use crate::spool::Shared;
 use crate::{SpoolError, checkpoint, cleaner};
 
@@ -72,9 +72,9 @@ impl Upkeep {
     pub(crate) fn run(&self, shared: &Shared, directories: &Directories, survey: &Survey) {
         let seal = |slot| shared.seal(slot);
         let recovered = recovery::recover(directories, survey, &shared.index, seal);
-        let mut withheld = recovered.unwrap_or_else(|failure| {
+        let mut missed = recovered.unwrap_or_else(|failure| {
             error!("what was in the queue cannot be read: {failure}");
-            Vec::new()
+            Missed::default()
         });
         shared.want_first();
         // Until when nothing is tried again that failed.
@@ -87,9 +87,9 @@ impl Upkeep {
             gone.for_each(|id| shared.big.remove(id));
             let done = match call {
                 Call::End => return,
-                Call::Close => return report(checkpoint(shared, directories, &mut withheld)),
+                Call::Close => return report(checkpoint(shared, directories, &mut missed)),
                 Call::None | Call::Look if Instant::now() < pause => continue,
-                Call::None | Call::Look => look(shared, directories, &mut spared, &mut withheld),
+                Call::None | Call::Look => look(shared, directories, &mut spared, &mut missed),
             };
             if done.is_err() {
                 pause = Instant::now() + PERIOD;
@@ -116,10 +116,10 @@ fn look(
     shared: &Shared,
     directories: &Directories,
     spared: &mut Spared,
-    withheld: &mut Vec<Withheld>,
+    missed: &mut Missed,
 ) -> Result<(), SpoolError> {
     if is_due(shared) {
-        checkpoint(shared, directories, withheld)?;
+        checkpoint(shared, directories, missed)?;
     }
     trim(shared)?;
     let before = now_seconds().saturating_sub(shared.settings.rest);
@@ -150,17 +150,19 @@ fn trim(shared: &Shared) -> Result<(), SpoolError> {
 fn checkpoint(
     shared: &Shared,
     directories: &Directories,
-    withheld: &mut Vec<Withheld>,
+    missed: &mut Missed,
 ) -> Result<(), SpoolError> {
     if shared.index.phase() != Phase::Complete {
         return Ok(());
     }
-    if !withheld.iter().all(|block| directories.is_dead(*block)) {
+    if !missed.blocks.iter().all(|block| directories.is_dead(*block)) {
         let why = io::Error::other("more of it can be read than at the start; the next reads it");
         return Err(DiskError::new(directories.segments.path().to_owned(), why).into());
     }
+    let gone = missed.bodies.drain(..).filter(|&id| shared.index.find(id).is_none());
+    gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
     checkpoint::write(&directories.root, &shared.index)?;
-    withheld.clear();
+    missed.blocks.clear();
     Ok(())
 }
 
