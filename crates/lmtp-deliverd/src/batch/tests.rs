@@ -1,0 +1,223 @@
+//! Batches whose mailboxes hang, and others.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use mail_common::config::{self, Source};
+use mail_common::daemon::Present;
+use mail_common::log::Id;
+use mail_proto::address::ReversePath;
+use mail_proto::smtp::{Client, Envelope, Recipient};
+use tempfile::TempDir;
+
+use super::*;
+use crate::journal::Journal;
+use crate::turns::MOST;
+
+/// Who delivers waits here until it is open, as if the disk hung.
+#[derive(Default)]
+struct Gate {
+    open: OnceLock<()>,
+    stuck: AtomicUsize,
+}
+
+struct Rig {
+    directory: TempDir,
+    parts: Arc<Parts>,
+    shared: Arc<Shared>,
+}
+
+impl Rig {
+    /// With one thread more than a user may take.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("mail")).unwrap();
+        let passwd = "ann@example.org:{PLAIN}a\nbob@example.org:{PLAIN}b\n";
+        fs::write(path("passwd"), passwd).unwrap();
+        let text = format!(
+            "config_version = 1\nhostname = \"mx.example.org\"\n\
+             domains.local = [\"example.org\"]\n\
+             mail.path = \"{0}/mail/%d/%n\"\nauth.passwd = \"{0}/passwd\"\n",
+            directory.path().display()
+        );
+        fs::write(path("posthorn.toml"), text).unwrap();
+        let source = Source { file: path("posthorn.toml"), flags: Vec::new() };
+        let site = config::load(&source).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let threads = NonZeroUsize::new(MOST + 1).unwrap();
+        let parts = Present::open(Arc::new(site), "test", threads).unwrap().parts();
+        let journal = Journal::open(&path("state"), 1000, 0).unwrap();
+        Self { directory, parts, shared: Arc::new(Shared::new(journal)) }
+    }
+
+    /// A message that is stuck until the gate opens.
+    async fn add(&self, batch: &mut Batch, to: &[(&str, &Id)], gate: &Arc<Gate>) {
+        let mut users = Vec::new();
+        let mut recipients = Vec::new();
+        for (name, id) in to {
+            let address: Address = format!("{name}@example.org").parse().unwrap();
+            users.push(self.parts.auth.lookup(&address).await.unwrap());
+            let delivery_id = Some(format!("{id}.{}", recipients.len()));
+            recipients.push(Recipient { address, notify: None, original: None, delivery_id });
+        }
+        let envelope = Envelope {
+            sender: ReversePath(None),
+            recipients,
+            size: None,
+            eight_bit: false,
+            oldest: None,
+            ret: None,
+            envid: None,
+        };
+        let hello = "mtad".to_owned();
+        let client = Client { hello, extended: true, tls: None, username: None };
+        let message = b"Subject: news\r\n\r\ntext\r\n".to_vec();
+        let transaction = Transaction { client, envelope, message };
+        let (site, shared) = (Arc::clone(&self.parts.site), Arc::clone(&self.shared));
+        let gate = Arc::clone(gate);
+        let read = move || {
+            gate.stuck.fetch_add(1, Ordering::SeqCst);
+            gate.open.wait();
+            Incoming::whole(transaction, site, shared)
+        };
+        batch.add_letter(Box::new(read), users);
+    }
+
+    async fn batch(&self, to: &[(&str, &Id)], gate: &Arc<Gate>) -> Batch {
+        let mut batch = Batch::default();
+        self.add(&mut batch, to, gate).await;
+        batch
+    }
+
+    fn deliver(&self, batch: Batch) -> tokio::task::JoinHandle<Outcomes> {
+        let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
+        let until = Instant::now() + PATIENCE;
+        tokio::spawn(async move { batch.deliver(&parts, &shared, until).await })
+    }
+
+    fn deliver_in_order(&self, batch: Batch) -> tokio::task::JoinHandle<Outcomes> {
+        let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
+        let until = Instant::now() + PATIENCE;
+        tokio::spawn(async move { batch.deliver_in_order(&parts, &shared, until).await })
+    }
+
+    /// Until there are so many letters, and nobody works on more.
+    async fn until_there_are(&self, name: &'static str, letters: usize) {
+        let line = self.shared.turns.of(&format!("{name}@example.org").parse().unwrap());
+        let new = self.directory.path().join("mail/example.org").join(name).join("new");
+        let count = move || fs::read_dir(&new).map_or(0, Iterator::count);
+        until(move || count() == letters && line.is_idle()).await;
+    }
+}
+
+impl Gate {
+    fn open() -> Arc<Self> {
+        let gate = Arc::<Self>::default();
+        gate.open.set(()).unwrap();
+        gate
+    }
+
+    /// From now on the clock goes.
+    fn set_open(&self) {
+        self.open.set(()).unwrap();
+        tokio::time::resume();
+    }
+
+    /// Until so many wait for it. The clock stands meanwhile.
+    async fn until_stuck(self: &Arc<Self>, count: usize) {
+        let gate = Arc::clone(self);
+        until(move || gate.stuck.load(Ordering::SeqCst) == count).await;
+    }
+}
+
+/// Tries often enough for what it waits for. The clock stands meanwhile.
+async fn until(is_so: impl Fn() -> bool + Send + 'static) {
+    let work = move || {
+        (0..60_000).any(|_| {
+            thread::park_timeout(Duration::from_millis(1));
+            is_so()
+        })
+    };
+    assert!(tokio::task::spawn_blocking(work).await.unwrap(), "it takes too long");
+}
+
+fn is_sent(outcomes: &[Result<Accepted, Failure>]) -> bool {
+    outcomes.iter().all(Result::is_ok)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_that_hangs_holds_up_nobody_else() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let ids: Vec<Id> = (0..MOST + 4).map(|_| Id::new()).collect();
+    let mut under_way = Vec::new();
+    for id in &ids {
+        let mut batch = rig.batch(&[("ann", id)], &gate).await;
+        if id == ids.last().unwrap() {
+            rig.add(&mut batch, &[("bob", &Id::new())], &Gate::open()).await;
+        }
+        under_way.push(rig.deliver(batch));
+    }
+    // A thread is left for bob.
+    gate.until_stuck(MOST).await;
+    rig.until_there_are("bob", 1).await;
+    for (number, outcomes) in under_way.into_iter().enumerate() {
+        let outcomes = outcomes.await.unwrap();
+        assert_eq!(outcomes[0], [Err(Failure::Unavailable)], "{number}");
+        assert!(outcomes.get(1).is_none_or(|bob| is_sent(bob)));
+    }
+    // Nobody waits for the others that she gets.
+    let started = Instant::now();
+    let mut batch = rig.batch(&[("ann", &ids[0])], &Gate::open()).await;
+    rig.add(&mut batch, &[("ann", &Id::new())], &Gate::open()).await;
+    let unavailable = [vec![Err(Failure::Unavailable)], vec![Err(Failure::Unavailable)]];
+    assert_eq!(rig.deliver(batch).await.unwrap(), unavailable);
+    assert_eq!(started.elapsed(), Duration::ZERO, "by the test's clock, which stands");
+    // What went on is known when it is repeated, and what had not begun never did.
+    gate.set_open();
+    rig.until_there_are("ann", MOST).await;
+    for id in &ids {
+        let batch = rig.batch(&[("ann", id)], &Gate::open()).await;
+        assert!(is_sent(&rig.deliver(batch).await.unwrap()[0]));
+    }
+    rig.until_there_are("ann", ids.len()).await;
+}
+
+/// The power was cut after the letter lasted and before its record did; and the clock that came
+/// back was behind.
+#[tokio::test]
+async fn the_repeat_for_one_of_two_is_known_where_the_clock_was_behind() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (Id::new(), Id::new());
+    let both = rig.batch(&[("ann", &ann), ("bob", &bob)], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(both).await.unwrap()[0]));
+    let journal = Journal::open(&rig.directory.path().join("other"), 1000, 0).unwrap();
+    rig.shared = Arc::new(Shared::new(journal));
+    let one = rig.batch(&[("ann", &ann)], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(one).await.unwrap()[0]));
+    rig.until_there_are("ann", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_repeat_of_a_large_message_reaches_who_is_behind_the_one_that_hangs() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let (ann, bob) = (Id::new(), Id::new());
+    let to = [("ann", &ann), ("bob", &bob)];
+    let first = rig.deliver_in_order(rig.batch(&to, &gate).await);
+    gate.until_stuck(1).await;
+    let unavailable = Err(Failure::Unavailable);
+    assert_eq!(first.await.unwrap(), [[unavailable.clone(), unavailable.clone()]]);
+    let second = rig.deliver_in_order(rig.batch(&to, &Gate::open()).await);
+    rig.until_there_are("bob", 1).await;
+    let second = second.await.unwrap();
+    assert_eq!(second[0][0], unavailable);
+    assert!(second[0][1].is_ok());
+    gate.set_open();
+    rig.until_there_are("ann", 1).await;
+    let third = rig.deliver_in_order(rig.batch(&to, &Gate::open()).await);
+    assert!(is_sent(&third.await.unwrap()[0]));
+    rig.until_there_are("ann", 1).await;
+    rig.until_there_are("bob", 1).await;
+}
