@@ -11,11 +11,12 @@ use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{
     Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server, Transaction,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tracing::warn;
 
 use crate::Shared;
-use crate::batch::{Batch, Outcomes, PATIENCE};
+use crate::batch::{Batch, deadline};
+use crate::board::Outcomes;
 use crate::incoming::Incoming;
 
 /// Recipients whose users are remembered; those of one transaction are, however many.
@@ -76,13 +77,14 @@ impl Deliveries {
     }
 
     async fn deliver(&mut self, transactions: Vec<Transaction>) -> Outcomes {
+        let until = deadline(transactions.iter().map(|transaction| &transaction.envelope));
         let mut batch = Batch::default();
         for transaction in transactions {
             let users = self.users(&transaction.envelope).await;
             batch.add(transaction, users, &self.parts, &self.shared);
         }
         self.routed = HashMap::new();
-        batch.deliver(&self.parts, &self.shared, Instant::now() + PATIENCE).await
+        batch.deliver(&self.parts, &self.shared, until).await
     }
 
     /// Gives the block back, empty.
@@ -102,7 +104,7 @@ impl Deliveries {
         let Some((mut incoming, users)) = self.incoming.take() else {
             return Vec::new();
         };
-        let until = Instant::now() + PATIENCE;
+        let until = deadline([incoming.envelope()]);
         let work = move || incoming.finish(&block).map(|()| incoming);
         let finished = timeout_at(until, self.parts.pool.run(work)).await.ok().flatten();
         match finished.unwrap_or(Err(Failure::Unavailable)) {

@@ -9,19 +9,19 @@
 //! temporary failure ([`crate::turns`]).
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
 use mail_proto::address::Address;
-use mail_proto::smtp::{Accepted, Failure, Transaction};
+use mail_proto::smtp::{Envelope, Failure, Transaction};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span, warn};
 
 use crate::Shared;
-use crate::incoming::{Delivered, Incoming, one_after_another};
+use crate::board::{self, AtWork, Board, Outcomes, Place, Ticket};
+use crate::incoming::{Delivered, Incoming};
 use crate::turns::{Line, Turn};
 
 /// So long a batch waits for its mailboxes: far longer than any delivery takes where the disk does
@@ -29,14 +29,19 @@ use crate::turns::{Line, Turn};
 /// us.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What becomes of each message, for each recipient.
-pub(crate) type Outcomes = Vec<Vec<Result<Accepted, Failure>>>;
+/// The same where the peer names no deliveries: what is put off and done all the same would come
+/// twice, for its repeat cannot be told from another message.
+const PATIENCE_WITHOUT_IDS: Duration = Duration::from_mins(9);
+
+/// Until when these are waited for.
+pub(crate) fn deadline<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) -> Instant {
+    let mut recipients = envelopes.into_iter().flat_map(|envelope| &envelope.recipients);
+    let have_ids = recipients.all(|recipient| recipient.delivery_id.is_some());
+    Instant::now() + if have_ids { PATIENCE } else { PATIENCE_WITHOUT_IDS }
+}
 
 /// A message that is read when it is first needed.
 type Letter = LazyLock<Incoming, Box<dyn FnOnce() -> Incoming + Send>>;
-
-/// What becomes of a share, as far as that is known in time.
-type Known = Pin<Box<dyn Future<Output = Vec<Result<Accepted, Failure>>> + Send>>;
 
 /// Messages that came together. What is not known of them is a temporary failure.
 #[derive(Debug, Default)]
@@ -61,11 +66,12 @@ struct Copy {
     place: Place,
 }
 
-/// Which message it is, and which recipient of it.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    message: usize,
-    recipient: usize,
+/// Where what becomes of a share is told, and until when.
+#[derive(Debug)]
+struct Post {
+    board: Arc<Board>,
+    ticket: Ticket,
+    until: Instant,
 }
 
 impl Batch {
@@ -95,13 +101,18 @@ impl Batch {
         shared: &Shared,
         until: Instant,
     ) -> Outcomes {
-        let Self { mut outcomes, shares, .. } = self;
-        let start = |share: Share| (share.places(), share.start(parts, shared, until));
-        let under_way: Vec<_> = shares.into_iter().map(start).collect();
-        for (places, known) in under_way {
-            enter(&mut outcomes, places, known.await);
+        let board = Board::new(self.outcomes);
+        let (ticket, mut ending) = board::ticket();
+        for share in self.shares {
+            share.start(
+                Post { board: Arc::clone(&board), ticket: Arc::clone(&ticket), until },
+                parts,
+                shared,
+            );
         }
-        outcomes
+        drop(ticket);
+        ending.reached(until).await;
+        board.take_down()
     }
 
     /// Delivers it to one user after another: what is large is written once, and not by several
@@ -112,15 +123,15 @@ impl Batch {
         shared: &Shared,
         until: Instant,
     ) -> Outcomes {
-        let Self { mut outcomes, shares, .. } = self;
-        for share in shares {
-            if Instant::now() >= until {
+        let board = Board::new(self.outcomes);
+        for share in self.shares {
+            let (ticket, mut ending) = board::ticket();
+            share.start(Post { board: Arc::clone(&board), ticket, until }, parts, shared);
+            if !ending.reached(until).await {
                 break;
             }
-            let places = share.places();
-            enter(&mut outcomes, places, share.start(parts, shared, until).await);
         }
-        outcomes
+        board.take_down()
     }
 
     fn add_letter(&mut self, read: Box<dyn FnOnce() -> Incoming + Send>, users: Vec<Option<User>>) {
@@ -144,77 +155,57 @@ impl Batch {
 }
 
 impl Share {
-    fn places(&self) -> Vec<Place> {
-        self.copies.iter().map(|copy| copy.place).collect()
-    }
-
     /// Begins to deliver it: now, if the user has a turn.
-    fn start(self, parts: &Arc<Parts>, shared: &Shared, until: Instant) -> Known {
+    fn start(self, post: Post, parts: &Arc<Parts>, shared: &Shared) {
         let line = shared.turns.of(self.user.address());
         if line.hangs() {
             let (user, messages) = (self.user.address(), self.copies.len());
             warn!(%user, messages, "put off: an earlier delivery to this mailbox has not ended");
-            return Box::pin(async { Vec::new() });
+            return;
         }
         match line.try_take() {
-            Some(turn) => self.work(turn, parts, until),
-            None => self.wait(line, parts, until),
+            Some(turn) => self.work(turn, post, parts),
+            None => self.wait(line, post, Arc::clone(parts)),
         }
     }
 
-    fn wait(self, line: Arc<Line>, parts: &Arc<Parts>, until: Instant) -> Known {
-        let parts = Arc::clone(parts);
+    fn wait(self, line: Arc<Line>, post: Post, parts: Arc<Parts>) {
         let work = async move {
-            match timeout_at(until, line.take()).await {
-                Ok(turn) => self.work(turn, &parts, until).await,
-                Err(_) => Vec::new(),
+            if let Ok(turn) = timeout_at(post.until, line.take()).await {
+                self.work(turn, post, &parts);
             }
         };
-        let work = tokio::spawn(work.instrument(Span::current()));
-        Box::pin(async { work.await.unwrap_or_default() })
+        tokio::spawn(work.instrument(Span::current()));
     }
 
-    fn work(self, turn: Turn, parts: &Parts, until: Instant) -> Known {
-        let turn = Arc::new(turn);
-        let (watched, user) = (Arc::downgrade(&turn), self.user.address().clone());
+    fn work(self, turn: Turn, post: Post, parts: &Parts) {
+        let Some(at_work) = post.board.begin(turn, post.ticket) else { return };
         let work = move || {
-            let (outcomes, last) = self.deliver(&turn);
-            let tell = move || {
-                last.into_iter().for_each(Delivered::tell);
-                drop(turn);
-            };
-            (outcomes, tell)
+            let last = self.deliver(&at_work);
+            let turn = at_work.end();
+            last.into_iter().for_each(Delivered::tell);
+            drop(turn);
         };
-        let done = parts.pool.run_ahead(work);
-        Box::pin(async move {
-            let in_time = timeout_at(until, done).await;
-            if in_time.is_err()
-                && let Some(turn) = watched.upgrade()
-            {
-                turn.give_up();
-                warn!(%user, "a delivery takes too long: until it ends, there is no other to this user");
-            }
-            in_time.ok().flatten().unwrap_or_default()
-        })
+        // It tells the board.
+        drop(parts.pool.run(work));
     }
 
-    /// What nobody waits for any more is not begun.
-    fn deliver(self, turn: &Turn) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
+    /// What nobody waits for any more is not begun. The last delivery that was made has yet to be
+    /// told of. Those before it are: not all of them at the end, because each holds a mailbox open.
+    fn deliver(self, at_work: &AtWork) -> Option<Delivered> {
         let Self { user, copies } = self;
-        let copy = |Copy { letter, place }: Copy| match turn.is_given_up() {
-            true => Err(Failure::Unavailable),
-            false => letter.deliver_one(place.recipient, &user),
-        };
-        one_after_another(copies.into_iter().map(copy))
-    }
-}
-
-fn enter(outcomes: &mut Outcomes, places: Vec<Place>, known: Vec<Result<Accepted, Failure>>) {
-    for (Place { message, recipient }, outcome) in places.into_iter().zip(known) {
-        let of_message = outcomes.get_mut(message);
-        if let Some(place) = of_message.and_then(|all| all.get_mut(recipient)) {
-            *place = outcome;
+        let mut last: Option<Delivered> = None;
+        for Copy { letter, place } in copies {
+            if at_work.is_given_up() {
+                break;
+            }
+            let delivery = letter.deliver_one(place.recipient, &user, at_work);
+            at_work.enter(place, delivery.as_ref().map(Delivered::accepted).map_err(Clone::clone));
+            if let Ok(delivered) = delivery {
+                last.replace(delivered).into_iter().for_each(Delivered::tell);
+            }
         }
+        last
     }
 }
 

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::Shared;
+use crate::board::AtWork;
 use crate::header::Header;
 use crate::journal::{Attempt, Standing, UnderWay};
 use crate::one_file::OneFile;
@@ -67,6 +68,8 @@ enum DeliveryError {
     UnderWay(#[from] UnderWay),
     #[error("what is noted of an earlier attempt cannot be taken back")]
     Noted,
+    #[error("nobody waits for it any more")]
+    GivenUp,
 }
 
 impl Incoming {
@@ -104,6 +107,11 @@ impl Incoming {
         incoming
     }
 
+    /// Whom it is for.
+    pub(crate) fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
     /// Takes the next block.
     pub(crate) fn add(&mut self, block: &[u8]) -> Result<(), Failure> {
         self.header.pass(block, &mut self.passed);
@@ -119,10 +127,15 @@ impl Incoming {
 
     /// Delivers a message that is whole to the recipient of this number, whose mailbox is this
     /// user's.
-    pub(crate) fn deliver_one(&self, number: usize, user: &User) -> Result<Delivered, Failure> {
+    pub(crate) fn deliver_one(
+        &self,
+        number: usize,
+        user: &User,
+        at_work: &AtWork,
+    ) -> Result<Delivered, Failure> {
         let recipient = self.envelope.recipients.get(number).expect("there is a user for each");
         let (id, to) = (self.log_id(recipient), &recipient.address);
-        match self.deliver_to(recipient, user) {
+        match self.deliver_to(recipient, user, at_work) {
             Ok((delivery, tidings)) => {
                 Ok(Delivered { id: id.to_owned(), to: to.clone(), delivery, tidings })
             }
@@ -153,6 +166,7 @@ impl Incoming {
         &self,
         recipient: &Recipient,
         user: &User,
+        at_work: &AtWork,
     ) -> Result<(Delivery, Option<Tidings>), DeliveryError> {
         if self.header.was_delivered_to(&recipient.address) {
             return Err(DeliveryError::Loop);
@@ -160,6 +174,10 @@ impl Incoming {
         let inbox = self.shared.inboxes.inbox(user, &self.site.mail)?;
         let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
             let whole = self.in_file(&inbox, None, recipient)?;
+            // It was put off, and its repeat could not be told from another message.
+            if at_work.is_given_up() {
+                return Err(DeliveryError::GivenUp);
+            }
             return Ok(inbox.deliver(whole, None, &())?);
         };
         let journal = &self.shared.journal;
@@ -260,24 +278,12 @@ fn queue_id(envelope: &Envelope) -> Option<&str> {
     Some(id.split_once('.').map_or(id, |(queue_id, _)| queue_id))
 }
 
-/// The outcomes of deliveries, and the last one that was made. Those before it are told of: not
-/// all of them at the end, because each holds a mailbox open.
-pub(crate) fn one_after_another(
-    deliveries: impl Iterator<Item = Result<Delivered, Failure>>,
-) -> (Vec<Result<Accepted, Failure>>, Option<Delivered>) {
-    let mut last: Option<Delivered> = None;
-    let outcome = |delivery: Result<Delivered, Failure>| {
-        delivery.map(|delivered| {
-            let id = delivered.id.clone();
-            last.replace(delivered).into_iter().for_each(Delivered::tell);
-            Accepted::Delivered(id)
-        })
-    };
-    let outcomes = deliveries.map(outcome).collect();
-    (outcomes, last)
-}
-
 impl Delivered {
+    /// What its sender is told.
+    pub(crate) fn accepted(&self) -> Accepted {
+        Accepted::Delivered(self.id.clone())
+    }
+
     /// Tells the log, and others who look after the mailbox. A 250 is not kept waiting for it: a
     /// log may be slow, and takes one line at a time.
     pub(crate) fn tell(self) {
@@ -297,7 +303,7 @@ impl DeliveryError {
         match self {
             Self::Loop => Failure::Loop,
             Self::Store(StoreError::Full { .. }) => Failure::DiskFull,
-            Self::Store(_) | Self::Spool(_) | Self::UnderWay(_) | Self::Noted => {
+            Self::Store(_) | Self::Spool(_) | Self::UnderWay(_) | Self::Noted | Self::GivenUp => {
                 Failure::Unavailable
             }
         }

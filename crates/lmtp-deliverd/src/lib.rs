@@ -3,11 +3,13 @@
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
 //! [`spool`] until it is whole, written for its first recipient, and linked into the mailboxes of
 //! the others ([`one_file`]); messages that come together go into all their mailboxes at the same
-//! time ([`batch`]), and no user's mail takes all threads ([`turns`]). Each recipient has an outcome of its own, and a 250 only once the message
-//! survives a power cut. [`journal`] knows what was delivered before.
+//! time ([`batch`]) and are not waited for for ever ([`board`]), and no user's mail takes all threads
+//! ([`turns`]). Each recipient has an outcome of its own, and a 250 only once the message survives a
+//! power cut. [`journal`] knows what was delivered before.
 
 mod backend;
 mod batch;
+mod board;
 mod header;
 mod incoming;
 mod journal;

@@ -10,12 +10,13 @@
 //! it in the journal.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use mail_common::lock;
 use mail_proto::address::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
 /// So many of one user's deliveries are at work at a time: half of the threads that there are. A
 /// user who gets much mail at once has no use for more, because their syncs wait for each other.
@@ -28,6 +29,7 @@ pub(crate) struct Turns(Mutex<HashMap<Address, Weak<Line>>>);
 /// The deliveries to one user.
 #[derive(Debug)]
 pub(crate) struct Line {
+    user: Address,
     free: Arc<Semaphore>,
     /// Of those at work, how many nobody waits for any more.
     given_up: AtomicUsize,
@@ -37,7 +39,7 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) struct Turn {
     line: Arc<Line>,
-    given_up: AtomicBool,
+    given_up: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -51,8 +53,8 @@ impl Turns {
         if all.len() >= all.capacity() {
             all.retain(|_, line| line.strong_count() > 0);
         }
-        let line =
-            Arc::new(Line { free: Arc::new(Semaphore::new(MOST)), given_up: AtomicUsize::new(0) });
+        let (free, given_up) = (Arc::new(Semaphore::new(MOST)), AtomicUsize::new(0));
+        let line = Arc::new(Line { user: user.clone(), free, given_up });
         all.insert(user.clone(), Arc::downgrade(&line));
         line
     }
@@ -83,27 +85,25 @@ impl Line {
     }
 
     fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Turn {
-        Turn { line: Arc::clone(self), given_up: AtomicBool::new(false), _permit: permit }
+        Turn { line: Arc::clone(self), given_up: false, _permit: permit }
     }
 }
 
 impl Turn {
     /// Nobody waits for it any more.
-    pub(crate) fn give_up(&self) {
-        if !self.given_up.swap(true, Ordering::Relaxed) {
+    pub(crate) fn give_up(&mut self) {
+        if !self.given_up {
+            self.given_up = true;
             self.line.given_up.fetch_add(1, Ordering::Relaxed);
+            let user = &self.line.user;
+            warn!(%user, "a delivery takes too long: until it ends, there is no other to this user");
         }
-    }
-
-    /// Whether nobody waits for it any more.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.is_given_up() {
+        if self.given_up {
             self.line.given_up.fetch_sub(1, Ordering::Relaxed);
         }
     }

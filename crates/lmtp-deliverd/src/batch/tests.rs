@@ -9,11 +9,13 @@ use std::thread;
 use mail_common::config::{self, Source};
 use mail_common::daemon::Present;
 use mail_common::log::Id;
+use mail_common::serve::Backend as _;
 use mail_proto::address::ReversePath;
-use mail_proto::smtp::{Client, Envelope, Recipient};
+use mail_proto::smtp::{Accepted, Answer, Client, Recipient, Request};
 use tempfile::TempDir;
 
 use super::*;
+use crate::Deliveries;
 use crate::journal::Journal;
 use crate::turns::MOST;
 
@@ -24,6 +26,9 @@ struct Gate {
     stuck: AtomicUsize,
 }
 
+/// One more than a user may take.
+const THREADS: usize = MOST + 1;
+
 struct Rig {
     directory: TempDir,
     parts: Arc<Parts>,
@@ -31,7 +36,6 @@ struct Rig {
 }
 
 impl Rig {
-    /// With one thread more than a user may take.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -47,7 +51,7 @@ impl Rig {
         fs::write(path("posthorn.toml"), text).unwrap();
         let source = Source { file: path("posthorn.toml"), flags: Vec::new() };
         let site = config::load(&source).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let threads = NonZeroUsize::new(MOST + 1).unwrap();
+        let threads = NonZeroUsize::new(THREADS).unwrap();
         let parts = Present::open(Arc::new(site), "test", threads).unwrap().parts();
         let journal = Journal::open(&path("state"), 1000, 0).unwrap();
         Self { directory, parts, shared: Arc::new(Shared::new(journal)) }
@@ -55,33 +59,28 @@ impl Rig {
 
     /// A message that is stuck until the gate opens.
     async fn add(&self, batch: &mut Batch, to: &[(&str, &Id)], gate: &Arc<Gate>) {
+        let id = |(number, (_, id)): (usize, &(_, &Id))| Some(format!("{id}.{number}"));
+        let ids: Vec<_> = to.iter().enumerate().map(id).collect();
+        let names: Vec<_> = to.iter().map(|(name, _)| *name).zip(ids).collect();
+        self.add_transaction(batch, transaction(&names), gate).await;
+    }
+
+    /// The same of a peer that names no deliveries.
+    async fn add_without_id(&self, batch: &mut Batch, to: &str, gate: &Arc<Gate>) {
+        self.add_transaction(batch, transaction(&[(to, None)]), gate).await;
+    }
+
+    async fn add_transaction(&self, batch: &mut Batch, what: Transaction, gate: &Arc<Gate>) {
         let mut users = Vec::new();
-        let mut recipients = Vec::new();
-        for (name, id) in to {
-            let address: Address = format!("{name}@example.org").parse().unwrap();
-            users.push(self.parts.auth.lookup(&address).await.unwrap());
-            let delivery_id = Some(format!("{id}.{}", recipients.len()));
-            recipients.push(Recipient { address, notify: None, original: None, delivery_id });
+        for recipient in &what.envelope.recipients {
+            users.push(self.parts.auth.lookup(&recipient.address).await.unwrap());
         }
-        let envelope = Envelope {
-            sender: ReversePath(None),
-            recipients,
-            size: None,
-            eight_bit: false,
-            oldest: None,
-            ret: None,
-            envid: None,
-        };
-        let hello = "mtad".to_owned();
-        let client = Client { hello, extended: true, tls: None, username: None };
-        let message = b"Subject: news\r\n\r\ntext\r\n".to_vec();
-        let transaction = Transaction { client, envelope, message };
         let (site, shared) = (Arc::clone(&self.parts.site), Arc::clone(&self.shared));
         let gate = Arc::clone(gate);
         let read = move || {
             gate.stuck.fetch_add(1, Ordering::SeqCst);
             gate.open.wait();
-            Incoming::whole(transaction, site, shared)
+            Incoming::whole(what, site, shared)
         };
         batch.add_letter(Box::new(read), users);
     }
@@ -102,6 +101,19 @@ impl Rig {
         let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
         let until = Instant::now() + PATIENCE;
         tokio::spawn(async move { batch.deliver_in_order(&parts, &shared, until).await })
+    }
+
+    /// Until the gate opens.
+    async fn keep_all_threads_busy(&self, gate: &Arc<Gate>) {
+        for _ in 0..THREADS {
+            let gate = Arc::clone(gate);
+            let work = move || {
+                gate.stuck.fetch_add(1, Ordering::SeqCst);
+                gate.open.wait();
+            };
+            drop(self.parts.pool.run(work));
+        }
+        gate.until_stuck(THREADS).await;
     }
 
     /// Until there are so many letters, and nobody works on more.
@@ -131,6 +143,26 @@ impl Gate {
         let gate = Arc::clone(self);
         until(move || gate.stuck.load(Ordering::SeqCst) == count).await;
     }
+}
+
+fn transaction(to: &[(&str, Option<String>)]) -> Transaction {
+    let recipient = |(name, id): &(&str, Option<String>)| Recipient {
+        address: format!("{name}@example.org").parse().unwrap(),
+        notify: None,
+        original: None,
+        delivery_id: id.clone(),
+    };
+    let envelope = Envelope {
+        sender: ReversePath(None),
+        recipients: to.iter().map(recipient).collect(),
+        size: None,
+        eight_bit: false,
+        oldest: None,
+        ret: None,
+        envid: None,
+    };
+    let client = Client { hello: "mtad".to_owned(), extended: true, tls: None, username: None };
+    Transaction { client, envelope, message: b"Subject: news\r\n\r\ntext\r\n".to_vec() }
 }
 
 /// Tries often enough for what it waits for. The clock stands meanwhile.
@@ -220,4 +252,50 @@ async fn the_repeat_of_a_large_message_reaches_who_is_behind_the_one_that_hangs(
     assert!(is_sent(&third.await.unwrap()[0]));
     rig.until_there_are("ann", 1).await;
     rig.until_there_are("bob", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_before_the_mailbox_hung_is_answered_for() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let mut batch = Batch::default();
+    rig.add_without_id(&mut batch, "ann", &Gate::open()).await;
+    rig.add_without_id(&mut batch, "ann", &gate).await;
+    rig.add_without_id(&mut batch, "ann", &Gate::open()).await;
+    let outcomes = rig.deliver(batch);
+    gate.until_stuck(1).await;
+    let outcomes = outcomes.await.unwrap();
+    assert!(is_sent(&outcomes[0]));
+    assert_eq!(outcomes[1..], [[Err(Failure::Unavailable)], [Err(Failure::Unavailable)]]);
+    gate.set_open();
+    rig.until_there_are("ann", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_off_and_has_no_id_is_not_delivered_behind_its_peers_back() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let mut batch = Batch::default();
+    rig.add_without_id(&mut batch, "ann", &gate).await;
+    let outcomes = rig.deliver(batch);
+    gate.until_stuck(1).await;
+    assert_eq!(outcomes.await.unwrap(), [[Err(Failure::Unavailable)]]);
+    gate.set_open();
+    rig.until_there_are("ann", 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_no_deliveries_is_kept_waiting_for_longer() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    rig.keep_all_threads_busy(&gate).await;
+    let with_id = Some(format!("{}.0", Id::new()));
+    let table = [(with_id, PATIENCE), (None, PATIENCE_WITHOUT_IDS)];
+    for (number, (id, patience)) in table.into_iter().enumerate() {
+        let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
+        let to = ["ann", "bob"][number];
+        let started = Instant::now();
+        let answer = deliveries.perform(Request::Deliver(vec![transaction(&[(to, id)])])).await;
+        let Answer::Delivered(outcomes) = answer else { panic!("{answer:?}") };
+        assert_eq!(outcomes, [[Err(Failure::Unavailable)]]);
+        assert_eq!(started.elapsed().as_secs(), patience.as_secs(), "the test's clock");
+    }
+    gate.set_open();
 }
