@@ -33,6 +33,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// twice, for its repeat cannot be told from another message.
 const PATIENCE_WITHOUT_IDS: Duration = Duration::from_mins(9);
 
+/// So long the next user waits for the one before, where a message goes to one after another.
+const MOMENT: Duration = Duration::from_secs(5);
+
 /// Until when these are waited for.
 pub(crate) fn deadline<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) -> Instant {
     let mut recipients = envelopes.into_iter().flat_map(|envelope| &envelope.recipients);
@@ -116,7 +119,8 @@ impl Batch {
     }
 
     /// Delivers it to one user after another: what is large is written once, and not by several
-    /// who did not want to wait for each other.
+    /// who did not want to wait for each other. The next one waits for a moment, for the disk of the
+    /// one before may hang.
     pub(crate) async fn deliver_in_order(
         self,
         parts: &Arc<Parts>,
@@ -124,12 +128,19 @@ impl Batch {
         until: Instant,
     ) -> Outcomes {
         let board = Board::new(self.outcomes);
+        let mut slow = Vec::new();
         for share in self.shares {
             let (ticket, mut ending) = board::ticket();
             share.start(Post { board: Arc::clone(&board), ticket, until }, parts, shared);
-            if !ending.reached(until).await {
+            if !ending.reached(until.min(Instant::now() + MOMENT)).await {
+                slow.push(ending);
+            }
+            if Instant::now() >= until {
                 break;
             }
+        }
+        for mut ending in slow {
+            ending.reached(until).await;
         }
         board.take_down()
     }
