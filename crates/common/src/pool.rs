@@ -9,6 +9,7 @@
 //! threads never get any memory of their own.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,15 +52,21 @@ impl Pool {
     /// If the system gives no threads; pools are made when a daemon starts.
     #[must_use]
     pub fn new(name: &str, threads: NonZeroUsize) -> Self {
+        Self::open(name, threads).expect("a daemon that starts may have its threads")
+    }
+
+    /// The same while a daemon runs.
+    ///
+    /// # Errors
+    /// The system gives not as many threads; those that it gave end.
+    pub fn open(name: &str, threads: NonZeroUsize) -> io::Result<Self> {
         let line = Arc::new(Line::default());
+        let pool = Self { entrance: Arc::new(Entrance { line: Arc::clone(&line) }) };
         for number in 0..threads.get() {
             let line = Arc::clone(&line);
-            thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .spawn(move || line.work())
-                .expect("a daemon that starts may have its threads");
+            thread::Builder::new().name(format!("{name}-{number}")).spawn(move || line.work())?;
         }
-        Self { entrance: Arc::new(Entrance { line }) }
+        Ok(pool)
     }
 
     /// Does blocking work on a thread of the pool, and logs within the caller's span. `None`: the

@@ -11,11 +11,11 @@ use mail_proto::sasl::Verdict;
 use mail_proto::smtp::{
     Accepted, Answer, Client, Envelope, Failure, Recipient, Request, Server, Transaction,
 };
-use tokio::time::timeout_at;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::Shared;
-use crate::batch::{Batch, deadline};
+use crate::batch::{Batch, PATIENCE, deadline};
 use crate::board::Outcomes;
 use crate::incoming::Incoming;
 
@@ -95,7 +95,8 @@ impl Deliveries {
             block.clear();
             (incoming, result.map(|()| block))
         };
-        let (incoming, result) = self.parts.pool.run(work).await.ok_or(Failure::Unavailable)?;
+        let stored = self.shared.disks.spool.run_until(Instant::now() + PATIENCE, work).await;
+        let (incoming, result) = stored.ok_or(Failure::Unavailable)?;
         self.incoming = Some((incoming, users));
         result
     }
@@ -106,7 +107,7 @@ impl Deliveries {
         };
         let until = deadline([incoming.envelope()]);
         let work = move || incoming.finish(&block).map(|()| incoming);
-        let finished = timeout_at(until, self.parts.pool.run(work)).await.ok().flatten();
+        let finished = self.shared.disks.spool.run_until(Instant::now() + PATIENCE, work).await;
         match finished.unwrap_or(Err(Failure::Unavailable)) {
             Ok(incoming) => {
                 let batch = Batch::of_one(incoming, users);

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
+use mail_common::maildir::Inboxes;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Envelope, Failure, Transaction};
 use tokio::time::{Instant, timeout_at};
@@ -21,6 +22,7 @@ use tracing::{Instrument as _, Span, warn};
 
 use crate::Shared;
 use crate::board::{self, AtWork, Board, Outcomes, Place, Ticket};
+use crate::disks::Disk;
 use crate::incoming::{Delivered, Incoming};
 use crate::turns::{Line, Turn};
 
@@ -77,6 +79,16 @@ struct Post {
     until: Instant,
 }
 
+/// Where a share is worked on.
+#[derive(Debug)]
+struct Bench {
+    disk: Arc<Disk>,
+    /// It has yet to be asked which disk it is.
+    asks: bool,
+    parts: Arc<Parts>,
+    shared: Arc<Shared>,
+}
+
 impl Batch {
     /// One message, for these users, in the envelope's order.
     pub(crate) fn of_one(incoming: Incoming, users: Vec<User>) -> Self {
@@ -101,7 +113,7 @@ impl Batch {
     pub(crate) async fn deliver(
         self,
         parts: &Arc<Parts>,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         until: Instant,
     ) -> Outcomes {
         let board = Board::new(self.outcomes);
@@ -124,7 +136,7 @@ impl Batch {
     pub(crate) async fn deliver_in_order(
         self,
         parts: &Arc<Parts>,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         until: Instant,
     ) -> Outcomes {
         let board = Board::new(self.outcomes);
@@ -167,57 +179,86 @@ impl Batch {
 
 impl Share {
     /// Begins to deliver it: now, if the user has a turn.
-    fn start(self, post: Post, parts: &Arc<Parts>, shared: &Shared) {
+    fn start(self, post: Post, parts: &Arc<Parts>, shared: &Arc<Shared>) {
         let line = shared.turns.of(self.user.address());
-        if line.hangs() {
+        let disk = line.disk();
+        let asks = disk.is_none();
+        let disk = disk.unwrap_or_else(|| Arc::clone(shared.disks.unknown()));
+        if line.hangs() || disk.hangs() {
             let (user, messages) = (self.user.address(), self.copies.len());
-            warn!(%user, messages, "put off: an earlier delivery to this mailbox has not ended");
+            warn!(%user, messages, "put off: earlier deliveries to this mailbox or its disk have not ended");
             return;
         }
-        match line.try_take() {
-            Some(turn) => self.work(turn, post, parts),
-            None => self.wait(line, post, Arc::clone(parts)),
+        let bench = Bench { disk, asks, parts: Arc::clone(parts), shared: Arc::clone(shared) };
+        match line.try_take(&bench.disk) {
+            Some(turn) => self.work(turn, post, bench),
+            None => self.wait(line, post, bench),
         }
     }
 
-    fn wait(self, line: Arc<Line>, post: Post, parts: Arc<Parts>) {
+    fn wait(self, line: Arc<Line>, post: Post, bench: Bench) {
         let work = async move {
-            if let Ok(turn) = timeout_at(post.until, line.take()).await {
-                self.work(turn, post, &parts);
+            if let Ok(turn) = timeout_at(post.until, line.take(&bench.disk)).await {
+                self.work(turn, post, bench);
             }
         };
         tokio::spawn(work.instrument(Span::current()));
     }
 
-    fn work(self, turn: Turn, post: Post, parts: &Parts) {
+    fn work(self, turn: Turn, post: Post, bench: Bench) {
+        let line = Arc::clone(turn.line());
         let Some(at_work) = post.board.begin(turn, post.ticket) else { return };
-        let work = move || {
-            let last = self.deliver(&at_work);
-            let turn = at_work.end();
-            last.into_iter().for_each(Delivered::tell);
-            drop(turn);
-        };
+        let disk = Arc::clone(&bench.disk);
         // It tells the board.
-        drop(parts.pool.run(work));
+        if !bench.asks {
+            disk.run(move || self.deliver(at_work, &line, &bench));
+            return;
+        }
+        disk.run(move || {
+            let disk = bench.look(&self.user, &line);
+            if !disk.hangs() && !at_work.is_given_up() {
+                at_work.moves_to(&disk);
+                disk.run(move || self.deliver(at_work, &line, &bench));
+            }
+        });
     }
 
-    /// What nobody waits for any more is not begun. The last delivery that was made has yet to be
-    /// told of. Those before it are: not all of them at the end, because each holds a mailbox open.
-    fn deliver(self, at_work: &AtWork) -> Option<Delivered> {
+    fn deliver(self, at_work: AtWork, line: &Line, bench: &Bench) {
         let Self { user, copies } = self;
-        let mut last: Option<Delivered> = None;
-        for Copy { letter, place } in copies {
-            if at_work.is_given_up() {
-                break;
-            }
-            let delivery = letter.deliver_one(place.recipient, &user, at_work);
-            at_work.enter(place, delivery.as_ref().map(Delivered::accepted).map_err(Clone::clone));
-            if let Ok(delivered) = delivery {
-                last.replace(delivered).into_iter().for_each(Delivered::tell);
-            }
+        let last = deliver(copies, &user, &at_work);
+        let turn = at_work.end();
+        last.into_iter().for_each(Delivered::tell);
+        if line.is_out_of_date() {
+            bench.look(&user, line);
         }
-        last
+        drop(turn);
     }
+}
+
+impl Bench {
+    /// Sees where a user's mail is.
+    fn look(&self, user: &User, line: &Line) -> Arc<Disk> {
+        let disk = self.shared.disks.of(Inboxes::device(user, &self.parts.site.mail));
+        line.is_on(&disk);
+        disk
+    }
+}
+
+/// What nobody waits for any more is not begun. The last delivery that was made has yet to be
+/// told of. Those before it are: not all of them at the end, because each holds a mailbox open.
+fn deliver(copies: Vec<Copy>, user: &User, at_work: &AtWork) -> Option<Delivered> {
+    let mut last: Option<Delivered> = None;
+    for Copy { letter, place } in copies {
+        if at_work.is_given_up() {
+            break;
+        }
+        let delivery = letter.deliver_one(place.recipient, user, at_work);
+        at_work.enter(place, delivery.as_ref().map(Delivered::accepted).map_err(Clone::clone));
+        if let Ok(delivered) = delivery {
+            last.replace(delivered).into_iter().for_each(Delivered::tell);
+        }
+    }
+    last
 }
 
 #[allow(clippy::unwrap_used)]

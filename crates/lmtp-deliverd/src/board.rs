@@ -14,6 +14,7 @@ use mail_proto::smtp::{Accepted, Failure};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::disks::Disk;
 use crate::turns::Turn;
 
 /// What becomes of each message, for each recipient.
@@ -109,6 +110,14 @@ impl AtWork {
     /// Whether nobody waits for it any more.
     pub(crate) fn is_given_up(&self) -> bool {
         self.board.is_given_up()
+    }
+
+    /// His turn goes on there.
+    pub(crate) fn moves_to(&self, disk: &Arc<Disk>) {
+        let mut state = lock(&self.board.state);
+        if let Some(Some(turn)) = state.turns.get_mut(self.number) {
+            turn.moves_to(disk);
+        }
     }
 
     /// What became of one.

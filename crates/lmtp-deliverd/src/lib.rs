@@ -3,13 +3,14 @@
 //! [`smtp::Server`] speaks, [`Deliveries`] answers it. A message is cleaned by [`header`], kept in
 //! [`spool`] until it is whole, written for its first recipient, and linked into the mailboxes of
 //! the others ([`one_file`]); messages that come together go into all their mailboxes at the same
-//! time ([`batch`]) and are not waited for for ever ([`board`]), and no user's mail takes all threads
-//! ([`turns`]). Each recipient has an outcome of its own, and a 250 only once the message survives a
+//! time ([`batch`]) and are not waited for for ever ([`board`]), and neither does
+//! one user's mail take all threads ([`turns`]) nor one disk's ([`disks`]). Each recipient has an outcome of its own, and a 250 only once the message survives a
 //! power cut. [`journal`] knows what was delivered before.
 
 mod backend;
 mod batch;
 mod board;
+mod disks;
 mod header;
 mod incoming;
 mod journal;
@@ -31,10 +32,11 @@ use mail_proto::Session as _;
 use mail_proto::smtp::{self, Dialect, Limits};
 
 pub use backend::Deliveries;
+use disks::Disks;
 use journal::Journal;
 use turns::Turns;
 
-/// Threads that deliver. Each waits for the disk most of the time, and their syncs share commits
+/// Threads that deliver to one file system. Each waits for the disk most of the time, and their syncs share commits
 /// of its journal; and some are still telling of a delivery whose peer sends the next already.
 const THREADS: NonZeroUsize = NonZeroUsize::new(32).expect("32 is not 0");
 
@@ -72,12 +74,13 @@ pub(crate) struct Shared {
     /// Counts messages with one file for several mailboxes.
     pub(crate) one_files: Arc<()>,
     pub(crate) turns: Turns,
+    pub(crate) disks: Disks,
 }
 
 impl Shared {
-    pub(crate) fn new(journal: Journal) -> Self {
+    pub(crate) fn new(journal: Journal, disks: Disks) -> Self {
         let (inboxes, one_files, turns) = (Inboxes::default(), Arc::default(), Turns::default());
-        Self { inboxes, journal, one_files, turns }
+        Self { inboxes, journal, one_files, turns, disks }
     }
 }
 
@@ -127,7 +130,8 @@ impl Daemon for LmtpDeliverd {
     fn start(site: Arc<Site>) -> Result<Self, StartError> {
         let present = Present::open(site, Self::NAME, THREADS)?;
         let journal = journal(&present.parts().site)?;
-        Ok(Self { present, shared: Arc::new(Shared::new(journal)) })
+        let disks = Disks::new(THREADS, present.parts().pool.clone());
+        Ok(Self { present, shared: Arc::new(Shared::new(journal, disks)) })
     }
 
     fn reload(&self, site: Arc<Site>) -> Result<(), StartError> {

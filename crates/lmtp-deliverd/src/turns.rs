@@ -4,27 +4,37 @@
 //! for a delivery for ever, and no user's mail takes all threads: only so many of his deliveries are
 //! at work at a time, and others wait for their turn without a thread. Once one of them took so long
 //! that nobody waits for it any more, none begins until it has ended. Those who bring his mail are
-//! told at once to come again, and the mail of all others goes on.
+//! told at once to come again, and the mail of all others goes on. So it is with all users of a disk
+//! once all of its threads are taken by such deliveries ([`crate::disks`]).
 //!
 //! What nobody waits for any more goes on all the same, and is recorded when it ends: a repeat finds
 //! it in the journal.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use mail_common::lock;
 use mail_proto::address::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
+use crate::disks::Disk;
+
 /// So many of one user's deliveries are at work at a time: half of the threads that there are. A
 /// user who gets much mail at once has no use for more, because their syncs wait for each other.
 pub(crate) const MOST: usize = 16;
 
+/// So many users without a delivery at work are remembered.
+const REMEMBERED: usize = 16_384;
+
+/// So long a user's mail is taken to be where it was.
+const LASTS: Duration = Duration::from_secs(60);
+
 /// The lines of all users.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<Address, Weak<Line>>>);
+pub(crate) struct Turns(Mutex<HashMap<Address, Arc<Line>>>);
 
 /// The deliveries to one user.
 #[derive(Debug)]
@@ -33,12 +43,15 @@ pub(crate) struct Line {
     free: Arc<Semaphore>,
     /// Of those at work, how many nobody waits for any more.
     given_up: AtomicUsize,
+    /// Where the user's mail is, and when that was seen.
+    disk: Mutex<Option<(Arc<Disk>, Instant)>>,
 }
 
 /// Held by who delivers, as long as he does.
 #[derive(Debug)]
 pub(crate) struct Turn {
     line: Arc<Line>,
+    disk: Arc<Disk>,
     given_up: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -47,35 +60,50 @@ impl Turns {
     /// The line of a user.
     pub(crate) fn of(&self, user: &Address) -> Arc<Line> {
         let mut all = lock(&self.0);
-        if let Some(line) = all.get(user).and_then(Weak::upgrade) {
-            return line;
+        if let Some(line) = all.get(user) {
+            return Arc::clone(line);
         }
-        if all.len() >= all.capacity() {
-            all.retain(|_, line| line.strong_count() > 0);
+        if all.len() >= REMEMBERED && all.len() >= all.capacity() {
+            all.retain(|_, line| Arc::strong_count(line) > 1);
         }
         let (free, given_up) = (Arc::new(Semaphore::new(MOST)), AtomicUsize::new(0));
-        let line = Arc::new(Line { user: user.clone(), free, given_up });
-        all.insert(user.clone(), Arc::downgrade(&line));
-        line
+        let line = Line { user: user.clone(), free, given_up, disk: Mutex::default() };
+        Arc::clone(all.entry(user.clone()).or_insert(Arc::new(line)))
     }
 }
 
 impl Line {
-    /// Whether a delivery is at work that nobody waits for any more.
+    /// Whether a delivery is at work that nobody waits for any more, or the disk hangs.
     pub(crate) fn hangs(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed) > 0
+        let disk_hangs = || self.disk().is_some_and(|disk| disk.hangs());
+        self.given_up.load(Ordering::Relaxed) > 0 || disk_hangs()
+    }
+
+    /// Where the user's mail is, if that was seen.
+    pub(crate) fn disk(&self) -> Option<Arc<Disk>> {
+        lock(&self.disk).as_ref().map(|(disk, _)| Arc::clone(disk))
+    }
+
+    /// Whether that was seen long ago.
+    pub(crate) fn is_out_of_date(&self) -> bool {
+        lock(&self.disk).as_ref().is_none_or(|(_, seen)| seen.elapsed() > LASTS)
+    }
+
+    /// The user's mail is there.
+    pub(crate) fn is_on(&self, disk: &Arc<Disk>) {
+        *lock(&self.disk) = Some((Arc::clone(disk), Instant::now()));
     }
 
     /// A turn, if there is one now.
-    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Turn> {
+    pub(crate) fn try_take(self: &Arc<Self>, disk: &Arc<Disk>) -> Option<Turn> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(self.turn(permit))
+        Some(self.turn(permit, disk))
     }
 
     /// A turn, when there is one.
-    pub(crate) async fn take(self: &Arc<Self>) -> Turn {
+    pub(crate) async fn take(self: &Arc<Self>, disk: &Arc<Disk>) -> Turn {
         let permit = Arc::clone(&self.free).acquire_owned().await;
-        self.turn(permit.expect("it is never closed"))
+        self.turn(permit.expect("it is never closed"), disk)
     }
 
     /// Whether nobody is at work.
@@ -84,17 +112,33 @@ impl Line {
         self.free.available_permits() == MOST
     }
 
-    fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Turn {
-        Turn { line: Arc::clone(self), given_up: false, _permit: permit }
+    fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit, disk: &Arc<Disk>) -> Turn {
+        let (line, disk) = (Arc::clone(self), Arc::clone(disk));
+        Turn { line, disk, given_up: false, _permit: permit }
     }
 }
 
 impl Turn {
+    /// Whose it is.
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// It goes on there.
+    pub(crate) fn moves_to(&mut self, disk: &Arc<Disk>) {
+        if self.given_up {
+            self.disk.ended();
+            disk.give_up();
+        }
+        self.disk = Arc::clone(disk);
+    }
+
     /// Nobody waits for it any more.
     pub(crate) fn give_up(&mut self) {
         if !self.given_up {
             self.given_up = true;
             self.line.given_up.fetch_add(1, Ordering::Relaxed);
+            self.disk.give_up();
             let user = &self.line.user;
             warn!(%user, "a delivery takes too long: until it ends, there is no other to this user");
         }
@@ -105,6 +149,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         if self.given_up {
             self.line.given_up.fetch_sub(1, Ordering::Relaxed);
+            self.disk.ended();
         }
     }
 }

@@ -7,6 +7,8 @@
 //! delivery. The same is done after a minute, for the sake of what only opening does.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,14 @@ const LASTS: Duration = Duration::from_secs(60);
 impl Inboxes {
     /// So many are kept open, with five descriptors each.
     pub(super) const KEPT: usize = 128;
+
+    /// The device that the mail of a user is on, or will be; 0 where nobody tells.
+    #[must_use]
+    pub fn device(user: &User, mail: &Mail) -> u64 {
+        let Ok(places) = Directory::inbox_places(user, mail) else { return 0 };
+        let found = places.mail.ancestors().find_map(|path| fs::metadata(path).ok());
+        found.map_or(0, |found| found.dev())
+    }
 
     /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
     pub fn inbox(&self, user: &User, mail: &Mail) -> Result<Arc<Inbox>, StoreError> {

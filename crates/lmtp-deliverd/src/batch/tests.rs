@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Deliveries;
+use crate::disks::Disks;
 use crate::journal::Journal;
 use crate::turns::MOST;
 
@@ -29,6 +30,13 @@ struct Gate {
 /// One more than a user may take.
 const THREADS: usize = MOST + 1;
 
+/// Users besides Ann and Bob.
+const MANY: usize = THREADS + 3;
+
+fn user(number: usize) -> String {
+    format!("user{number}")
+}
+
 struct Rig {
     directory: TempDir,
     parts: Arc<Parts>,
@@ -40,7 +48,9 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::create_dir(path("mail")).unwrap();
-        let passwd = "ann@example.org:{PLAIN}a\nbob@example.org:{PLAIN}b\n";
+        let many = (0..MANY).map(user);
+        let names = ["ann", "bob"].map(str::to_owned).into_iter().chain(many);
+        let passwd: String = names.map(|name| format!("{name}@example.org:{{PLAIN}}x\n")).collect();
         fs::write(path("passwd"), passwd).unwrap();
         let text = format!(
             "config_version = 1\nhostname = \"mx.example.org\"\n\
@@ -54,7 +64,8 @@ impl Rig {
         let threads = NonZeroUsize::new(THREADS).unwrap();
         let parts = Present::open(Arc::new(site), "test", threads).unwrap().parts();
         let journal = Journal::open(&path("state"), 1000, 0).unwrap();
-        Self { directory, parts, shared: Arc::new(Shared::new(journal)) }
+        let shared = shared(&parts, journal);
+        Self { directory, parts, shared }
     }
 
     /// A message that is stuck until the gate opens.
@@ -104,16 +115,26 @@ impl Rig {
     }
 
     /// Until the gate opens.
-    async fn keep_all_threads_busy(&self, gate: &Arc<Gate>) {
+    async fn keep_all_threads_busy(&self, disk: &Disk, gate: &Arc<Gate>) {
         for _ in 0..THREADS {
             let gate = Arc::clone(gate);
             let work = move || {
                 gate.stuck.fetch_add(1, Ordering::SeqCst);
                 gate.open.wait();
             };
-            drop(self.parts.pool.run(work));
+            disk.run(work);
         }
         gate.until_stuck(THREADS).await;
+    }
+
+    /// Has all but Ann and Bob on a disk of their own.
+    fn put_many_elsewhere(&self) -> Arc<Disk> {
+        let disk = self.shared.disks.of(u64::MAX);
+        for number in 0..MANY {
+            let address = format!("{}@example.org", user(number)).parse().unwrap();
+            self.shared.turns.of(&address).is_on(&disk);
+        }
+        disk
     }
 
     /// Until there are so many letters, and nobody works on more.
@@ -143,6 +164,11 @@ impl Gate {
         let gate = Arc::clone(self);
         until(move || gate.stuck.load(Ordering::SeqCst) == count).await;
     }
+}
+
+fn shared(parts: &Parts, journal: Journal) -> Arc<Shared> {
+    let disks = Disks::new(NonZeroUsize::new(THREADS).unwrap(), parts.pool.clone());
+    Arc::new(Shared::new(journal, disks))
 }
 
 fn transaction(to: &[(&str, Option<String>)]) -> Transaction {
@@ -226,7 +252,7 @@ async fn the_repeat_for_one_of_two_is_known_where_the_clock_was_behind() {
     let both = rig.batch(&[("ann", &ann), ("bob", &bob)], &Gate::open()).await;
     assert!(is_sent(&rig.deliver(both).await.unwrap()[0]));
     let journal = Journal::open(&rig.directory.path().join("other"), 1000, 0).unwrap();
-    rig.shared = Arc::new(Shared::new(journal));
+    rig.shared = shared(&rig.parts, journal);
     let one = rig.batch(&[("ann", &ann)], &Gate::open()).await;
     assert!(is_sent(&rig.deliver(one).await.unwrap()[0]));
     rig.until_there_are("ann", 1).await;
@@ -263,7 +289,7 @@ async fn what_was_put_off_and_has_no_id_is_not_delivered_behind_its_peers_back()
 #[tokio::test(start_paused = true)]
 async fn who_names_no_deliveries_is_kept_waiting_for_longer() {
     let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
-    rig.keep_all_threads_busy(&gate).await;
+    rig.keep_all_threads_busy(rig.shared.disks.unknown(), &gate).await;
     let with_id = Some(format!("{}.0", Id::new()));
     let table = [(with_id, PATIENCE), (None, PATIENCE_WITHOUT_IDS)];
     for (number, (id, patience)) in table.into_iter().enumerate() {
@@ -303,4 +329,52 @@ async fn a_large_message_reaches_who_is_behind_the_one_that_hangs() {
     assert!(is_sent(&last.await.unwrap()[0]));
     rig.until_there_are("ann", MOST + 1).await;
     rig.until_there_are("bob", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_up_no_other_however_many_have_mail_there() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let disk = rig.put_many_elsewhere();
+    let mut under_way = Vec::new();
+    for number in 0..MANY - 1 {
+        let batch = rig.batch(&[(&user(number), &Id::new())], &gate).await;
+        under_way.push(rig.deliver(batch));
+    }
+    gate.until_stuck(THREADS).await;
+    let bob = rig.deliver(rig.batch(&[("bob", &Id::new())], &Gate::open()).await);
+    rig.until_there_are("bob", 1).await;
+    assert!(is_sent(&bob.await.unwrap()[0]));
+    for outcomes in under_way {
+        assert_eq!(outcomes.await.unwrap(), [[Err(Failure::Unavailable)]]);
+    }
+    // Nobody waits for the next one there.
+    let started = Instant::now();
+    let last = user(MANY - 1);
+    let next = rig.batch(&[(&last, &Id::new())], &Gate::open()).await;
+    assert_eq!(rig.deliver(next).await.unwrap(), [[Err(Failure::Unavailable)]]);
+    assert_eq!(started.elapsed(), Duration::ZERO, "by the test's clock, which stands");
+    gate.set_open();
+    until(move || !disk.hangs()).await;
+    let next = rig.batch(&[(&last, &Id::new())], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(next).await.unwrap()[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_where_large_messages_are_spooled() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    rig.keep_all_threads_busy(&rig.shared.disks.spool, &gate).await;
+    for number in 0..=THREADS {
+        let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
+        let Transaction { client, envelope, message } = transaction(&[("ann", None)]);
+        deliveries.perform(Request::Begin { client, envelope }).await;
+        let started = Instant::now();
+        let stored = deliveries.perform(Request::Store(message)).await;
+        assert!(matches!(stored, Answer::Stored(Err(Failure::Unavailable))), "{stored:?}");
+        let patience = if number < THREADS { PATIENCE } else { Duration::ZERO };
+        assert_eq!(started.elapsed().as_secs(), patience.as_secs(), "the test's clock");
+    }
+    let bob = rig.deliver(rig.batch(&[("bob", &Id::new())], &Gate::open()).await);
+    rig.until_there_are("bob", 1).await;
+    assert!(is_sent(&bob.await.unwrap()[0]));
+    gate.set_open();
 }
