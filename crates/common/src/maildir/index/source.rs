@@ -102,12 +102,17 @@ impl Source {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
-        match disk::read_at(&self.file, room, self.offset + self.filled as u64) {
-            Ok(read) => self.filled += read,
-            Err(error) => unless_unreadable(error)?,
+        // No more than what is needed now: a place behind it may be one that cannot be read.
+        while self.filled < count {
+            let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return Ok(false) };
+            match self.file.read_at(room, self.offset + self.filled as u64) {
+                Ok(0) => return Ok(false),
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return unless_unreadable(error).map(|()| false),
+            }
         }
-        Ok(self.filled >= count)
+        Ok(true)
     }
 }
 
@@ -208,11 +213,27 @@ pub(super) fn random() -> u64 {
 mod tests {
     use super::*;
 
+    /// Nothing is behind the end of the stack: there the memory answers EIO.
+    #[test]
+    fn what_stands_before_a_place_that_cannot_be_read_is_read() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        let (_, end) = stack.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let end = u64::from_str_radix(end, 16).unwrap();
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut source = Source::new(memory, end - 4096, end + 4096);
+        for _ in 0..4096 / 8 {
+            assert_eq!(source.take(8).unwrap().map(<[u8]>::len), Some(8));
+        }
+        assert_eq!(source.take(8).unwrap(), None);
+        assert!(!source.is_over());
+    }
+
     /// Where a process has no memory, the file that is its memory answers EIO.
     #[test]
     fn what_the_disk_does_not_give_back_is_damage() {
         let broken = || Source::new(File::open("/proc/self/mem").unwrap(), 0, 1 << 20);
-        let error = disk::read_at(&broken().file, &mut [0; 8], 0).unwrap_err();
+        let error = broken().file.read_at(&mut [0; 8], 0).unwrap_err();
         assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
         assert_eq!(broken().peek(8).unwrap(), None);
         assert_eq!(broken().take(8).unwrap(), None);
