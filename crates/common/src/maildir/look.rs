@@ -7,22 +7,24 @@
 //!   backup): the file gets a new one.
 //! - A file that we know, and whose line got lost while nobody else was given its UID, keeps its
 //!   UID: the list is written anew.
-//! - A file without a UID gets the next one, in order of arrival.
+//! - A file without a UID gets the next one, in order of arrival. Where the index was damaged, or
+//!   cannot be read, and lines of the list may be lost as well (a power cut took what was not
+//!   synced), nobody knows which is the next: UIDs jump ahead.
 //! - A message without a file is gone. Its line stays until a quarter of all lines is such.
 //!
 //! A file that a foreign program renames while we list may be missed: before a message counts as
 //! gone, it is looked for a second time.
 
-use mail_proto::mailbox::Messages;
+use mail_proto::mailbox::{Messages, Uid};
 
 use super::held::{Held, Lists};
-use super::index::{self, Change, Marks};
+use super::index::{self, Change, Index, Marks};
 use super::join::{self, Before, InNew, Joined, Numbered};
 use super::known::{Files, IndexFiles};
 use super::listing::Listing;
 use super::scan::Listed;
 use super::settle::Settling;
-use super::uidlist::{self, Form, Found, UidList};
+use super::uidlist::{self, Form, Found, JUMP, UidList};
 use super::{StoreError, leftovers, uid_validity};
 
 /// What was read and listed.
@@ -37,9 +39,20 @@ pub(super) struct Seen {
     pub(super) listing: Listing,
 }
 
+/// Up to where the files tell which UIDs were shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ToldTo {
+    /// There are no others.
+    TheEnd,
+    /// There may be others from this one on: a reserve, under which they were shown without a
+    /// synced line, was in what cannot be read any more.
+    Below(Uid),
+}
+
 impl Held<'_> {
     /// Reads and lists what changed, and makes it known; `now` is how the files look.
     pub(super) fn look(&mut self, now: Marks) -> Result<Lists, StoreError> {
+        let told = self.told_to(&now);
         let list = self.changed_list(&now)?;
         let listed = self.to_list(list.is_some(), &now);
         if listed == Listed::Both {
@@ -54,10 +67,10 @@ impl Held<'_> {
             }
         }
         let listed = if listed == Listed::New { Listed::Both } else { listed };
-        self.look_at_all(Seen { now, list, listed, listing: Listing::default() })
+        self.look_at_all(Seen { now, list, listed, listing: Listing::default() }, told)
     }
 
-    fn look_at_all(&mut self, mut seen: Seen) -> Result<Lists, StoreError> {
+    fn look_at_all(&mut self, mut seen: Seen, told: ToldTo) -> Result<Lists, StoreError> {
         if seen.listed == Listed::Nothing {
             return Settling::new(seen, Joined::default(), Vec::new()).settle(self);
         }
@@ -78,6 +91,9 @@ impl Held<'_> {
             list: seen.list.as_ref(),
         };
         let joined = join::join(&seen.listing, &before);
+        if let (ToldTo::Below(uid), Some(list)) = (told, &mut seen.list) {
+            self.skip_uids(list, uid, joined.newcomers.len());
+        }
         if self.take_over(&seen, &joined)? == Lists::Changed {
             return Ok(Lists::Changed);
         }
@@ -88,6 +104,30 @@ impl Held<'_> {
     /// Whether all is to be made from the files, for there is no index to be brought up to date.
     pub(super) fn begins(&self) -> bool {
         self.known.index.is_none() || self.known.trust == IndexFiles::NoFacts
+    }
+
+    /// Whether the files tell of all UIDs that were shown; `now` is how they look.
+    fn told_to(&self, now: &Marks) -> ToldTo {
+        let doubtful = match &self.known.index {
+            Some(index) if index.is_of_this_boot() => None,
+            Some(index) => Some(index.head.uid_next.max(index.head.reserved))
+                .filter(|_| self.known.trust != IndexFiles::Sound),
+            None => Index::has_files(&self.folders.index).then_some(1),
+        };
+        // Under a new UIDVALIDITY none was shown.
+        doubtful.filter(|_| now.list.is_some()).map_or(ToldTo::TheEnd, ToldTo::Below)
+    }
+
+    /// Goes on above all UIDs that may have been shown: of most the messages are still there, but
+    /// have no lines any more.
+    fn skip_uids(&self, list: &mut UidList, told: Uid, newcomers: usize) {
+        let lost = Uid::try_from(newcomers).unwrap_or(Uid::MAX).saturating_add(JUMP);
+        list.uid_next = list.uid_next.max(told).saturating_add(lost);
+        tracing::warn!(
+            mailbox = %self.mailbox.path().display(),
+            uid_next = list.uid_next,
+            "the index does not tell any more how far UIDs were given; some are left out"
+        );
     }
 
     /// Directories that are to be listed.

@@ -45,7 +45,7 @@ pub(super) use vanished::Vanished;
 use mail_proto::mailbox::{Entry, Flags, Messages, Uid};
 
 use super::looks::Looks;
-use crate::disk::Stat;
+use crate::disk::{Dir, Stat};
 use crate::maildir::scan::Place;
 use crate::maildir::tail::Tail;
 
@@ -222,6 +222,12 @@ impl Index {
             this_boot: true,
             snapshot,
         }
+    }
+
+    /// Whether any of the files is there, in whatever state.
+    pub(super) fn has_files(dir: &Dir) -> bool {
+        let is_there = |name| !dir.stat(name).is_err_and(|error| error.is_missing());
+        is_there(SNAPSHOT) || is_there(LOG)
     }
 
     /// Which boot this is.

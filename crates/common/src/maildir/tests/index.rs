@@ -294,6 +294,34 @@ fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
     assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
 }
 
+/// A power cut takes lines of the UID list, and the file that had their reserve cannot be read.
+#[test]
+fn after_another_boot_uids_jump_ahead_where_the_reserve_is_lost() {
+    for spoilt in ["posthorn.index", "posthorn.log"] {
+        let ann = Ann::new();
+        append(&ann.inbox(), "a", 0, &[]);
+        let dir = Dir::open(&ann.home()).unwrap();
+        let mut index = Index::open(&dir, [1; 16]).unwrap().unwrap();
+        index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
+        index.checkpoint(&dir).unwrap();
+        assert!(index.head.reserved <= 2);
+        // More than UIDs jump ahead for a line.
+        for number in 0..1100 {
+            ann.put(&format!("new/{}.M1P1.host", 1_795_365_077 + number), "Subject: b\n\n");
+        }
+        assert_eq!(uids(&ann.stranger()).last(), Some(&1101));
+        let list = ann.read("dovecot-uidlist");
+        ann.put("dovecot-uidlist", &list[..list.find("\n2 :").unwrap() + 1]);
+        let mut bytes = fs::read(ann.home().join(spoilt)).unwrap();
+        bytes[60..].fill(0);
+        fs::write(ann.home().join(spoilt), bytes).unwrap();
+        let uids = uids(&ann.stranger());
+        assert_eq!((uids[0], uids.len()), (1, 1101), "{spoilt}");
+        assert!(uids[1] > 1101, "{spoilt}: {} names two messages", uids[1]);
+        assert!(uids[1] < 10_000, "{spoilt}: {}", uids[1]);
+    }
+}
+
 /// A power cut leaves zeros where lines of the UID list were that had not been synced, and the file
 /// as long as it was.
 #[test]
