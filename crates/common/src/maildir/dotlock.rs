@@ -65,7 +65,7 @@ impl Dotlock {
         loop {
             match Self::try_take(dir, &name, sheet)? {
                 Some(lock) => return Ok(lock),
-                None if remove_stale(dir, file, &name)? => continue,
+                None if remove_stale(dir, file, &name, Instant::now())? => continue,
                 None if Instant::now() >= give_up => {
                     return Err(StoreError::Locked(dir.path().join(name)));
                 }
@@ -154,21 +154,21 @@ pub(super) fn name(file: &str) -> String {
 }
 
 /// Removes the lock file if it is stale. Whether it is gone.
-fn remove_stale(dir: &Dir, file: &str, name: &str) -> Result<bool, StoreError> {
+fn remove_stale(dir: &Dir, file: &str, name: &str, now: Instant) -> Result<bool, StoreError> {
     let Some(stat) = disk::found(dir.stat(name))? else { return Ok(true) };
     let text = match dir.read(name, 1024) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.is_missing() => return Ok(true),
         Err(_) => String::new(),
     };
-    let is_stale = match Holder::of(&text, &stat) {
-        Holder::Dead => true,
-        Holder::Alive => {
-            let looks_stale = is_before_start(&stat) || is_old(dir, file, &stat);
-            looks_stale && is_watched(&stat, Instant::now())
-        }
-        Holder::Unknown => is_before_start(&stat) || is_old(dir, file, &stat),
-        Holder::Elsewhere => is_old(dir, file, &stat),
+    let age = Age::of(dir, file, &stat, now);
+    let is_stale = match (Holder::of(&text, &stat), age) {
+        (Holder::Dead, _) => true,
+        (Holder::Unknown, _) if is_before_start(&stat) => true,
+        (Holder::Unknown | Holder::Elsewhere, Age::Old) => true,
+        (Holder::Alive, Age::Young) if !is_before_start(&stat) => false,
+        (Holder::Unknown | Holder::Elsewhere, Age::Young) => false,
+        _ => is_watched(&stat, now),
     };
     if !is_stale {
         return Ok(false);
@@ -212,21 +212,38 @@ impl Holder {
     }
 }
 
+/// How long ago a lock or its file changed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Young,
+    /// Too long ago.
+    Old,
+    /// Too long ago or in the future, by a clock that was set.
+    Doubtful,
+}
+
+impl Age {
+    fn of(dir: &Dir, file: &str, lock: &Stat, now: Instant) -> Self {
+        let list = dir.stat(file).map_or(0, |stat| stat.modified.seconds);
+        let touched = lock.modified.seconds.max(list);
+        let (began, since) = started();
+        // By a clock that nobody set since we began.
+        let steady = began.saturating_add((now - since).as_secs().cast_signed());
+        let clock = time::now_seconds();
+        let is_older = |now: i64| now.saturating_sub(touched) > STALE;
+        match (is_older(clock), is_older(steady)) {
+            (true, true) => Self::Old,
+            (true, false) => Self::Doubtful,
+            (false, _) if touched > clock => Self::Doubtful,
+            (false, _) => Self::Young,
+        }
+    }
+}
+
 /// Whether the machine was started since somebody touched the lock, if the clock was not set.
 fn is_before_start(lock: &Stat) -> bool {
     let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
     lock.modified.seconds < time::now_seconds().saturating_sub(up)
-}
-
-/// Whether neither the lock nor its file changed for too long.
-fn is_old(dir: &Dir, file: &str, lock: &Stat) -> bool {
-    let list = dir.stat(file).map_or(0, |stat| stat.modified.seconds);
-    let touched = lock.modified.seconds.max(list);
-    let (began, since) = started();
-    let is_older = |now: i64| now.saturating_sub(touched) > STALE;
-    // By a clock that nobody set since we began.
-    let steady = began.saturating_add(since.elapsed().as_secs().cast_signed());
-    is_older(time::now_seconds()) && (is_older(steady) || is_watched(lock, Instant::now()))
 }
 
 /// Whether we have seen the lock for so long, and it has not changed.
@@ -291,10 +308,35 @@ mod tests {
             let file = File::options().write(true).open(directory.path().join("list.lock"));
             file.unwrap().set_modified(SystemTime::now() - age).unwrap();
             assert_eq!(
-                remove_stale(&dir, "list", "list.lock").unwrap(),
+                remove_stale(&dir, "list", "list.lock", Instant::now()).unwrap(),
                 is_stale,
                 "{holder} {age:?}"
             );
+        }
+    }
+
+    /// Its clock, or ours, was set.
+    #[test]
+    fn a_lock_from_the_future_holds_until_it_was_watched() {
+        started();
+        let parent = std::os::unix::process::parent_id();
+        for holder in [format!("{parent}:{}", machine()), "1:elsewhere".into(), String::new()] {
+            for ahead in ["list", "list.lock"] {
+                let directory = tempfile::tempdir().unwrap();
+                let dir = Dir::open(directory.path()).unwrap();
+                std::fs::write(directory.path().join("list"), "3 V1 N1\n").unwrap();
+                std::fs::write(directory.path().join("list.lock"), &holder).unwrap();
+                let file = File::options().write(true).open(directory.path().join(ahead));
+                let hours = Duration::from_secs(3 * 3600);
+                file.unwrap().set_modified(SystemTime::now() + hours).unwrap();
+                let now = Instant::now();
+                let is_stale = |after| {
+                    let now = now + Duration::from_secs(after);
+                    remove_stale(&dir, "list", "list.lock", now).unwrap()
+                };
+                let stale = [0, 119, 121].map(is_stale);
+                assert_eq!(stale, [false, false, true], "{holder}, {ahead}");
+            }
         }
     }
 
