@@ -10,9 +10,9 @@ use super::known::IndexFiles;
 use super::scan::Place;
 use super::settle::Settling;
 use super::tail::Tail;
-use super::{StoreError, more};
+use super::{StoreError, more, uidlist};
 
-/// Makes the index. What a process knew before it lost the index is kept.
+/// Makes the index. What a process knew before it lost the index is kept, also where this fails.
 pub(super) fn make(
     settling: Settling,
     held: &mut Held<'_>,
@@ -25,15 +25,29 @@ pub(super) fn make(
         rows.map(|row| (row.uid, settling.seen.listing.hash(row.file))).collect();
     held.carry_over(uid_validity, &messages)?;
     let old = held.known.index.take();
+    let made = make_behind(old.as_ref(), settling, uid_validity, held, letters);
+    if made.is_err() {
+        held.known.index = old;
+    }
+    made
+}
+
+/// Makes it so that nothing goes back behind an old one.
+fn make_behind(
+    old: Option<&Index>,
+    settling: Settling,
+    uid_validity: u32,
+    held: &mut Held<'_>,
+    letters: Vec<Change>,
+) -> Result<(), StoreError> {
     // Clients of the server before us saw some, too.
     let fresh = index::modseq_after(held.more(uid_validity)?.modseq);
-    let modseq = old.as_ref().map_or(fresh, |old| old.fresh_modseq().max(fresh));
+    let modseq = old.map_or(fresh, |old| old.fresh_modseq().max(fresh));
     let mut making =
         Making { settling, uid_validity, modseq, messages: Vec::new(), names: Vec::new() };
     making.read();
     making.name(held, letters)?;
-    making.finish(held, old.as_ref());
-    Ok(())
+    making.finish(held, old)
 }
 
 /// An index that is being made.
@@ -76,13 +90,18 @@ impl Making {
     }
 
     /// Makes it known, and writes it.
-    fn finish(self, held: &mut Held<'_>, old: Option<&Index>) {
-        let head = self.head(held, old);
+    fn finish(self, held: &mut Held<'_>, old: Option<&Index>) -> Result<(), StoreError> {
+        let (head, list) = (self.head(held, old), self.settling.seen.now.list);
         held.known.index = Some(Index::new(head, self.messages.into_iter()));
         if let Err(error) = held.checkpoint() {
             held.known.trust = IndexFiles::Lost;
             held.warn(&error, "cannot write the index");
+            if list.is_some() {
+                // Lines may be there that were appended under a reserve that is lost.
+                uidlist::sync(&held.folders.control)?;
+            }
         }
+        Ok(())
     }
 
     fn head(&self, held: &Held<'_>, old: Option<&Index>) -> Head {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
+use rustix::fs::inotify;
 
 use super::super::index::{self, Index};
 use super::super::looks::Looks;
@@ -320,6 +321,24 @@ fn after_another_boot_uids_jump_ahead_where_the_reserve_is_lost() {
         assert!(uids[1] > 1101, "{spoilt}: {} names two messages", uids[1]);
         assert!(uids[1] < 10_000, "{spoilt}: {}", uids[1]);
     }
+}
+
+/// There is no index, none can be written, and the list was not synced with its last lines. To sync
+/// it, it is opened for writing, which the system tells of; nothing is written.
+#[test]
+fn lines_last_before_they_are_shown_where_no_index_can_be_written() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    ann.forget_index();
+    fs::create_dir(ann.home().join("posthorn.index")).unwrap();
+    let list = ann.read("dovecot-uidlist");
+    let events = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let synced = inotify::WatchFlags::CLOSE_WRITE;
+    inotify::add_watch(&events, ann.home().join("dovecot-uidlist"), synced).unwrap();
+    assert_eq!(uids(&ann.stranger()), [1]);
+    assert_eq!(ann.read("dovecot-uidlist"), list);
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+    assert!(inotify::Reader::new(&events, &mut buffer).next().is_ok(), "it was not synced");
 }
 
 /// A power cut leaves zeros where lines of the UID list were that had not been synced, and the file
