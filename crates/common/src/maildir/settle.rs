@@ -210,8 +210,10 @@ impl Settling {
         // Both may have written it.
         marks.more_keywords = more::stat(&held.folders.control)?;
         changes.append(&mut keywords);
+        // Another's lines, too: who appended them may have died before the mark.
+        let are_shown = changes.iter().any(|change| matches!(change, Change::Added { .. }));
         let changes = self.ends(held, changes);
-        if written == Written::InPlace && self.new < self.joined.rows.len() {
+        if written == Written::InPlace && are_shown {
             self.reserve(held)?;
         }
         let moved = written == Written::Anew || self.has_moved(held)?;

@@ -323,6 +323,18 @@ fn after_another_boot_uids_jump_ahead_where_the_reserve_is_lost() {
     }
 }
 
+/// Who gave the UID died, or syncs nothing.
+#[test]
+fn uids_that_another_gave_are_within_a_reserve_before_they_are_shown() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    ann.put("new/1795365077.M1P1.host", "Subject: b\n\n");
+    ann.put("dovecot-uidlist", &(ann.read("dovecot-uidlist") + "2 :1795365077.M1P1.host\n"));
+    assert_eq!(uids(&ann.stranger()), [1, 2]);
+    let index = Index::open(&Dir::open(&ann.home()).unwrap(), [1; 16]).unwrap().unwrap();
+    assert!(index.head.reserved > 2, "{}", index.head.reserved);
+}
+
 /// There is no index, none can be written, and the list was not synced with its last lines. To sync
 /// it, it is opened for writing, which the system tells of; nothing is written.
 #[test]
