@@ -63,7 +63,7 @@ impl Turns {
         if let Some(line) = all.get(user) {
             return Arc::clone(line);
         }
-        if all.len() >= REMEMBERED && all.len() >= all.capacity() {
+        if all.len() >= REMEMBERED {
             all.retain(|_, line| Arc::strong_count(line) > 1);
         }
         let (free, given_up) = (Arc::new(Semaphore::new(MOST)), AtomicUsize::new(0));
