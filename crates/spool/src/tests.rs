@@ -85,6 +85,14 @@ fn random(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
+/// Of all that are here, in their order.
+fn ids(spool: &Spool) -> Vec<Id> {
+    let mut ids = Vec::new();
+    spool.rows(|row| ids.push(row.id));
+    ids.sort_unstable();
+    ids
+}
+
 fn row(spool: &Spool, id: Id) -> Row {
     spool.row(id).unwrap()
 }
@@ -466,10 +474,7 @@ fn what_was_refused_does_not_come_back() {
     let last = add(&spool, b"last");
     drop(spool);
     let spool = open(&directory);
-    let mut ids = Vec::new();
-    spool.rows(|row| ids.push(row.id));
-    ids.sort();
-    assert_eq!(ids, [first, last]);
+    assert_eq!(ids(&spool), [first, last]);
 }
 
 #[test]
@@ -1057,10 +1062,7 @@ fn a_seal_that_is_withheld_ends_the_start() {
     assert!(!open(&directory).is_whole());
     drop(away);
     let spool = open(&directory);
-    let mut ids = Vec::new();
-    spool.rows(|row| ids.push(row.id));
-    ids.sort_unstable();
-    assert_eq!(ids, [first, last]);
+    assert_eq!(ids(&spool), [first, last]);
 }
 
 /// What is written now might come before it.
