@@ -43,9 +43,9 @@ fn chats_are_as_postfix_and_dovecot_would_have_them() {
                 Verdict::Differs => row.differ += 1,
                 // What an original does can depend on when its clock ticks between two commands.
                 Verdict::Wrong(why) => match judge(protocol, &path, &chat, &mut originals) {
-                    Verdict::Wrong(_) => {
+                    Verdict::Wrong(again) => {
                         row.wrong += 1;
-                        wrong.push(why);
+                        wrong.push(format!("{why}\nand at the second attempt\n{again}"));
                     }
                     _ => {
                         row.unsteady += 1;

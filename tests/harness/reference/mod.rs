@@ -37,7 +37,7 @@ const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// How long an original may be silent before that is its answer: where it should do the same as
 /// we, and where it should not.
-const SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+const SILENCE: [Duration; 2] = [patience::PATIENCE, Duration::from_secs(1)];
 
 /// What they speak: our `inject.sock` is our own.
 pub const SPOKEN: [Protocol; 5] =

@@ -227,6 +227,10 @@ fn heard_on(act: &Act) -> Option<usize> {
     }
 }
 
+/// What Dovecot says before its greeting where it took ten seconds to start its processes: that is
+/// about the machine.
+const STARTING: &[u8] = b"* OK Waiting for authentication process to respond..";
+
 /// Lines of a connection, and how they ended.
 struct Wire<'a> {
     client: &'a mut Client,
@@ -235,11 +239,14 @@ struct Wire<'a> {
 
 impl Lines for Wire<'_> {
     fn next_line(&mut self) -> io::Result<Option<String>> {
-        match self.client.hear()? {
-            Heard::Line(line) => Ok(Some(written(&line))),
-            end => {
-                self.end = Some(end);
-                Ok(None)
+        loop {
+            match self.client.hear()? {
+                Heard::Line(line) if line.starts_with(STARTING) => {}
+                Heard::Line(line) => return Ok(Some(written(&line))),
+                end => {
+                    self.end = Some(end);
+                    return Ok(None);
+                }
             }
         }
     }
