@@ -90,15 +90,10 @@ impl Deliveries {
     /// Gives the block back, empty.
     async fn store(&mut self, mut block: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let (mut incoming, users) = self.incoming.take().ok_or(Failure::Unavailable)?;
-        let work = move || {
-            let result = incoming.add(&block);
-            block.clear();
-            (incoming, result.map(|()| block))
-        };
-        let stored = self.shared.disks.spool.run_until(Instant::now() + PATIENCE, work).await;
-        let (incoming, result) = stored.ok_or(Failure::Unavailable)?;
-        self.incoming = Some((incoming, users));
-        result
+        incoming.add(&block);
+        self.incoming = Some((self.spool(incoming).await?, users));
+        block.clear();
+        Ok(block)
     }
 
     async fn commit(&mut self, block: Vec<u8>) -> Vec<Result<Accepted, Failure>> {
@@ -106,9 +101,8 @@ impl Deliveries {
             return Vec::new();
         };
         let until = deadline([incoming.envelope()]);
-        let work = move || incoming.finish(&block).map(|()| incoming);
-        let finished = self.shared.disks.spool.run_until(Instant::now() + PATIENCE, work).await;
-        match finished.unwrap_or(Err(Failure::Unavailable)) {
+        incoming.finish(&block);
+        match self.spool(incoming).await {
             Ok(incoming) => {
                 let batch = Batch::of_one(incoming, users);
                 let outcomes = batch.deliver_in_order(&self.parts, &self.shared, until).await;
@@ -116,6 +110,17 @@ impl Deliveries {
             }
             Err(failure) => vec![Err(failure); users.len()],
         }
+    }
+
+    /// What stays in memory needs no thread that may block: that is most messages.
+    async fn spool(&self, mut incoming: Incoming) -> Result<Incoming, Failure> {
+        let needs_disk = incoming.needs_disk();
+        let work = move || incoming.spool().map(|()| incoming);
+        if !needs_disk {
+            return work();
+        }
+        let spooled = self.shared.disks.spool.run_until(Instant::now() + PATIENCE, work).await;
+        spooled.unwrap_or(Err(Failure::Unavailable))
     }
 }
 

@@ -112,17 +112,30 @@ impl Incoming {
         &self.envelope
     }
 
-    /// Takes the next block.
-    pub(crate) fn add(&mut self, block: &[u8]) -> Result<(), Failure> {
+    /// Takes the next block, which is to be [spooled](Self::spool) then.
+    pub(crate) fn add(&mut self, block: &[u8]) {
         self.header.pass(block, &mut self.passed);
-        self.spool_passed()
     }
 
-    /// Takes the last block: the message is whole.
-    pub(crate) fn finish(&mut self, block: &[u8]) -> Result<(), Failure> {
+    /// Takes the last block, which is to be [spooled](Self::spool) then: the message is whole.
+    pub(crate) fn finish(&mut self, block: &[u8]) {
         self.header.pass(block, &mut self.passed);
         self.header.finish(&mut self.passed);
-        self.spool_passed()
+    }
+
+    /// Whether it goes into a file, which blocks.
+    pub(crate) fn needs_disk(&self) -> bool {
+        !self.spool.keeps_in_memory(self.passed.len())
+    }
+
+    /// Spools what was taken.
+    pub(crate) fn spool(&mut self) -> Result<(), Failure> {
+        let written = self.spool.write(&self.passed);
+        self.passed.clear();
+        written.map_err(|error| {
+            warn!(id = %self.id, %error, "cannot spool");
+            spool_failure(&error)
+        })
     }
 
     /// Delivers a message that is whole to the recipient of this number, whose mailbox is this
@@ -151,15 +164,6 @@ impl Incoming {
     /// The id of its delivery to one recipient, as the log has it.
     fn log_id<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
         recipient.delivery_id.as_deref().unwrap_or(&self.id)
-    }
-
-    fn spool_passed(&mut self) -> Result<(), Failure> {
-        let written = self.spool.write(&self.passed);
-        self.passed.clear();
-        written.map_err(|error| {
-            warn!(id = %self.id, %error, "cannot spool");
-            spool_failure(&error)
-        })
     }
 
     fn deliver_to(

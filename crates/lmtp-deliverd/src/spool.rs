@@ -39,12 +39,16 @@ impl Spool {
         Self { directory: directory.to_owned(), place: Place::Memory(Vec::new()) }
     }
 
+    /// Whether so many octets more stay in memory, and adding them does not block.
+    pub(crate) fn keeps_in_memory(&self, octets: usize) -> bool {
+        matches!(&self.place, Place::Memory(gathered) if gathered.len() + octets <= IN_MEMORY)
+    }
+
     /// Adds bytes at the end.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        let stays = self.keeps_in_memory(bytes.len());
         match &mut self.place {
-            Place::Memory(gathered) if gathered.len() + bytes.len() <= IN_MEMORY => {
-                gathered.extend_from_slice(bytes);
-            }
+            Place::Memory(gathered) if stays => gathered.extend_from_slice(bytes),
             Place::Memory(gathered) => {
                 let mut file = Dir::open_or_create(&self.directory)?.scratch(NAME)?;
                 file.write(gathered)?;
@@ -111,6 +115,7 @@ mod tests {
                 spool.write(&block).expect("there is room");
             }
             assert_eq!(matches!(spool.place, Place::Disk(_)), on_disk);
+            assert_eq!(spool.keeps_in_memory(0), !on_disk);
             for _ in 0..2 {
                 assert_eq!(read(&spool), block.repeat(blocks), "{blocks} blocks");
             }
