@@ -145,7 +145,7 @@ pub fn record(directory: &Path, boots: Boots, act: impl FnOnce(&Path, &Path)) {
         .expect("qemu-storage-daemon exports the disk by FUSE");
     mount(&files.exported, &files.mounted);
     act(&files.mounted, &files.log);
-    run(Command::new("umount").arg(&files.mounted), "who still uses it?");
+    unmount(&files.mounted);
     disk.end();
 }
 
@@ -168,6 +168,15 @@ pub fn examine<V: Serialize>(directory: &Path, boots: Boots, look: impl FnOnce(&
 fn mount(image: &Path, mounted: &Path) {
     let options = ["--no-mtab", "-t", "ext4", "-o", "loop"];
     run(Command::new("mount").args(options).arg(image).arg(mounted), "root, and loop devices");
+}
+
+/// What a mailbox has done behind our back, a sync or a cache that is written anew, comes to its end
+/// first.
+fn unmount(mounted: &Path) {
+    let mut umount = Command::new("umount");
+    umount.arg(mounted).stderr(Stdio::null());
+    let ended = || umount.status().is_ok_and(|status| status.success()).then_some(());
+    patience::until(ended).expect("nobody uses it for ever");
 }
 
 fn run(command: &mut Command, needs: &str) {
