@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use crate::corrupt;
 use crate::fsck::Finding;
 use crate::index::{Index, Slot, Stage, Table};
-use crate::replay::{Harm, Withheld, replay};
+use crate::replay::{Harm, replay};
 use crate::scan::{self, Octets as _, Patience, Patient, Use};
 
 /// The directories of a spool.
@@ -69,16 +69,24 @@ impl Directories {
         Ok(file)
     }
 
-    /// Whether the disk, which is there, does not give this even now.
-    pub(crate) fn is_dead(&self, Withheld { slot, offset }: Withheld) -> bool {
-        let read = |file: File| file.read_at(&mut [0], offset);
-        self.segment(slot).is_ok_and(|file| read(file).is_err())
+    /// Whether the disk, which is there, gives nothing of this even now.
+    pub(crate) fn is_dead(&self, withheld: &Withheld) -> bool {
+        let Ok(file) = self.segment(withheld.slot) else { return false };
+        withheld.blocks.iter().all(|&offset| file.read_at(&mut [0], offset).is_err())
     }
 
     /// Of a segment.
     pub(crate) fn segment_error(&self, slot: u32, error: io::Error) -> DiskError {
         DiskError::new(self.segments.path().join(name(slot)), error)
     }
+}
+
+/// Blocks of a segment that the disk did not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    pub(crate) slot: u32,
+    /// Where each begins.
+    pub(crate) blocks: Vec<u64>,
 }
 
 /// What the disk did not give at the start.

@@ -28,7 +28,7 @@ use crate::checkpoint::{self, BadCheckpoint};
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
 use crate::record::{BLOCK, Kind, Part};
-use crate::recovery::{Directories, Survey};
+use crate::recovery::{Directories, Survey, Withheld};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Patience, Patient, Record, Use};
 use crate::seal::Seal;
@@ -48,14 +48,8 @@ pub(crate) struct Replayed {
     pub(crate) sealed: Vec<u32>,
     /// Whether messages may have been lost.
     pub(crate) harm: Harm,
+    /// What the disk did not give of each segment.
     pub(crate) withheld: Vec<Withheld>,
-}
-
-/// A block of the log that the disk did not give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Withheld {
-    pub(crate) slot: u32,
-    pub(crate) offset: u64,
 }
 
 /// Whether messages may have been lost.
@@ -108,7 +102,6 @@ struct Replay<'spool> {
     seals: HashMap<u64, u64>,
     octets: u64,
     harm: Harm,
-    /// One of each segment in which there are any.
     withheld: Vec<Withheld>,
 }
 
@@ -267,7 +260,9 @@ impl<'spool> Replay<'spool> {
         });
         let tail = tail.map_err(|error| self.directories.segment_error(slot, error))?;
         self.octets += tail.end.saturating_sub(begin);
-        self.withheld.extend(tail.withheld.map(|offset| Withheld { slot, offset }));
+        if !tail.withheld.is_empty() {
+            self.withheld.push(Withheld { slot, blocks: tail.withheld });
+        }
         Ok(())
     }
 

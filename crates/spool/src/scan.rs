@@ -117,14 +117,14 @@ pub(crate) enum Use {
 }
 
 /// How a segment ends.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tail {
     /// Behind the last record.
     pub(crate) end: u64,
     /// The number of the last commit.
     pub(crate) commit: u64,
-    /// The last block, if any, that the disk did not give.
-    pub(crate) withheld: Option<u64>,
+    /// Where the blocks begin that the disk did not give.
+    pub(crate) withheld: Vec<u64>,
 }
 
 /// Octets of which most records have fewer in front of their body.
@@ -158,11 +158,11 @@ pub(crate) fn scan(
             }
         }
         at = record.end();
-        tail = Tail { end: at, commit, withheld: None };
+        tail = Tail { end: at, commit, withheld: Vec::new() };
         held.push(Found::Record(record));
     }
     held.into_iter().for_each(|found| see(of_last_commit(source, found)));
-    Ok(Tail { withheld: scan.window.withheld.map(|(offset, _)| offset), ..tail })
+    Ok(Tail { withheld: scan.window.withheld, ..tail })
 }
 
 /// Whether what is damaged behind `end` and in front of this commit belongs to one before: it
@@ -262,7 +262,7 @@ pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use
     let is_blank = first.iter().all(|&octet| octet == 0);
     let mut scan = Scan { window, generation: 0, end: source.length()?, allowance: ALLOWANCE };
     let newest = newest(&mut scan);
-    let Some((_, error)) = scan.window.withheld.take().filter(|_| !is_blank) else {
+    let Some(error) = scan.window.error.take().filter(|_| !is_blank) else {
         return Ok(if newest.is_none() && is_blank { Use::Blank } else { Use::Headless(newest) });
     };
     // A disk that came back meanwhile has shown only what is left of an earlier use, perhaps.

@@ -15,9 +15,10 @@ use tempfile::TempDir;
 use crate::cleaner::Task;
 use crate::copies::Copies;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
-use crate::recovery::Directories;
+use crate::recovery::{self, Directories};
 use crate::row::{Place, Row};
 use crate::scan::faults::withhold;
+use crate::upkeep::checkpoint;
 use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
@@ -1044,6 +1045,29 @@ fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
         if !is_dead {
             assert_eq!(read(&spool, ids[1]), random(80_000));
         }
+    }
+}
+
+/// Of all that was withheld, each block may come back.
+#[test]
+fn a_block_that_comes_back_is_not_forgotten_with_a_dead_one() {
+    for back in 0..2 {
+        let directory = TempDir::new().unwrap();
+        let spool = open(&directory);
+        let ids = [&b"one"[..], b"two", b"three", b"four"].map(|text| add(&spool, text));
+        let place = |id| row(&spool, id).letter;
+        let places = [place(ids[1]), place(ids[2])];
+        drop(spool);
+        let path = segment(&directory, places[0]);
+        let mut away = places.map(|place| Some(withhold(&path, place.offset()..place.end())));
+        let (shared, directories, survey) = crate::open::take(directory.path(), small()).unwrap();
+        let mut missed = recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
+        assert_eq!(shared.index.len(), 2);
+        away[back] = None;
+        checkpoint(&shared, &directories, &mut missed).unwrap_err();
+        assert!(!directory.path().join("checkpoint").exists());
+        drop(shared);
+        assert!(open(&directory).row(ids[1 + back]).is_some());
     }
 }
 

@@ -147,7 +147,7 @@ fn trim(shared: &Shared) -> Result<(), SpoolError> {
 ///
 /// # Errors
 /// That, or the disk is full or broken.
-fn checkpoint(
+pub(crate) fn checkpoint(
     shared: &Shared,
     directories: &Directories,
     missed: &mut Missed,
@@ -155,7 +155,7 @@ fn checkpoint(
     if shared.index.phase() != Phase::Complete {
         return Ok(());
     }
-    if !missed.blocks.iter().all(|block| directories.is_dead(*block)) {
+    if !missed.blocks.iter().all(|blocks| directories.is_dead(blocks)) {
         let why = io::Error::other("more of it can be read than at the start; the next reads it");
         return Err(DiskError::new(directories.segments.path().to_owned(), why).into());
     }

@@ -11,26 +11,28 @@ use std::sync::{LazyLock, Mutex};
 use mail_common::lock;
 
 /// By inode, for tests run side by side.
-static WITHHELD: LazyLock<Mutex<HashMap<u64, Range<u64>>>> = LazyLock::new(Mutex::default);
+static WITHHELD: LazyLock<Mutex<HashMap<u64, Vec<Range<u64>>>>> = LazyLock::new(Mutex::default);
 
 /// As long as it is here, some octets of a file cannot be read.
 #[must_use]
-pub(crate) struct Withheld(u64);
+pub(crate) struct Withheld(u64, Range<u64>);
 
 pub(crate) fn withhold(path: &Path, octets: Range<u64>) -> Withheld {
     let inode = path.metadata().unwrap().ino();
-    lock(&WITHHELD).insert(inode, octets);
-    Withheld(inode)
+    lock(&WITHHELD).entry(inode).or_default().push(octets.clone());
+    Withheld(inode, octets)
 }
 
 impl Drop for Withheld {
     fn drop(&mut self) {
-        lock(&WITHHELD).remove(&self.0);
+        if let Some(ranges) = lock(&WITHHELD).get_mut(&self.0) {
+            ranges.retain(|octets| *octets != self.1);
+        }
     }
 }
 
 pub(super) fn read(file: &File, octets: Range<u64>) -> io::Result<()> {
     let withheld = lock(&WITHHELD).get(&file.metadata()?.ino()).cloned().unwrap_or_default();
-    let is_withheld = octets.start < withheld.end && withheld.start < octets.end;
-    if is_withheld { Err(io::Error::other("injected")) } else { Ok(()) }
+    let overlaps = |some: &Range<u64>| octets.start < some.end && some.start < octets.end;
+    if withheld.iter().any(overlaps) { Err(io::Error::other("injected")) } else { Ok(()) }
 }

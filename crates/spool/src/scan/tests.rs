@@ -62,7 +62,7 @@ fn all_records_are_found() {
     let expected: Vec<_> = places.iter().map(|place| ('r', place.start as u64)).collect();
     assert_eq!(shape(&scanned(&octets)), expected);
     let tail = scan(&octets[..], GENERATION, BLOCK..u64::MAX, &mut |_| ()).unwrap();
-    assert_eq!(tail, Tail { end: places.last().unwrap().end as u64, commit: 4, withheld: None });
+    assert_eq!(tail, Tail { end: places.last().unwrap().end as u64, commit: 4, withheld: vec![] });
     // From the second commit on, and up to the third.
     let span = places[3].start as u64..places[4].start as u64;
     let mut found = Vec::new();
@@ -168,7 +168,7 @@ fn what_the_disk_does_not_give_costs_only_itself() {
     let broken = Broken(octets, places[1].start as u64..places[1].start as u64 + 4096);
     let mut found = Vec::new();
     let tail = scan(&broken, GENERATION, BLOCK..u64::MAX, &mut |one| found.push(one)).unwrap();
-    assert_eq!(tail.withheld, Some(broken.1.start));
+    assert_eq!(tail.withheld, [broken.1.start]);
     let kinds: Vec<_> = shape(&found).iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ['r', 'd', 'r', 'r']);
     let read = record(&broken, GENERATION, places[1].start as u64..u64::MAX);

@@ -15,13 +15,15 @@ pub(super) struct Window<'source, S: ?Sized> {
     source: &'source S,
     start: u64,
     octets: Vec<u8>,
-    /// Where the last block begins that was not given, if any was not, and why.
-    pub(super) withheld: Option<(u64, io::Error)>,
+    /// Where the blocks begin that were not given.
+    pub(super) withheld: Vec<u64>,
+    /// Why the last of them was not.
+    pub(super) error: Option<io::Error>,
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
     pub(super) fn new(source: &'source S) -> Self {
-        Self { source, start: 0, octets: Vec::new(), withheld: None }
+        Self { source, start: 0, octets: Vec::new(), withheld: Vec::new(), error: None }
     }
 
     /// So many octets from here; `None`: there are less.
@@ -55,7 +57,12 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
                     }
                 }
                 Err(error) => {
-                    self.withheld = Some((offset + filled as u64, error));
+                    let at = offset + filled as u64;
+                    // Windows overlap.
+                    if self.withheld.last().is_none_or(|&last| last < at) {
+                        self.withheld.push(at);
+                    }
+                    self.error = Some(error);
                     block.fill(UNREADABLE);
                     filled += block.len();
                 }
