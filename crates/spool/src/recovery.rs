@@ -16,6 +16,7 @@ use tracing::{error, warn};
 use crate::corrupt;
 use crate::fsck::Finding;
 use crate::index::{Index, Slot, Stage, Table};
+use crate::record::BLOCK;
 use crate::replay::{Harm, replay};
 use crate::scan::{self, Octets as _, Patience, Patient, Use};
 
@@ -72,7 +73,8 @@ impl Directories {
     /// Whether the disk, which is there, gives nothing of this even now.
     pub(crate) fn is_dead(&self, withheld: &Withheld) -> bool {
         let Ok(file) = self.segment(withheld.slot) else { return false };
-        withheld.blocks.iter().all(|&offset| file.read_at(&mut [0], offset).is_err())
+        let is_dead = |&at: &u64| file.read_at(&mut [0; BLOCK as usize], at).is_err();
+        withheld.blocks.iter().all(is_dead)
     }
 
     /// Of a segment.

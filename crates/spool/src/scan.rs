@@ -142,7 +142,8 @@ pub(crate) fn scan(
     see: &mut dyn FnMut(Found),
 ) -> io::Result<Tail> {
     let end = source.length()?.min(span.end);
-    let mut scan = Scan { window: Window::new(source), generation, end, allowance: ALLOWANCE };
+    let window = Window::new(source, end);
+    let mut scan = Scan { window, generation, end, allowance: ALLOWANCE };
     let mut held = Vec::new();
     let mut tail = Tail { end: span.start, ..Tail::default() };
     let mut at = span.start.next_multiple_of(UNIT);
@@ -254,13 +255,14 @@ pub(crate) fn checksum(
 /// # Errors
 /// The disk gives nothing of it that would tell: it may be full of mail.
 pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use> {
-    let mut window = Window::new(source);
+    let end = source.length()?;
+    let mut window = Window::new(source, end);
     let first = window.at(0, BLOCK as usize).unwrap_or_default();
     if let Some(generation) = generation(first, slot) {
         return Ok(Use::Sound(generation));
     }
     let is_blank = first.iter().all(|&octet| octet == 0);
-    let mut scan = Scan { window, generation: 0, end: source.length()?, allowance: ALLOWANCE };
+    let mut scan = Scan { window, generation: 0, end, allowance: ALLOWANCE };
     let newest = newest(&mut scan);
     let Some(error) = scan.window.error.take().filter(|_| !is_blank) else {
         return Ok(if newest.is_none() && is_blank { Use::Blank } else { Use::Headless(newest) });

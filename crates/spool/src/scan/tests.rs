@@ -175,6 +175,24 @@ fn what_the_disk_does_not_give_costs_only_itself() {
     assert!(matches!(read, Err(Damage::Unreadable(_))), "{read:?}");
 }
 
+/// Whatever was read before, for a body can be of any length.
+#[test]
+fn a_block_that_is_not_given_takes_nothing_of_another_with_it() {
+    let (octets, places) = segment(&[vec![WINDOW + 1000, 10], vec![20], vec![30]]);
+    let [_, ten, twenty, thirty] = &places[..] else { panic!() };
+    let dead = (twenty.start as u64)..(twenty.start as u64 + 1);
+    let broken = Broken(octets, dead.clone());
+    let mut found = Vec::new();
+    let tail = scan(&broken, GENERATION, BLOCK..u64::MAX, &mut |one| found.push(one)).unwrap();
+    assert_eq!(tail.withheld, [dead.start]);
+    let records = shape(&found).into_iter().filter(|(kind, _)| *kind == 'r').skip(1);
+    let expected = [ten, thirty].map(|place| ('r', place.start as u64));
+    assert_eq!(records.collect::<Vec<_>>(), expected);
+    // What stands behind a seal is not even asked for.
+    let tail = scan(&broken, GENERATION, BLOCK..dead.start, &mut |_| ()).unwrap();
+    assert_eq!((tail.end, tail.withheld), (ten.end as u64, vec![]));
+}
+
 /// What stands at the place of a record must be that record.
 #[test]
 fn only_what_a_row_points_to_is_read() {

@@ -13,6 +13,8 @@ const UNREADABLE: u8 = 0xff;
 /// What was read last.
 pub(super) struct Window<'source, S: ?Sized> {
     source: &'source S,
+    /// Nothing is read from here on.
+    end: u64,
     start: u64,
     octets: Vec<u8>,
     /// Where the blocks begin that were not given.
@@ -22,8 +24,8 @@ pub(super) struct Window<'source, S: ?Sized> {
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
-    pub(super) fn new(source: &'source S) -> Self {
-        Self { source, start: 0, octets: Vec::new(), withheld: Vec::new(), error: None }
+    pub(super) fn new(source: &'source S, end: u64) -> Self {
+        Self { source, end, start: 0, octets: Vec::new(), withheld: Vec::new(), error: None }
     }
 
     /// So many octets from here; `None`: there are less.
@@ -31,17 +33,22 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
         let inside = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
         let end = inside.and_then(|from| from.checked_add(length));
         if end.is_none_or(|end| end > self.octets.len()) {
-            self.fill(offset, length.max(WINDOW));
+            self.fill(offset, length);
         }
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.octets.get(from..from.checked_add(length)?)
     }
 
+    /// Begins with a block, so that one that is not given takes nothing of the next with it, and
+    /// can be asked for again.
     fn fill(&mut self, offset: u64, length: usize) {
-        self.start = offset;
+        self.start = offset - offset % BLOCK;
+        let end = offset.saturating_add(length as u64);
+        let end = end.max(self.start.saturating_add(WINDOW as u64)).min(self.end);
+        let length = usize::try_from(end.saturating_sub(self.start)).unwrap_or(0);
         self.octets.resize(length, 0);
-        let count = self.source.read_at(&mut self.octets, offset);
-        let count = count.unwrap_or_else(|_| self.fill_by_blocks(offset));
+        let count = self.source.read_at(&mut self.octets, self.start);
+        let count = count.unwrap_or_else(|_| self.fill_by_blocks(self.start));
         self.octets.truncate(count);
     }
 
