@@ -269,16 +269,30 @@ pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use
     };
     // A disk that came back meanwhile has shown only what is left of an earlier use, perhaps.
     let first = read(source, 0, BLOCK as usize);
-    match (first.ok().and_then(|first| generation(&first, slot)), newest) {
-        (Some(generation), _) => Ok(Use::Sound(generation)),
-        (None, None) => Err(error),
-        (None, newest) => Ok(Use::Headless(newest)),
+    if let Some(generation) = first.ok().and_then(|first| generation(&first, slot)) {
+        return Ok(Use::Sound(generation));
     }
+    let newest = newest.max(begun(source, end)?);
+    newest.map_or(Err(error), |newest| Ok(Use::Headless(Some(newest))))
 }
 
 /// The generation that a segment's header tells, if it holds.
 fn generation(first: &[u8], slot: u32) -> Option<u64> {
     SegmentHeader::decode(first).ok().filter(|header| header.slot == slot).map(|h| h.generation)
+}
+
+/// The generation of the record with which each use of a slot begins.
+///
+/// # Errors
+/// The disk does not give it: what is found behind it may be left of an earlier use.
+fn begun(source: &(impl Octets + ?Sized), end: u64) -> io::Result<Option<u64>> {
+    let header = read(source, BLOCK, HEADER)?;
+    let Some(generation) = Header::generation_of(&header) else { return Ok(None) };
+    match record(source, generation, BLOCK..end) {
+        Ok(_) => Ok(Some(generation)),
+        Err(Damage::Unreadable(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The newest generation of which there is a record.

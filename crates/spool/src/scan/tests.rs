@@ -321,6 +321,28 @@ fn what_nothing_was_read_of_is_not_taken_for_empty() {
     assert!(used(&away(&octets), 3).is_err());
     let header = Broken(octets.clone(), 0..BLOCK);
     assert_eq!(used(&header, 3).unwrap(), Use::Headless(Some(GENERATION)));
+    // Behind the first record, what is left of an earlier use would be found.
+    let begin = Broken(octets.clone(), 0..BLOCK + 1);
+    assert!(used(&begin, 3).is_err());
+    let (mut long, _) = segment(&[vec![10], vec![20]]);
+    let second = 2 * BLOCK as usize;
+    let text = vec![b'x'; 5000];
+    let header = Header {
+        kind: Kind::Letter,
+        generation: GENERATION + 1,
+        commit: 1,
+        id: Id::parse("0abc"),
+        text: text.len() as u32,
+        body: Body::NONE,
+    };
+    long[..8].fill(1);
+    long.resize(3 * BLOCK as usize, 0);
+    long.extend_from_within(BLOCK as usize..second);
+    let first = [&header.encode(&text)[..], &text].concat();
+    long[BLOCK as usize..][..first.len()].copy_from_slice(&first);
+    assert_eq!(used(&long[..], 3).unwrap(), Use::Headless(Some(GENERATION + 1)));
+    let text = Broken(long, second as u64..second as u64 + 1);
+    assert!(used(&text, 3).is_err(), "its first record is not all there");
     // Never used: its header says so.
     let blank = Broken(vec![0; WINDOW], BLOCK..u64::MAX);
     assert_eq!(used(&blank, 3).unwrap(), Use::Blank);
