@@ -260,7 +260,8 @@ impl<'spool> Replay<'spool> {
         });
         let tail = tail.map_err(|error| self.directories.segment_error(slot, error))?;
         self.octets += tail.end.saturating_sub(begin);
-        if !tail.withheld.is_empty() {
+        if let Some(&offset) = tail.withheld.first() {
+            self.note(&Finding::Withheld { slot, offset, blocks: tail.withheld.len() });
             self.withheld.push(Withheld { slot, blocks: tail.withheld });
         }
         Ok(())

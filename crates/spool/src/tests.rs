@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::cleaner::Task;
 use crate::copies::Copies;
+use crate::fsck::Finding;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
 use crate::recovery::{self, Directories};
 use crate::row::{Place, Row};
@@ -1069,6 +1070,23 @@ fn a_block_that_comes_back_is_not_forgotten_with_a_dead_one() {
         drop(shared);
         assert!(open(&directory).row(ids[1 + back]).is_some());
     }
+}
+
+/// Behind it, nothing tells that it was there.
+#[test]
+fn what_is_withheld_of_the_end_is_told() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let Place { slot, .. } = row(&spool, ids[1]).letter;
+    let offset = row(&spool, ids[1]).letter.offset();
+    let _dead = withhold(&segment(&directory, row(&spool, ids[1]).letter), offset..offset + 1);
+    drop(spool);
+    let mut found = Vec::new();
+    let summary = fsck(directory.path(), &mut |finding| found.push(finding)).unwrap();
+    assert_eq!(summary.messages, 1);
+    assert_eq!(found, [Finding::Withheld { slot, offset, blocks: 1 }]);
+    assert!(found[0].is_harm());
 }
 
 /// Without the seal it would be taken for promised, and its sender has sent it again since.

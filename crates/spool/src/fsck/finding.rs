@@ -51,6 +51,15 @@ pub enum Finding {
         /// Whose message is the first, if that can be read.
         letter: Option<String>,
     },
+    /// The disk does not give a part of a segment.
+    Withheld {
+        /// Its slot.
+        slot: u32,
+        /// Where the first block of it begins.
+        offset: u64,
+        /// How many blocks.
+        blocks: usize,
+    },
     /// A record is whole, but makes no sense.
     Text {
         /// Of which message.
@@ -154,6 +163,13 @@ impl fmt::Display for Finding {
             Self::Unfinished { stretch, letter } => {
                 let whose = Whose(letter.as_deref());
                 write!(f, "{stretch}: not whole{whose}; most likely never answered 250")
+            }
+            Self::Withheld { slot, offset, blocks } => {
+                write!(
+                    f,
+                    "segments/{slot:08x}: the disk does not give {blocks} of its blocks, the first at \
+                     octet {offset}: mail that stands there is missing until a start can read it"
+                )
             }
             Self::Text { id, stretch, why } => write!(f, "{id}: {stretch}: {why}"),
             Self::Body { id } => write!(f, "{id}: its body is damaged"),
