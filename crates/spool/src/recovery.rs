@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::time::{Duration, Instant};
 
 use mail_common::disk::{self, Dir, DiskError};
 use mail_common::log::Id;
@@ -92,11 +93,50 @@ pub(crate) struct Withheld {
 }
 
 /// What the disk did not give at the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Missed {
     pub(crate) blocks: Vec<Withheld>,
     /// Bodies in `big/` that may be of messages there.
     pub(crate) bodies: Vec<Id>,
+    /// When it was missed.
+    pub(crate) since: Instant,
+}
+
+/// What became of what the disk did not give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It may come back.
+    Open,
+    /// Some of it is there again.
+    Back,
+    /// It is gone for good, or nothing was missed.
+    Settled,
+}
+
+/// For so long it may come back: a path that fails over takes minutes, and an admin who finds a
+/// cable or a controller broken starts mtad anew. Only a sector that is dead stays so.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+impl Missed {
+    /// What became of it until now.
+    pub(crate) fn fate(&self, directories: &Directories, now: Instant) -> Fate {
+        if self.blocks.is_empty() {
+            return Fate::Settled;
+        }
+        if now.saturating_duration_since(self.since) < PATIENCE {
+            return Fate::Open;
+        }
+        match self.blocks.iter().all(|blocks| directories.is_dead(blocks)) {
+            true => Fate::Settled,
+            false => Fate::Back,
+        }
+    }
+}
+
+impl Default for Missed {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), bodies: Vec::new(), since: Instant::now() }
+    }
 }
 
 /// The name of a slot's file.
@@ -156,7 +196,7 @@ pub(crate) fn recover(
     index.set_checkpoints(replayed.newer, replayed.older);
     replayed.sealed.into_iter().for_each(seal);
     index.complete(replayed.table, replayed.octets);
-    Ok(Missed { blocks: replayed.withheld, bodies })
+    Ok(Missed { blocks: replayed.withheld, bodies, ..Missed::default() })
 }
 
 /// Compares rows with what is in `big/`.

@@ -16,7 +16,7 @@ use crate::cleaner::Task;
 use crate::copies::Copies;
 use crate::fsck::Finding;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
-use crate::recovery::{self, Directories};
+use crate::recovery::{self, Directories, Missed};
 use crate::row::{Place, Row};
 use crate::scan::faults::withhold;
 use crate::upkeep::checkpoint;
@@ -1018,9 +1018,9 @@ fn a_segment_that_is_withheld_ends_the_start_and_loses_nothing() {
     assert_eq!(read(&open(&directory), id), b"text");
 }
 
-/// A block of the log that is away at a start, and back before the next, or dead.
+/// A block of the log that is away at a start, and later back, or dead.
 #[test]
-fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
+fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
     for is_dead in [false, true] {
         let directory = TempDir::new().unwrap();
         let spool = open(&directory);
@@ -1028,25 +1028,37 @@ fn what_was_withheld_is_forgotten_only_if_it_never_comes_back() {
         let place = row(&spool, ids[1]).letter;
         let path = segment(&directory, place);
         drop(spool);
-        let away = withhold(&path, place.offset()..place.offset() + 1);
+        let mut away = Some(withhold(&path, place.offset()..place.offset() + 1));
         let spool = open(&directory);
         assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, false, true]);
-        match is_dead {
-            true => spool.close(),
-            false => {
-                drop(away);
-                spool.close();
-            }
+        spool.close();
+        let is_taken = || directory.path().join("checkpoint").exists();
+        assert!(!is_taken(), "it was here for moments");
+        let (shared, directories, survey) = crate::open::take(directory.path(), small()).unwrap();
+        let mut missed = recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
+        let (before, after) = hour(&missed);
+        checkpoint(&shared, &directories, &mut missed, before).unwrap();
+        assert!(!is_taken());
+        if !is_dead {
+            away = None;
         }
-        assert_eq!(directory.path().join("checkpoint").exists(), is_dead);
+        let taken = checkpoint(&shared, &directories, &mut missed, after);
+        assert_eq!((taken.is_ok(), is_taken()), (is_dead, is_dead));
         let kept = directory.path().join("corrupt").join(ids[1].as_str());
         assert_eq!(kept.exists(), is_dead, "its body is not in the log");
+        drop((shared, away));
         let spool = open(&directory);
         assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, !is_dead, true]);
         if !is_dead {
             assert_eq!(read(&spool, ids[1]), random(80_000));
         }
     }
+}
+
+/// In the hour after a start, and behind it.
+fn hour(missed: &Missed) -> (Instant, Instant) {
+    let end = missed.since + Duration::from_secs(3600);
+    (end.checked_sub(Duration::from_secs(1)).unwrap(), end)
 }
 
 /// Of all that was withheld, each block may come back.
@@ -1065,7 +1077,8 @@ fn a_block_that_comes_back_is_not_forgotten_with_a_dead_one() {
         let mut missed = recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
         assert_eq!(shared.index.len(), 2);
         away[back] = None;
-        checkpoint(&shared, &directories, &mut missed).unwrap_err();
+        let (_, now) = hour(&missed);
+        checkpoint(&shared, &directories, &mut missed, now).unwrap_err();
         assert!(!directory.path().join("checkpoint").exists());
         drop(shared);
         assert!(open(&directory).row(ids[1 + back]).is_some());

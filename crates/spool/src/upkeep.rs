@@ -14,7 +14,7 @@ use tracing::error;
 use crate::cleaner::Spared;
 use crate::copies::Copies;
 use crate::index::{Phase, Position};
-use crate::recovery::{self, Directories, Missed, Survey};
+use crate::recovery::{self, Directories, Fate, Missed, Survey};
 use crate::replay::Harm;
 use crate::spool::Shared;
 use crate::{SpoolError, checkpoint, cleaner};
@@ -87,7 +87,12 @@ impl Upkeep {
             gone.for_each(|id| shared.big.remove(id));
             let done = match call {
                 Call::End => return,
-                Call::Close => return report(checkpoint(shared, directories, &mut missed)),
+                // A stop may come within moments, and what was missed may come back.
+                Call::Close if !missed.blocks.is_empty() => return,
+                Call::Close => {
+                    let now = Instant::now();
+                    return report(checkpoint(shared, directories, &mut missed, now));
+                }
                 Call::None | Call::Look if Instant::now() < pause => continue,
                 Call::None | Call::Look => look(shared, directories, &mut spared, &mut missed),
             };
@@ -119,7 +124,7 @@ fn look(
     missed: &mut Missed,
 ) -> Result<(), SpoolError> {
     if is_due(shared) {
-        checkpoint(shared, directories, missed)?;
+        checkpoint(shared, directories, missed, Instant::now())?;
     }
     trim(shared)?;
     let before = now_seconds().saturating_sub(shared.settings.rest);
@@ -143,27 +148,35 @@ fn trim(shared: &Shared) -> Result<(), SpoolError> {
 }
 
 /// Takes a checkpoint, of what is all there. With it, what the disk did not give at the start is
-/// forgotten for good, and its place used again: so none is taken once the disk gives it.
+/// forgotten for good, and its place used again: so none is taken as long as it may come back.
 ///
 /// # Errors
-/// That, or the disk is full or broken.
+/// It came back, or the disk is full or broken.
 pub(crate) fn checkpoint(
     shared: &Shared,
     directories: &Directories,
     missed: &mut Missed,
+    now: Instant,
 ) -> Result<(), SpoolError> {
     if shared.index.phase() != Phase::Complete {
         return Ok(());
     }
-    if !missed.blocks.iter().all(|blocks| directories.is_dead(blocks)) {
-        let why = io::Error::other("more of it can be read than at the start; the next reads it");
-        return Err(DiskError::new(directories.segments.path().to_owned(), why).into());
+    match missed.fate(directories, now) {
+        Fate::Open => return Ok(()),
+        Fate::Back => return Err(came_back(directories)),
+        Fate::Settled => {}
     }
     let gone = missed.bodies.drain(..).filter(|&id| shared.index.find(id).is_none());
     gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
     checkpoint::write(&directories.root, &shared.index)?;
     missed.blocks.clear();
     Ok(())
+}
+
+fn came_back(directories: &Directories) -> SpoolError {
+    let why = "what could not be read at the start can be read now: restart mtad to have the mail \
+               in it. Until then no checkpoint is taken";
+    DiskError::new(directories.segments.path().to_owned(), io::Error::other(why)).into()
 }
 
 /// Whether a checkpoint is due.
