@@ -12,14 +12,14 @@ use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use tempfile::TempDir;
 
-use crate::cleaner::Task;
+use crate::cleaner::{Spared, Task};
 use crate::copies::Copies;
 use crate::fsck::Finding;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
 use crate::recovery::{self, Directories, Missed};
 use crate::row::{Place, Row};
 use crate::scan::faults::withhold;
-use crate::upkeep::checkpoint;
+use crate::upkeep::{checkpoint, look};
 use crate::{Damage, Letter, Message, Progress, Settings, Spool, SpoolError, State, fsck};
 
 fn small() -> Settings {
@@ -1100,6 +1100,34 @@ fn what_is_withheld_of_the_end_is_told() {
     assert_eq!(summary.messages, 1);
     assert_eq!(found, [Finding::Withheld { slot, offset, blocks: 1 }]);
     assert!(found[0].is_harm());
+}
+
+/// Until mtad is restarted, which may take weeks.
+#[test]
+fn what_came_back_keeps_nothing_but_checkpoints_from_being_done() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    let ids: Vec<_> = (0..20 * 16).map(|_| add(&spool, &random(60_000))).collect();
+    ids.into_iter().for_each(|id| spool.finish(id, Box::new(Result::unwrap)));
+    for _ in 0..2 {
+        spool.close();
+        spool = open(&directory);
+    }
+    let [_, place] = [b"one", b"two"].map(|text| row(&spool, add(&spool, text)).letter);
+    drop(spool);
+    let away = withhold(&segment(&directory, place), place.offset()..place.end());
+    let settings = Settings { checkpoint: 0, ..small() };
+    let (shared, directories, survey) = crate::open::take(directory.path(), settings).unwrap();
+    let mut missed = recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
+    drop(away);
+    let (_, now) = hour(&missed);
+    let before = segments(&directory).len();
+    for removed in 1..3 {
+        let done = look(&shared, &directories, &mut Spared::default(), &mut missed, now);
+        let told = done.unwrap_err().to_string();
+        assert!(told.contains("restart mtad"), "{told}");
+        assert_eq!(segments(&directory).len(), before - removed);
+    }
 }
 
 /// Without the seal it would be taken for promised, and its sender has sent it again since.

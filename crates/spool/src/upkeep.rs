@@ -94,7 +94,9 @@ impl Upkeep {
                     return report(checkpoint(shared, directories, &mut missed, now));
                 }
                 Call::None | Call::Look if Instant::now() < pause => continue,
-                Call::None | Call::Look => look(shared, directories, &mut spared, &mut missed),
+                Call::None | Call::Look => {
+                    look(shared, directories, &mut spared, &mut missed, Instant::now())
+                }
             };
             if done.is_err() {
                 pause = Instant::now() + PERIOD;
@@ -116,16 +118,25 @@ impl Upkeep {
     }
 }
 
-/// Does what is due.
-fn look(
+/// Does what is due. What keeps a checkpoint from being taken, maybe for weeks, keeps nothing else
+/// from being done.
+pub(crate) fn look(
     shared: &Shared,
     directories: &Directories,
     spared: &mut Spared,
     missed: &mut Missed,
+    now: Instant,
 ) -> Result<(), SpoolError> {
-    if is_due(shared) {
-        checkpoint(shared, directories, missed, Instant::now())?;
-    }
+    let taken = match is_due(shared) {
+        true => checkpoint(shared, directories, missed, now),
+        false => Ok(()),
+    };
+    let tidied = tidy(shared, directories, spared);
+    taken.and(tidied)
+}
+
+/// Gives room back.
+fn tidy(shared: &Shared, directories: &Directories, spared: &mut Spared) -> Result<(), SpoolError> {
     trim(shared)?;
     let before = now_seconds().saturating_sub(shared.settings.rest);
     while let Some(slot) = cleaner::choose(&shared.index, before, spared) {
