@@ -17,6 +17,7 @@ mod records;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 use mail_common::disk::{self, DiskError};
@@ -151,13 +152,18 @@ impl<'spool> Replay<'spool> {
         match (newer, older) {
             (_, Some(Ok(older))) => Ok((None, Some(older))),
             // What it holds may be had another time.
-            (Some(Err(BadCheckpoint::Unreadable(error))), _)
-            | (_, Some(Err(BadCheckpoint::Unreadable(error)))) => {
-                let path = self.directories.root.path().join(checkpoint::NEWER);
-                Err(DiskError::new(path, error))
+            (Some(Err(BadCheckpoint::Unreadable(error))), _) => {
+                Err(self.unreadable(checkpoint::NEWER, error))
+            }
+            (_, Some(Err(BadCheckpoint::Unreadable(error)))) => {
+                Err(self.unreadable(checkpoint::OLDER, error))
             }
             _ => Ok((None, None)),
         }
+    }
+
+    fn unreadable(&self, name: &str, error: io::Error) -> DiskError {
+        DiskError::new(self.directories.root.path().join(name), error)
     }
 
     /// `None`: there is none.

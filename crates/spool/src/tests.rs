@@ -1161,6 +1161,19 @@ fn a_checkpoint_of_which_nobody_knows_where_it_begins_ends_the_start() {
     drop(away);
     let away = withhold(&older, 0..1);
     assert_eq!(read(&open(&directory), id), b"text", "the newer one serves");
+    drop(away);
+    // Each begins, but ends nowhere: whoever copies the wrong one gains nothing.
+    let end = newer.metadata().unwrap().len();
+    let away = withhold(&newer, end - 1..end);
+    let dead = withhold(&older, older.metadata().unwrap().len() - 1..u64::MAX);
+    let told = || fsck(directory.path(), &mut |_| ()).unwrap_err().to_string();
+    assert!(!told().contains("checkpoint.old"), "{}", told());
+    drop(away);
+    let octets = fs::read(&newer).unwrap();
+    fs::write(&newer, &octets[..octets.len() - 1]).unwrap();
+    assert!(told().contains("checkpoint.old"), "{}", told());
+    drop(dead);
+    let away = withhold(&older, 0..1);
     fs::remove_file(&newer).unwrap();
     let told = refused(&directory);
     assert!(told.contains("checkpoint.old"), "{told}");
