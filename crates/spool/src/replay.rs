@@ -218,6 +218,8 @@ impl<'spool> Replay<'spool> {
             loop {
                 let record = match scan::record(&source, generation, at..segment.length) {
                     Ok(record) if record.header.kind == Kind::Seal => record,
+                    // In front of the position they are of segments that are not read.
+                    Err(_) if Position { generation, offset: at } < self.position => break,
                     Err(Damage::Unreadable(error)) => {
                         return Err(self.directories.segment_error(segment.slot, error));
                     }

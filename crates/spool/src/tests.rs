@@ -1148,6 +1148,22 @@ fn a_seal_that_is_withheld_ends_the_start() {
     assert_eq!(ids(&spool), [first, last]);
 }
 
+/// Of a log that is not read, no part is needed.
+#[test]
+fn what_is_withheld_in_front_of_the_position_is_not_asked_for() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let place = row(&spool, ids[0]).letter;
+    assert_eq!(place.offset(), BLOCK);
+    spool.close();
+    let _dead = withhold(&segment(&directory, place), BLOCK..BLOCK + 1);
+    let spool = open(&directory);
+    assert!(spool.is_whole());
+    assert_eq!(read(&spool, ids[1]), b"two");
+    assert!(spool.row(ids[0]).is_some() && spool.entry(ids[0]).is_err());
+}
+
 /// What is written now might come before it.
 #[test]
 fn a_checkpoint_of_which_nobody_knows_where_it_begins_ends_the_start() {
