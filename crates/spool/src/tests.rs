@@ -1039,6 +1039,12 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
         let (before, after) = hour(&missed);
         checkpoint(&shared, &directories, &mut missed, before).unwrap();
         assert!(!is_taken());
+        // A disk on which no checkpoint can be written is no reason to part message and body.
+        let in_the_way = directory.path().join("checkpoint");
+        fs::create_dir(&in_the_way).unwrap();
+        checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
+        assert!(directory.path().join("big").join(ids[1].as_str()).exists());
+        fs::remove_dir(&in_the_way).unwrap();
         if !is_dead {
             away = None;
         }

@@ -177,10 +177,11 @@ pub(crate) fn checkpoint(
         Fate::Back => return Err(came_back(directories)),
         Fate::Settled => {}
     }
-    let gone = missed.bodies.drain(..).filter(|&id| shared.index.find(id).is_none());
-    gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
     checkpoint::write(&directories.root, &shared.index)?;
     missed.blocks.clear();
+    // Not before: their messages may have come back, had it failed.
+    let gone = missed.bodies.drain(..).filter(|&id| shared.index.find(id).is_none());
+    gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
     Ok(())
 }
 
