@@ -21,7 +21,7 @@ const NAME: &str = ".lmtp-spool";
 /// A message being gathered, then read as often as needed. All of it blocks.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    /// Where the file goes if there is one.
+    /// Where the file goes if there is one. It is not made: the disk may not be mounted.
     directory: PathBuf,
     place: Place,
 }
@@ -50,7 +50,7 @@ impl Spool {
         match &mut self.place {
             Place::Memory(gathered) if stays => gathered.extend_from_slice(bytes),
             Place::Memory(gathered) => {
-                let mut file = Dir::open_or_create(&self.directory)?.scratch(NAME)?;
+                let mut file = Dir::open(&self.directory)?.scratch(NAME)?;
                 file.write(gathered)?;
                 file.write(bytes)?;
                 self.place = Place::Disk(file);

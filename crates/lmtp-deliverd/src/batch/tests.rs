@@ -381,3 +381,25 @@ async fn nobody_waits_for_ever_where_large_messages_are_spooled() {
     assert!(is_sent(&bob.await.unwrap()[0]));
     gate.set_open();
 }
+
+/// It would be beneath the mount later, with all the mail that came meanwhile.
+#[tokio::test]
+async fn a_large_message_does_not_make_the_directory_of_a_disk_that_is_not_mounted() {
+    let rig = Rig::new();
+    let mail = rig.directory.path().join("mail");
+    fs::remove_dir(&mail).unwrap();
+    for is_mounted in [false, true] {
+        if is_mounted {
+            fs::create_dir(&mail).unwrap();
+        }
+        let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
+        let Transaction { client, envelope, message } = transaction(&[("ann", None)]);
+        deliveries.perform(Request::Begin { client, envelope }).await;
+        deliveries.perform(Request::Store(message)).await;
+        let stored = deliveries.perform(Request::Store(vec![b'x'; 1 << 20])).await;
+        let expected = if is_mounted { None } else { Some(Failure::Unavailable) };
+        let Answer::Stored(stored) = stored else { panic!("{stored:?}") };
+        assert_eq!(stored.err(), expected);
+        assert_eq!(mail.exists(), is_mounted);
+    }
+}
