@@ -207,7 +207,7 @@ impl Share {
 
     fn work(self, turn: Turn, post: Post, bench: Bench) {
         let line = Arc::clone(turn.line());
-        let Some(at_work) = post.board.begin(turn, post.ticket) else { return };
+        let Some(mut at_work) = post.board.begin(turn, post.ticket) else { return };
         let disk = Arc::clone(&bench.disk);
         // It tells the board.
         if !bench.asks {

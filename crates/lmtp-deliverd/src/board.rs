@@ -53,6 +53,7 @@ pub(crate) struct Ending(oneshot::Receiver<()>);
 #[derive(Debug)]
 pub(crate) struct AtWork {
     board: Arc<Board>,
+    disk: Arc<Disk>,
     /// Where in `turns` his is.
     number: usize,
     _ticket: Ticket,
@@ -84,9 +85,10 @@ impl Board {
         if self.is_given_up() {
             return None;
         }
+        let (board, disk) = (Arc::clone(self), Arc::clone(turn.disk()));
         let number = state.turns.len();
         state.turns.push(Some(turn));
-        Some(AtWork { board: Arc::clone(self), number, _ticket: ticket })
+        Some(AtWork { board, disk, number, _ticket: ticket })
     }
 
     /// What is known now. Who is still at work is given up.
@@ -112,8 +114,14 @@ impl AtWork {
         self.board.is_given_up()
     }
 
+    /// Where he is at work.
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.disk
+    }
+
     /// His turn goes on there.
-    pub(crate) fn moves_to(&self, disk: &Arc<Disk>) {
+    pub(crate) fn moves_to(&mut self, disk: &Arc<Disk>) {
+        self.disk = Arc::clone(disk);
         let mut state = lock(&self.board.state);
         if let Some(Some(turn)) = state.turns.get_mut(self.number) {
             turn.moves_to(disk);

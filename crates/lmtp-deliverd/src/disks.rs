@@ -6,11 +6,15 @@
 //! is asked when his first delivery comes, and remembered; as that may hang too, it is asked on
 //! threads that do nothing else. Large messages are spooled on others again.
 //!
+//! To close a file that has no name any more is such work too: what it takes up on the disk is given
+//! back first. Whoever is the last to have it may be anybody, so it is closed on a thread of its disk.
+//!
 //! Once nobody waits any more for as many pieces of work as there are threads, all that comes is put
 //! off at once, until one of them has ended.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +52,14 @@ pub(crate) struct Disk {
 struct Piece {
     disk: Arc<Disk>,
     given_up: AtomicBool,
+}
+
+/// A file that is open, and is closed on a thread of its disk.
+#[derive(Debug)]
+pub(crate) struct OnDisk<T: Send + 'static> {
+    disk: Arc<Disk>,
+    /// There until it is dropped.
+    file: Option<T>,
 }
 
 impl Disks {
@@ -131,6 +143,34 @@ impl Disk {
     /// One of them has ended.
     pub(crate) fn ended(&self) {
         self.given_up.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<T: Send + 'static> OnDisk<T> {
+    /// This one, which is on this disk.
+    pub(crate) fn new(file: T, disk: &Arc<Disk>) -> Self {
+        Self { disk: Arc::clone(disk), file: Some(file) }
+    }
+}
+
+impl<T: Send + 'static> Deref for OnDisk<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.file.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T: Send + 'static> DerefMut for OnDisk<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.file.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T: Send + 'static> Drop for OnDisk<T> {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        self.disk.run(move || drop(file));
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::Shared;
 use crate::board::AtWork;
+use crate::disks::Disk;
 use crate::header::Header;
 use crate::journal::{Attempt, Standing, UnderWay};
 use crate::one_file::OneFile;
@@ -87,7 +88,7 @@ impl Incoming {
             id: queue_id(&envelope).map_or_else(|| Id::new().to_string(), str::to_owned),
             envelope,
             header: Header::new(site.limits.header_size),
-            spool: Spool::new(&site.mail.path.root()),
+            spool: Spool::new(&site.mail.path.root(), &shared.disks.spool),
             passed: Vec::new(),
             one_file: several.then(|| OneFile::new(&shared.one_files)).flatten(),
             site,
@@ -177,7 +178,7 @@ impl Incoming {
         }
         let inbox = self.shared.inboxes.inbox(user, &self.site.mail)?;
         let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
-            let whole = self.in_file(&inbox, None, recipient)?;
+            let whole = self.in_file(&inbox, None, recipient, at_work.disk())?;
             // It was put off, and its repeat could not be told from another message.
             if at_work.is_given_up() {
                 return Err(DeliveryError::GivenUp);
@@ -193,7 +194,7 @@ impl Incoming {
             (Delivery::Repeated, None)
         } else {
             let file_name = attempt.file_name();
-            let whole = self.in_file(&inbox, Some(&file_name), recipient)?;
+            let whole = self.in_file(&inbox, Some(&file_name), recipient, at_work.disk())?;
             match inbox.deliver(whole, Some(&id), &attempt) {
                 Ok(delivered) => delivered,
                 // The message went with it.
@@ -242,12 +243,13 @@ impl Incoming {
         inbox: &Inbox,
         name: Option<&str>,
         recipient: &Recipient,
+        disk: &Arc<Disk>,
     ) -> Result<Whole, DeliveryError> {
         let link = |original: &_| inbox.link(name, original);
         let begin = || inbox.append(name, NewMessage::default());
         let write = || self.write(begin()?, recipient);
         match &self.one_file {
-            Some(one_file) => one_file.take(link, write),
+            Some(one_file) => one_file.take(disk, link, write),
             None => write(),
         }
     }

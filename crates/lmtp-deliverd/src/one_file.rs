@@ -10,6 +10,8 @@ use std::time::Duration;
 use mail_common::maildir::{Original, StoreError, Whole};
 use tracing::debug;
 
+use crate::disks::{Disk, OnDisk};
+
 /// The file of a message, once somebody has written it. It is kept open until all of its
 /// recipients have it: who reads it may have removed its name by then.
 #[derive(Debug)]
@@ -30,11 +32,14 @@ enum Stage {
     /// Somebody is writing it.
     UnderWay,
     /// It lasts.
-    Written(Arc<Original>),
+    Written(Arc<OnDisk<Original>>),
 }
 
 /// Somebody who writes. Dropped without a [`finish`](Self::finish), he has failed.
-struct Writer<'file>(&'file OneFile);
+struct Writer<'file> {
+    file: &'file OneFile,
+    disk: &'file Arc<Disk>,
+}
 
 /// So many are there at a time, with one descriptor each. The recipients of more messages have a
 /// file each.
@@ -51,9 +56,11 @@ impl OneFile {
         (Arc::strong_count(all) <= KEPT).then(one_more)
     }
 
-    /// The message for one of the recipients: linked, if it is written already.
+    /// The message for one of the recipients, whose mailbox is on this disk: linked, if it is
+    /// written already.
     pub(crate) fn take<E>(
         &self,
+        disk: &Arc<Disk>,
         link: impl FnOnce(&Original) -> Result<Whole, StoreError>,
         write: impl FnOnce() -> Result<Whole, E>,
     ) -> Result<Whole, E> {
@@ -64,7 +71,7 @@ impl OneFile {
             Stage::Unwritten => {
                 *stage = Stage::UnderWay;
                 drop(stage);
-                let writer = Writer(self);
+                let writer = Writer { file: self, disk };
                 let whole = write()?;
                 writer.finish(&whole);
                 Ok(whole)
@@ -93,35 +100,43 @@ impl OneFile {
 impl Writer<'_> {
     fn finish(self, whole: &Whole) {
         if let Some(original) = whole.original() {
-            *self.0.stage() = Stage::Written(Arc::new(original));
+            let original = OnDisk::new(original, self.disk);
+            *self.file.stage() = Stage::Written(Arc::new(original));
         }
     }
 }
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        let mut stage = self.0.stage();
+        let mut stage = self.file.stage();
         if matches!(*stage, Stage::UnderWay) {
             *stage = Stage::Unwritten;
         }
         drop(stage);
-        self.0.changed.notify_all();
+        self.file.changed.notify_all();
     }
 }
 
 #[allow(clippy::unwrap_used)]
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use mail_common::pool::Pool;
+
     use super::*;
+    use crate::disks::Disks;
 
     #[test]
     fn nobody_waits_for_long() {
         let file = OneFile::new(&Arc::default()).unwrap();
+        let pool = Pool::new("test", NonZeroUsize::MIN);
+        let disk = &Disks::new(NonZeroUsize::MIN, pool).spool;
         let refused = || Err::<Whole, _>("full");
         let no_link = |_: &Original| panic!("there is nothing to link");
-        let first = file.take(no_link, || {
+        let first = file.take(disk, no_link, || {
             // While it is being written, the next one does not wait for ever; nor is he in the way.
-            assert_eq!(file.take(no_link, refused).unwrap_err(), "full");
+            assert_eq!(file.take(disk, no_link, refused).unwrap_err(), "full");
             assert!(matches!(*file.stage(), Stage::UnderWay));
             Err::<Whole, _>("broken")
         });

@@ -6,8 +6,11 @@
 //! takes away. It need not be synced: before the deliveries nothing was promised.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mail_common::disk::{Dir, DiskError, Scratch};
+
+use crate::disks::{Disk, OnDisk};
 
 /// Octets of a message that are kept in memory.
 const IN_MEMORY: usize = 1 << 20;
@@ -23,20 +26,22 @@ const NAME: &str = ".lmtp-spool";
 pub(crate) struct Spool {
     /// Where the file goes if there is one. It is not made: the disk may not be mounted.
     directory: PathBuf,
+    disk: Arc<Disk>,
     place: Place,
 }
 
 #[derive(Debug)]
 enum Place {
     Memory(Vec<u8>),
-    Disk(Scratch),
+    Disk(OnDisk<Scratch>),
 }
 
 impl Spool {
-    /// An empty one; a long message goes into `directory`.
+    /// An empty one; a long message goes into `directory`, which is on this disk.
     #[must_use]
-    pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), place: Place::Memory(Vec::new()) }
+    pub(crate) fn new(directory: &Path, disk: &Arc<Disk>) -> Self {
+        let (directory, disk) = (directory.to_owned(), Arc::clone(disk));
+        Self { directory, disk, place: Place::Memory(Vec::new()) }
     }
 
     /// Whether so many octets more stay in memory, and adding them does not block.
@@ -53,7 +58,7 @@ impl Spool {
                 let mut file = Dir::open(&self.directory)?.scratch(NAME)?;
                 file.write(gathered)?;
                 file.write(bytes)?;
-                self.place = Place::Disk(file);
+                self.place = Place::Disk(OnDisk::new(file, &self.disk));
             }
             Place::Disk(file) => file.write(bytes)?,
         }
@@ -93,7 +98,17 @@ pub(crate) struct Unreadable(DiskError);
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use mail_common::pool::Pool;
+
     use super::*;
+    use crate::disks::Disks;
+
+    fn in_directory(directory: &Path) -> Spool {
+        let pool = Pool::new("test", NonZeroUsize::MIN);
+        Spool::new(directory, &Disks::new(NonZeroUsize::MIN, pool).spool)
+    }
 
     fn read(spool: &Spool) -> Vec<u8> {
         let mut all = Vec::new();
@@ -110,7 +125,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let block: Vec<u8> = (0..100_000u32).map(|n| n.to_le_bytes()[0]).collect();
         for (blocks, on_disk) in [(0, false), (1, false), (10, false), (11, true), (40, true)] {
-            let mut spool = Spool::new(directory.path());
+            let mut spool = in_directory(directory.path());
             for _ in 0..blocks {
                 spool.write(&block).expect("there is room");
             }
@@ -127,7 +142,7 @@ mod tests {
     #[test]
     fn an_error_of_the_reader_ends_it() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut spool = Spool::new(directory.path());
+        let mut spool = in_directory(directory.path());
         spool.write(&vec![b'x'; 3 * IN_MEMORY]).expect("there is room");
         let mut blocks = 0;
         let read = spool.read(|_| {

@@ -124,6 +124,11 @@ impl Turn {
         &self.line
     }
 
+    /// Where it is.
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.disk
+    }
+
     /// It goes on there.
     pub(crate) fn moves_to(&mut self, disk: &Arc<Disk>) {
         if self.given_up {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,6 +10,7 @@ use std::thread;
 use mail_common::config::{self, Source};
 use mail_common::daemon::Present;
 use mail_common::log::Id;
+use mail_common::maildir::NewMessage;
 use mail_common::serve::Backend as _;
 use mail_proto::address::ReversePath;
 use mail_proto::smtp::{Accepted, Answer, Client, Recipient, Request};
@@ -18,6 +20,7 @@ use super::*;
 use crate::Deliveries;
 use crate::disks::Disks;
 use crate::journal::Journal;
+use crate::one_file::OneFile;
 use crate::turns::MOST;
 
 /// Who delivers waits here until it is open, as if the disk hung.
@@ -137,6 +140,16 @@ impl Rig {
         disk
     }
 
+    /// A message under way that has a file of its own.
+    async fn large(&self) -> Deliveries {
+        let mut deliveries = Deliveries::new(Arc::clone(&self.parts), Arc::clone(&self.shared));
+        let Transaction { client, envelope, .. } = transaction(&[("ann", None)]);
+        deliveries.perform(Request::Begin { client, envelope }).await;
+        let stored = deliveries.perform(Request::Store(vec![b'x'; (1 << 20) + 1])).await;
+        assert!(matches!(stored, Answer::Stored(Ok(_))), "{stored:?}");
+        deliveries
+    }
+
     /// Until there are so many letters, and nobody works on more.
     async fn until_there_are(&self, name: &'static str, letters: usize) {
         let line = self.shared.turns.of(&format!("{name}@example.org").parse().unwrap());
@@ -200,6 +213,14 @@ async fn until(is_so: impl Fn() -> bool + Send + 'static) {
         })
     };
     assert!(tokio::task::spawn_blocking(work).await.unwrap(), "it takes too long");
+}
+
+/// How many files are open that have no name.
+fn nameless(below: &Path) -> usize {
+    let is_one =
+        |link: &PathBuf| link.starts_with(below) && link.to_string_lossy().ends_with(" (deleted)");
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).filter(is_one).count()
 }
 
 fn is_sent(outcomes: &[Result<Accepted, Failure>]) -> bool {
@@ -393,13 +414,51 @@ async fn a_large_message_does_not_make_the_directory_of_a_disk_that_is_not_mount
             fs::create_dir(&mail).unwrap();
         }
         let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
-        let Transaction { client, envelope, message } = transaction(&[("ann", None)]);
+        let Transaction { client, envelope, .. } = transaction(&[("ann", None)]);
         deliveries.perform(Request::Begin { client, envelope }).await;
-        deliveries.perform(Request::Store(message)).await;
-        let stored = deliveries.perform(Request::Store(vec![b'x'; 1 << 20])).await;
+        let stored = deliveries.perform(Request::Store(vec![b'x'; (1 << 20) + 1])).await;
         let expected = if is_mounted { None } else { Some(Failure::Unavailable) };
         let Answer::Stored(stored) = stored else { panic!("{stored:?}") };
         assert_eq!(stored.err(), expected);
         assert_eq!(mail.exists(), is_mounted);
     }
+}
+
+/// As to close it may take until the disk goes on.
+#[tokio::test]
+async fn nobody_but_threads_of_its_disk_closes_a_large_message() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let disk = Arc::clone(&rig.shared.disks.spool);
+    let (mut discarded, mut stored, left) =
+        (rig.large().await, rig.large().await, rig.large().await);
+    assert_eq!(nameless(rig.directory.path()), 3);
+    rig.keep_all_threads_busy(&disk, &gate).await;
+    assert!(matches!(discarded.perform(Request::Discard).await, Answer::Discarded));
+    drop(left);
+    (0..THREADS).for_each(|_| disk.give_up());
+    let block = stored.perform(Request::Store(b"text".to_vec())).await;
+    assert!(matches!(block, Answer::Stored(Err(Failure::Unavailable))), "{block:?}");
+    assert_eq!(nameless(rig.directory.path()), 3);
+    gate.open.set(()).unwrap();
+    let directory = rig.directory.path().to_owned();
+    until(move || nameless(&directory) == 0).await;
+}
+
+#[tokio::test]
+async fn nobody_but_threads_of_its_disk_closes_the_file_of_a_message_for_several() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let disk = rig.shared.disks.of(u64::MAX);
+    let user = rig.parts.auth.lookup(&"ann@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let file = OneFile::new(&Arc::default()).unwrap();
+    let inbox = rig.shared.inboxes.inbox(&user, &rig.parts.site.mail).unwrap();
+    let write = || inbox.append(None, NewMessage::default())?.finish();
+    let no_link = |_: &_| panic!("there is nothing to link");
+    drop(file.take(&disk, no_link, write).unwrap());
+    assert_eq!(nameless(rig.directory.path()), 1);
+    rig.keep_all_threads_busy(&disk, &gate).await;
+    drop(file);
+    assert_eq!(nameless(rig.directory.path()), 1);
+    gate.open.set(()).unwrap();
+    let directory = rig.directory.path().to_owned();
+    until(move || nameless(&directory) == 0).await;
 }
