@@ -7,19 +7,25 @@
 //! told at once to come again, and the mail of all others goes on. So it is with all users of a disk
 //! once all of its threads are taken by such deliveries ([`crate::disks`]).
 //!
+//! A turn lasts until others were told of what was delivered, which may hang as well, when its sender
+//! has his answer and waits no more. So no other begins either where all turns are taken and none of
+//! them has ended for as long as anybody would wait.
+//!
 //! What nobody waits for any more goes on all the same, and is recorded when it ends: a repeat finds
 //! it in the journal.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mail_common::lock;
 use mail_proto::address::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::warn;
 
+use crate::batch::PATIENCE;
 use crate::disks::Disk;
 
 /// So many of one user's deliveries are at work at a time: half of the threads that there are. A
@@ -43,6 +49,8 @@ pub(crate) struct Line {
     free: Arc<Semaphore>,
     /// Of those at work, how many nobody waits for any more.
     given_up: AtomicUsize,
+    /// When one of them last began or ended.
+    moved: Mutex<Instant>,
     /// Where the user's mail is, and when that was seen.
     disk: Mutex<Option<(Arc<Disk>, Instant)>>,
 }
@@ -67,16 +75,18 @@ impl Turns {
             all.retain(|_, line| Arc::strong_count(line) > 1);
         }
         let (free, given_up) = (Arc::new(Semaphore::new(MOST)), AtomicUsize::new(0));
-        let line = Line { user: user.clone(), free, given_up, disk: Mutex::default() };
+        let (moved, disk) = (Mutex::new(Instant::now()), Mutex::default());
+        let line = Line { user: user.clone(), free, given_up, moved, disk };
         Arc::clone(all.entry(user.clone()).or_insert(Arc::new(line)))
     }
 }
 
 impl Line {
-    /// Whether a delivery is at work that nobody waits for any more, or the disk hangs.
+    /// Whether a delivery is at work that nobody waits for any more, or no turn comes free, or the
+    /// disk hangs.
     pub(crate) fn hangs(&self) -> bool {
         let disk_hangs = || self.disk().is_some_and(|disk| disk.hangs());
-        self.given_up.load(Ordering::Relaxed) > 0 || disk_hangs()
+        self.given_up.load(Ordering::Relaxed) > 0 || self.stands_still() || disk_hangs()
     }
 
     /// Where the user's mail is, if that was seen.
@@ -112,7 +122,16 @@ impl Line {
         self.free.available_permits() == MOST
     }
 
+    fn stands_still(&self) -> bool {
+        self.free.available_permits() == 0 && lock(&self.moved).elapsed() >= PATIENCE
+    }
+
+    fn moves(&self) {
+        *lock(&self.moved) = Instant::now();
+    }
+
     fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit, disk: &Arc<Disk>) -> Turn {
+        self.moves();
         let (line, disk) = (Arc::clone(self), Arc::clone(disk));
         Turn { line, disk, given_up: false, _permit: permit }
     }
@@ -152,6 +171,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.line.moves();
         if self.given_up {
             self.line.given_up.fetch_sub(1, Ordering::Relaxed);
             self.disk.ended();

@@ -326,6 +326,26 @@ async fn who_names_no_deliveries_is_kept_waiting_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_those_who_hang_behind_their_answer() {
+    let rig = Rig::new();
+    let line = rig.shared.turns.of(&"ann@example.org".parse().unwrap());
+    let disk = rig.shared.disks.of(u64::MAX);
+    line.is_on(&disk);
+    // They have answered, and tell of it.
+    let mut telling: Vec<_> = (0..MOST).map(|_| line.try_take(&disk).unwrap()).collect();
+    for patience in [PATIENCE, Duration::ZERO] {
+        let started = Instant::now();
+        let batch = rig.batch(&[("ann", &Id::new())], &Gate::open()).await;
+        assert_eq!(rig.deliver(batch).await.unwrap(), [[Err(Failure::Unavailable)]]);
+        assert_eq!(started.elapsed().as_secs(), patience.as_secs(), "the test's clock");
+    }
+    telling.pop();
+    tokio::time::resume();
+    let last = rig.batch(&[("ann", &Id::new())], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(last).await.unwrap()[0]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_message_reaches_who_is_behind_the_one_that_hangs() {
     let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
     let mut stuck = Vec::new();
