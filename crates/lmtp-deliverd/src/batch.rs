@@ -196,11 +196,21 @@ impl Share {
         }
     }
 
-    fn wait(self, line: Arc<Line>, post: Post, bench: Bench) {
+    fn wait(self, line: Arc<Line>, post: Post, mut bench: Bench) {
         let work = async move {
-            if let Ok(turn) = timeout_at(post.until, line.take(&bench.disk)).await {
-                self.work(turn, post, bench);
+            let taken = timeout_at(post.until, line.take(&bench.disk)).await;
+            let Ok(mut turn) = taken else { return };
+            if bench.asks
+                && let Some(disk) = line.disk()
+            {
+                // Whoever had the turn before has asked.
+                if disk.hangs() {
+                    return;
+                }
+                turn.moves_to(&disk);
+                bench = Bench { disk, asks: false, ..bench };
             }
+            self.work(turn, post, bench);
         };
         tokio::spawn(work.instrument(Span::current()));
     }

@@ -11,6 +11,9 @@
 //! has his answer and waits no more. So no other begins either where all turns are taken and none of
 //! them has ended for as long as anybody would wait.
 //!
+//! As long as it is not known which disk a user's mail is on, he has one turn: whoever takes it asks.
+//! A disk that hangs when it is asked takes one thread for each user then, and not sixteen.
+//!
 //! What nobody waits for any more goes on all the same, and is recorded when it ends: a repeat finds
 //! it in the journal.
 
@@ -74,7 +77,7 @@ impl Turns {
         if all.len() >= REMEMBERED {
             all.retain(|_, line| Arc::strong_count(line) > 1);
         }
-        let (free, given_up) = (Arc::new(Semaphore::new(MOST)), AtomicUsize::new(0));
+        let (free, given_up) = (Arc::new(Semaphore::new(1)), AtomicUsize::new(0));
         let (moved, disk) = (Mutex::new(Instant::now()), Mutex::default());
         let line = Line { user: user.clone(), free, given_up, moved, disk };
         Arc::clone(all.entry(user.clone()).or_insert(Arc::new(line)))
@@ -99,9 +102,12 @@ impl Line {
         lock(&self.disk).as_ref().is_none_or(|(_, seen)| seen.elapsed() > LASTS)
     }
 
-    /// The user's mail is there.
+    /// The user's mail is there. Once that is known, there are all turns.
     pub(crate) fn is_on(&self, disk: &Arc<Disk>) {
-        *lock(&self.disk) = Some((Arc::clone(disk), Instant::now()));
+        let mut known = lock(&self.disk);
+        if known.replace((Arc::clone(disk), Instant::now())).is_none() {
+            self.free.add_permits(MOST - 1);
+        }
     }
 
     /// A turn, if there is one now.
@@ -119,7 +125,7 @@ impl Line {
     /// Whether nobody is at work.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.free.available_permits() == MOST
+        self.free.available_permits() == self.disk().map_or(1, |_| MOST)
     }
 
     fn stands_still(&self) -> bool {

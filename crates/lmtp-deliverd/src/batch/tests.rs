@@ -401,6 +401,25 @@ async fn a_disk_that_hangs_holds_up_no_other_however_many_have_mail_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_users_do_not_take_all_threads_that_ask_where_mail_is() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let unknown = rig.shared.disks.unknown();
+    rig.keep_all_threads_busy(unknown, &gate).await;
+    let mut under_way = Vec::new();
+    for number in 0..2 * MOST {
+        let name = ["ann", "bob"][number % 2];
+        under_way.push(rig.deliver(rig.batch(&[(name, &Id::new())], &Gate::open()).await));
+    }
+    for outcomes in under_way {
+        assert_eq!(outcomes.await.unwrap(), [[Err(Failure::Unavailable)]]);
+    }
+    assert!(!unknown.hangs());
+    gate.set_open();
+    let next = rig.batch(&[(&user(0), &Id::new())], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(next).await.unwrap()[0]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever_where_large_messages_are_spooled() {
     let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
     rig.keep_all_threads_busy(&rig.shared.disks.spool, &gate).await;
