@@ -185,8 +185,10 @@ impl Share {
         let asks = disk.is_none();
         let disk = disk.unwrap_or_else(|| Arc::clone(shared.disks.unknown()));
         if line.hangs() || disk.hangs() {
-            let (user, messages) = (self.user.address(), self.copies.len());
-            warn!(%user, messages, "put off: earlier deliveries to this mailbox or its disk have not ended");
+            if line.is_to_be_told() {
+                let user = self.user.address();
+                warn!(%user, "mail is put off: earlier deliveries to this mailbox or its disk have not ended");
+            }
             return;
         }
         let bench = Bench { disk, asks, parts: Arc::clone(parts), shared: Arc::clone(shared) };

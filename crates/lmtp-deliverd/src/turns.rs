@@ -38,6 +38,9 @@ pub(crate) const MOST: usize = 16;
 /// So many users without a delivery at work are remembered.
 const REMEMBERED: usize = 16_384;
 
+/// So often the log is told that a user's mail is put off.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// So long a user's mail is taken to be where it was.
 const LASTS: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,8 @@ pub(crate) struct Line {
     moved: Mutex<Instant>,
     /// Where the user's mail is, and when that was seen.
     disk: Mutex<Option<(Arc<Disk>, Instant)>>,
+    /// When the log was last told that his mail is put off.
+    told: Mutex<Option<Instant>>,
 }
 
 /// Held by who delivers, as long as he does.
@@ -79,7 +84,7 @@ impl Turns {
         }
         let (free, given_up) = (Arc::new(Semaphore::new(1)), AtomicUsize::new(0));
         let (moved, disk) = (Mutex::new(Instant::now()), Mutex::default());
-        let line = Line { user: user.clone(), free, given_up, moved, disk };
+        let line = Line { user: user.clone(), free, given_up, moved, disk, told: Mutex::default() };
         Arc::clone(all.entry(user.clone()).or_insert(Arc::new(line)))
     }
 }
@@ -90,6 +95,17 @@ impl Line {
     pub(crate) fn hangs(&self) -> bool {
         let disk_hangs = || self.disk().is_some_and(|disk| disk.hangs());
         self.given_up.load(Ordering::Relaxed) > 0 || self.stands_still() || disk_hangs()
+    }
+
+    /// Whether the log is to be told that mail is put off. It was told then: a log takes one line at
+    /// a time, and mail that is put off comes again and again.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        let mut told = lock(&self.told);
+        let is_due = told.is_none_or(|told| told.elapsed() >= TOLD_EVERY);
+        if is_due {
+            *told = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Where the user's mail is, if that was seen.
@@ -181,6 +197,26 @@ impl Drop for Turn {
         if self.given_up {
             self.line.given_up.fetch_sub(1, Ordering::Relaxed);
             self.disk.ended();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_is_told_of_each_user_once_in_a_while() {
+        let turns = Turns::default();
+        let [ann, bob] = ["ann", "bob"]
+            .map(|name| turns.of(&format!("{name}@example.org").parse().expect("an address")));
+        for _ in 0..2 {
+            assert!(ann.is_to_be_told());
+            assert!(!ann.is_to_be_told());
+            tokio::time::sleep(TOLD_EVERY / 2).await;
+            assert!(!ann.is_to_be_told());
+            assert!(bob.is_to_be_told());
+            tokio::time::sleep(TOLD_EVERY / 2).await;
         }
     }
 }
