@@ -210,11 +210,9 @@ impl Settling {
         // Both may have written it.
         marks.more_keywords = more::stat(&held.folders.control)?;
         changes.append(&mut keywords);
-        // Another's lines, too: who appended them may have died before the mark.
-        let are_shown = changes.iter().any(|change| matches!(change, Change::Added { .. }));
         let changes = self.ends(held, changes);
-        if written == Written::InPlace && are_shown {
-            self.reserve(held)?;
+        if written == Written::InPlace {
+            self.reserve(held, &changes)?;
         }
         let moved = written == Written::Anew || self.has_moved(held)?;
         self.transact(held, changes, marks, moved)?;
@@ -259,8 +257,15 @@ impl Settling {
     }
 
     /// Makes a mark last, before others can read of the UIDs that were given, if they are beyond it.
-    fn reserve(&self, held: &mut Held<'_>) -> Result<(), StoreError> {
-        let given = self.given();
+    /// Another's, too, and of messages that are gone already: who appended their lines may have
+    /// died before the mark, or syncs nothing.
+    fn reserve(&self, held: &mut Held<'_>, changes: &[Change]) -> Result<(), StoreError> {
+        let after = changes.iter().map(|change| match change {
+            Change::Added { uid, .. } => uid.saturating_add(1),
+            Change::Next(uid) => *uid,
+            _ => 0,
+        });
+        let given = after.max().unwrap_or_default();
         if given <= held.index().head.reserved {
             return Ok(());
         }

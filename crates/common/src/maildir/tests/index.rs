@@ -335,6 +335,18 @@ fn uids_that_another_gave_are_within_a_reserve_before_they_are_shown() {
     assert!(index.head.reserved > 2, "{}", index.head.reserved);
 }
 
+/// Another gave UIDs and removed the messages: all that is shown of them is which UID is next.
+#[test]
+fn the_next_uid_is_within_a_reserve_before_it_is_shown() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    let lines = "2 :1795365077.M1P1.host\n3 :1795365077.M2P1.host\n";
+    ann.put("dovecot-uidlist", &(ann.read("dovecot-uidlist") + lines));
+    assert_eq!(ann.stranger().sync().unwrap().uid_next, 4);
+    let index = Index::open(&Dir::open(&ann.home()).unwrap(), [1; 16]).unwrap().unwrap();
+    assert!(index.head.reserved >= 4, "{}", index.head.reserved);
+}
+
 /// There is no index, none can be written, and the list was not synced with its last lines. To sync
 /// it, it is opened for writing, which the system tells of; nothing is written.
 #[test]
