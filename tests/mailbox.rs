@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 use history::History;
 use mail_common::disk::Dir;
 use mail_common::maildir::{Directory, Inbox, Left, NewMessage, Store};
-use mail_proto::mailbox::{Flags, NamedFlags};
+use mail_proto::mailbox::{Flags, NamedFlags, Uid};
 use mail_tests::dovecot::{MAIL, give};
 use mail_tests::patience;
 use mail_tests::reference::Unpacked;
@@ -31,6 +31,7 @@ use mail_tests::site::Site;
 use mail_tests::suite::{Suite, binary};
 use mail_tests::trouble::Ext4;
 use servers::{Servers, Side};
+use tempfile::TempDir;
 
 #[test]
 fn dovecot_takes_back_what_was_settled() {
@@ -248,52 +249,102 @@ fn an_import_that_is_killed_loses_and_doubles_nothing() {
 /// No UID that was shown is given again, and a note says nothing of what went into the mailbox.
 #[test]
 fn what_a_disk_forgot_that_was_away_is_known_to_be_forgotten() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let at = directory.path().join("mail");
-    fs::create_dir(&at).expect("it is writable");
-    let disk = match Ext4::mount(&directory.path().join("image"), &at) {
-        Ok(disk) => disk,
-        Err(why) => {
-            let _ = writeln!(io::stderr(), "SKIPPED: no disk was away, for none is mounted: {why}");
-            return;
-        }
-    };
-    let mailboxes = Mailboxes::below(&at);
-    let find = || mailboxes.open()?.mailbox("INBOX");
-    let home = at.join("example.org/ann");
-    let delivered = || {
-        let inbox = Inbox::open(find).expect("can be opened");
-        let mut message = inbox.append(None, NewMessage::default()).expect("has room");
-        message.write(b"Subject: x\r\n\r\n").expect("has room");
-        let whole = message.finish().expect("has room");
-        let _ = inbox.deliver(whole, None, &()).expect("has room");
-        let shown = find().and_then(|inbox| inbox.sync());
-        let shown = shown.expect("can be read").messages.last();
-        shown.expect("it came").uid
-    };
+    let Some(away) = Away::mount() else { return };
+    let find = || away.mailboxes.open()?.mailbox("INBOX");
     let left = |tmp| Inbox::open(find).and_then(|inbox| inbox.left("gone", tmp));
-    let dir = || Dir::open(&home.join("tmp")).expect("is there");
+    let dir = || Dir::open(&away.home.join("tmp")).expect("is there");
 
-    // With the second a reserve of UIDs is made to last.
-    assert_eq!([delivered(), delivered()], [1, 2]);
+    let lasting = away.begin();
     let (number, tmp) = (dir().mounted(), dir().identity().expect("is known").checksum());
     assert_ne!(number, 0, "nobody tells which mounting it is");
     assert_eq!(left(tmp).expect("can be read"), Left::Gone);
-    let files = ["posthorn.index", "posthorn.log", "dovecot-uidlist"].map(|name| home.join(name));
-    let lasting = files.each_ref().map(|file| fs::read(file).expect("is there"));
-    assert_eq!(delivered(), 3);
-    let lost = fs::read_dir(home.join("new")).expect("is there").flatten();
-    let lost = lost.map(|entry| entry.path()).max().expect("it came");
-    fs::remove_file(lost).expect("is there");
-    for (file, lasting) in files.iter().zip(lasting) {
-        fs::write(file, lasting).expect("is there");
-    }
-
-    disk.mount_again();
+    assert_eq!(delivered(&away.mailboxes).0, 3);
+    away.forget(lasting);
     assert_ne!(dir().mounted(), number);
     assert_eq!(left(tmp).expect("can be read"), Left::Elsewhere);
-    let next = delivered();
+    let next = delivered(&away.mailboxes).0;
     assert!(next > 3, "UID {next} names two messages");
+}
+
+/// The same for a process that knows the mailbox all the time, but for what another one showed.
+#[test]
+fn who_lives_while_a_disk_is_away_gives_nothing_twice() {
+    let Some(away) = Away::mount() else { return };
+    let living = away.mailboxes.open().and_then(|all| all.mailbox("INBOX"));
+    let lasting = away.begin();
+    // By another path it is another mailbox, of which nothing is shared in the process.
+    let link = away.directory.path().join("link");
+    std::os::unix::fs::symlink(away.directory.path().join("mail"), &link).expect("is writable");
+    let (uid, modseq) = delivered(&Mailboxes::below(&link));
+    assert_eq!(uid, 3);
+    away.forget(lasting);
+    let (next, now) = delivered(&away.mailboxes);
+    assert!(next > 3, "UID {next} names two messages");
+    assert!(now > modseq, "modseq {now} was shown");
+    drop(living.expect("it was there"));
+}
+
+/// INBOX of ann, on a disk of its own.
+struct Away {
+    disk: Ext4,
+    mailboxes: Mailboxes,
+    home: PathBuf,
+    directory: TempDir,
+}
+
+/// What was on the disk for good.
+type Lasting = [(PathBuf, Vec<u8>); 3];
+
+impl Away {
+    /// `None`, and said so, where none can be mounted.
+    fn mount() -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let at = directory.path().join("mail");
+        fs::create_dir(&at).expect("it is writable");
+        let disk = match Ext4::mount(&directory.path().join("image"), &at) {
+            Ok(disk) => disk,
+            Err(why) => {
+                let said = "SKIPPED: no disk was away, for none is mounted";
+                let _ = writeln!(io::stderr(), "{said}: {why}");
+                return None;
+            }
+        };
+        let (mailboxes, home) = (Mailboxes::below(&at), at.join("example.org/ann"));
+        Some(Self { disk, mailboxes, home, directory })
+    }
+
+    /// Two messages come. With the second a reserve of UIDs is made to last.
+    fn begin(&self) -> Lasting {
+        assert_eq!([(); 2].map(|()| delivered(&self.mailboxes).0), [1, 2]);
+        let files = ["posthorn.index", "posthorn.log", "dovecot-uidlist"];
+        files.map(|name| self.home.join(name)).map(|file| {
+            let octets = fs::read(&file).expect("is there");
+            (file, octets)
+        })
+    }
+
+    /// The disk is away, and comes back without the newest message, and with what lasted.
+    fn forget(&self, lasting: Lasting) {
+        let lost = fs::read_dir(self.home.join("new")).expect("is there").flatten();
+        let lost = lost.map(|entry| entry.path()).max().expect("it came");
+        fs::remove_file(lost).expect("is there");
+        for (file, octets) in lasting {
+            fs::write(file, octets).expect("is there");
+        }
+        self.disk.mount_again();
+    }
+}
+
+/// A message comes into INBOX and is shown: its UID, and HIGHESTMODSEQ.
+fn delivered(mailboxes: &Mailboxes) -> (Uid, u64) {
+    let find = || mailboxes.open()?.mailbox("INBOX");
+    let inbox = Inbox::open(find).expect("can be opened");
+    let mut message = inbox.append(None, NewMessage::default()).expect("has room");
+    message.write(b"Subject: x\r\n\r\n").expect("has room");
+    let whole = message.finish().expect("has room");
+    let _ = inbox.deliver(whole, None, &()).expect("has room");
+    let shown = find().and_then(|inbox| inbox.sync()).expect("can be read");
+    (shown.messages.last().expect("it came").uid, shown.modseq)
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{AppendFile, DiskError, Entries, Identity, Kind, NewFile, Result, Sta
 /// no `.` or `..`; links are not followed. New files have mode 0600, new directories 0700.
 #[derive(Debug, Clone)]
 pub struct Dir {
-    fd: Arc<Descriptor>,
+    pub(super) fd: Arc<Descriptor>,
     path: Arc<Path>,
 }
 
@@ -203,13 +203,6 @@ impl Dir {
         let found = rustix::fs::statx(self, c"", AtFlags::EMPTY_PATH, what);
         let found = found.map_err(|error| self.own_error(error))?;
         Ok(Identity::new(&found, self.mounted()))
-    }
-
-    /// Which mounting of its file system this is: under one boot of the machine no other has this
-    /// number, and all processes see it; 0 where nobody tells. Only the first answer costs much.
-    #[must_use]
-    pub fn mounted(&self) -> u64 {
-        self.fd.mounted()
     }
 
     /// Octets that its file system has left for us.

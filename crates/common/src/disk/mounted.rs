@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 
 use rustix::fs::{major, minor};
 
+use super::Dir;
+
 /// The file systems that tell.
 const TELL: [&str; 2] = ["/sys/fs/ext4", "/sys/fs/xfs"];
 
@@ -23,18 +25,49 @@ const TELL: [&str; 2] = ["/sys/fs/ext4", "/sys/fs/xfs"];
 #[derive(Debug)]
 pub(super) struct Descriptor {
     fd: OwnedFd,
-    mounted: OnceLock<u64>,
+    mounting: OnceLock<Mounting>,
+}
+
+/// On which device it is, and what number the mounting of that has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mounting {
+    device: u64,
+    number: u64,
+}
+
+impl Dir {
+    /// Which mounting of its file system this is: under one boot of the machine no other has this
+    /// number, and all processes see it; 0 where nobody tells. Only the first answer costs much.
+    #[must_use]
+    pub fn mounted(&self) -> u64 {
+        self.fd.mounting(Mounting::of).number
+    }
+
+    /// The same, which costs less where it is on the device that another one is on.
+    #[must_use]
+    pub fn mounted_beside(&self, other: &Self) -> u64 {
+        let other = other.fd.mounting(Mounting::of);
+        let of = |device| if device == other.device { other } else { Mounting::of(device) };
+        self.fd.mounting(of).number
+    }
 }
 
 impl Descriptor {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, mounted: OnceLock::new() }
+        Self { fd, mounting: OnceLock::new() }
     }
 
-    /// As [`Dir::mounted`](super::Dir::mounted).
-    pub(super) fn mounted(&self) -> u64 {
-        let number = || rustix::fs::fstat(&self.fd).map_or(0, |stat| number(stat.st_dev));
-        *self.mounted.get_or_init(number)
+    fn mounting(&self, of: impl FnOnce(u64) -> Mounting) -> Mounting {
+        let found = || {
+            rustix::fs::fstat(&self.fd).map_or_else(|_| Mounting::default(), |stat| of(stat.st_dev))
+        };
+        *self.mounting.get_or_init(found)
+    }
+}
+
+impl Mounting {
+    fn of(device: u64) -> Self {
+        Self { device, number: number(device) }
     }
 }
 

@@ -310,10 +310,10 @@ impl<'mailbox> Held<'mailbox> {
 
     /// Reads what others wrote into the index, and what is known of messages besides their flags.
     fn follow(&mut self) -> Result<(), StoreError> {
+        let boot = self.folders.boot();
         loop {
-            let folders = &self.folders;
-            let boot = || folders.boot();
-            self.known.trust = match self.known.follow(&folders.index, boot, Reader::Locked)? {
+            let index = &self.folders.index;
+            self.known.trust = match self.known.follow(index, boot, Reader::Locked)? {
                 true => IndexFiles::Sound,
                 false => IndexFiles::Lost,
             };

@@ -98,7 +98,7 @@ fn index_state(dir: &Dir) -> Result<IndexState, StoreError> {
     let mut known = Known::default();
     // What another process writes at this moment may be read half: then it is read again.
     for _ in 0..2 {
-        if known.follow(dir, index::boot, Reader::Free)?
+        if known.follow(dir, index::boot(), Reader::Free)?
             && let Some(index) = &mut known.index
             && index.read_facts(dir)? == FactsRead::Yes
         {

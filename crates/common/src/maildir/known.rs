@@ -76,11 +76,12 @@ impl Known {
     /// Takes in what others wrote, without a lock. Whether that is all there is to know: nothing
     /// changed but by what the index says.
     pub(super) fn catch_up(&mut self, folders: &Folders) -> Result<bool, StoreError> {
-        if !self.follow(&folders.index, || folders.boot(), Reader::Free)? {
+        let boot = folders.boot();
+        if !self.follow(&folders.index, boot, Reader::Free)? {
             return Ok(false);
         }
         let mut holds = self.holds(&marks(folders)?);
-        if !holds && self.follow(&folders.index, || folders.boot(), Reader::Free)? {
+        if !holds && self.follow(&folders.index, boot, Reader::Free)? {
             // Somebody may have written just between our two looks.
             holds = self.holds(&marks(folders)?);
         }
@@ -91,16 +92,17 @@ impl Known {
         Ok(holds)
     }
 
-    /// Reads what others wrote into the index. Whether there is one that counts. `boot` tells which
-    /// this is, if it was not read before.
+    /// Reads what others wrote into the index. Whether there is one that counts. `boot` is which
+    /// this is: file systems may be mounted anew under a process that lives on.
     pub(super) fn follow(
         &mut self,
         dir: &Dir,
-        boot: impl FnOnce() -> [u8; 16],
+        boot: [u8; 16],
         reader: Reader,
     ) -> Result<bool, StoreError> {
-        if self.index.is_none() {
-            self.index = Index::open(dir, boot())?;
+        match &mut self.index {
+            Some(index) => index.boots(boot),
+            None => self.index = Index::open(dir, boot)?,
         }
         match &mut self.index {
             Some(index) => Ok(index.follow(dir, reader)? != Followed::Lost),

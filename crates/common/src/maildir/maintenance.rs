@@ -174,7 +174,7 @@ impl Store {
     fn before(&self) -> Result<Before, StoreError> {
         let folders = self.mailbox.folders()?;
         let mut known = Known::default();
-        let has_index = known.follow(&folders.index, || folders.boot(), Reader::Free)?;
+        let has_index = known.follow(&folders.index, folders.boot(), Reader::Free)?;
         let index = known.index.filter(|_| has_index);
         let found = uidlist::read(&folders.control)?;
         let list = wrong_with(&found);

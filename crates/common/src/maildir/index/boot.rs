@@ -31,8 +31,11 @@ pub fn boot() -> [u8; 16] {
 /// system.
 pub(in crate::maildir) fn boot_of<const COUNT: usize>(dirs: [&Dir; COUNT]) -> [u8; 16] {
     // The kernel counts them: there are no 2^32 in a boot.
-    let mounted =
-        dirs.iter().fold(0, |all: u128, dir| all.rotate_left(32) ^ u128::from(dir.mounted()));
+    let mut before = dirs.first();
+    let mounted = dirs.iter().fold(0, |all: u128, dir| {
+        let number = before.replace(dir).map_or(0, |before| dir.mounted_beside(before));
+        all.rotate_left(32) ^ u128::from(number)
+    });
     (u128::from_be_bytes(boot()) ^ mounted).to_be_bytes()
 }
 

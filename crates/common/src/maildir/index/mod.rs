@@ -235,6 +235,14 @@ impl Index {
         self.boot
     }
 
+    /// Says which boot this is. If it is another one, the file system was mounted anew meanwhile:
+    /// what is in memory may be lost on the disk, and all is read again.
+    pub(super) fn boots(&mut self, boot: [u8; 16]) {
+        if self.boot != boot {
+            (self.boot, self.this_boot, self.step) = (boot, false, Step::Out);
+        }
+    }
+
     /// Whether the directories were listed whole under this boot; if not, renames that are told of
     /// here may be lost. Where nobody knows boots, each process listed them for
     /// itself.

@@ -55,6 +55,32 @@ fn no_modseq_is_given_twice() {
     assert!(mailbox.index.head.modseq < AHEAD + 4 * RESERVE, "they are not wasted");
 }
 
+/// The disk comes back without what was not synced, and others write to it, under a process that
+/// lives on.
+#[test]
+fn who_lives_through_a_mount_gives_no_modseq_twice() {
+    let mut mailbox = Mailbox::ahead();
+    let (before, after) = (mailbox.files(), [9; 16]);
+    for uid in 1..9 {
+        mailbox.index.write(&mailbox.dir, vec![flagged(uid, 1, 0)], Lasting::No).unwrap();
+    }
+    let shown = mailbox.index.head.modseq;
+    for others_write in [false, true] {
+        let mut living = mailbox.index.clone();
+        let mut other = mailbox.boots(&before);
+        other.boots(after);
+        if others_write {
+            other.write(&mailbox.dir, vec![Change::Boot(after)], Lasting::No).unwrap();
+        }
+        living.boots(after);
+        let followed = living.follow(&mailbox.dir, Reader::Locked).unwrap();
+        let expected = if others_write { Followed::Changed } else { Followed::Lost };
+        assert_eq!((followed, living.is_of_this_boot()), (expected, others_write));
+        living.write(&mailbox.dir, vec![flagged(1, 1, 0)], Lasting::No).unwrap();
+        assert!(living.head.modseq > shown, "{others_write}");
+    }
+}
+
 /// A frame that a reader may see before it is synced has no modseq above the mark before it.
 #[test]
 fn the_mark_moves_before_it_is_needed() {
