@@ -32,9 +32,11 @@ use super::{DeliveryId, StoreError, name};
 /// INBOXes that are open. All of it blocks.
 #[derive(Debug, Default)]
 pub struct Inboxes {
-    open: Mutex<HashMap<Places, Arc<Inbox>>>,
+    open: Mutex<Opened>,
     pub(super) deliveries: Deliveries,
 }
+
+type Opened = HashMap<Places, Arc<Inbox>>;
 
 /// A mailbox that is open for mail that comes in. As long as it is in place, directories and
 /// what is known of it need not be read again.
@@ -83,7 +85,9 @@ impl Inboxes {
             return Ok(inbox);
         }
         let inbox = Arc::new(Inbox::open(|| Directory::open(user, mail)?.mailbox(INBOX))?);
-        self.keep(places, &inbox);
+        let fallen = keep(&mut self.open(), places, &inbox);
+        // To close a file may wait for its disk: nobody else waits for that here.
+        drop(fallen);
         Ok(inbox)
     }
 
@@ -99,20 +103,7 @@ impl Inboxes {
         self.deliveries.hold(id, doubt, &inbox.store, &inbox.open)
     }
 
-    fn keep(&self, places: Places, inbox: &Arc<Inbox>) {
-        let mut open = self.open();
-        if open.len() >= Self::KEPT {
-            open.retain(|_, inbox| inbox.is_fresh());
-        }
-        if open.len() >= Self::KEPT && !open.contains_key(&places) {
-            let oldest = open.iter().min_by_key(|(_, inbox)| inbox.opened);
-            let oldest = oldest.map(|(places, _)| places.clone());
-            oldest.and_then(|oldest| open.remove(&oldest));
-        }
-        open.insert(places, Arc::clone(inbox));
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<Places, Arc<Inbox>>> {
+    fn open(&self) -> MutexGuard<'_, Opened> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -210,5 +201,58 @@ impl Inbox {
     /// Whether the directory that mail is put into has its path still.
     fn is_in_place(&self) -> bool {
         self.open.is_at(self.store.mailbox.path(), Place::New)
+    }
+}
+
+/// Keeps an INBOX open. What is not any more for that is returned, to be closed without the lock.
+#[must_use]
+fn keep(open: &mut Opened, places: Places, inbox: &Arc<Inbox>) -> Vec<Arc<Inbox>> {
+    let mut fallen = Vec::new();
+    if open.len() >= Inboxes::KEPT {
+        fallen.extend(open.extract_if(|_, inbox| !inbox.is_fresh()).map(|(_, inbox)| inbox));
+    }
+    if open.len() >= Inboxes::KEPT && !open.contains_key(&places) {
+        let oldest = open.iter().min_by_key(|(_, inbox)| inbox.opened);
+        let oldest = oldest.map(|(places, _)| places.clone());
+        fallen.extend(oldest.and_then(|oldest| open.remove(&oldest)));
+    }
+    fallen.extend(open.insert(places, Arc::clone(inbox)));
+    fallen
+}
+
+#[allow(clippy::unwrap_used)]
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::Mailbox;
+    use super::*;
+
+    #[test]
+    fn what_is_kept_no_longer_is_not_closed_under_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["cur", "new", "tmp"] {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let places = |number: usize| Places::together(&directory.path().join(number.to_string()));
+        let opened = |opened: Instant| {
+            let home = directory.path();
+            let store = Store::new(Mailbox::apart(INBOX, &Places::together(home), home));
+            Arc::new(Inbox { opened, ..Inbox::open(|| Ok(store)).unwrap() })
+        };
+        let now = Instant::now();
+        let (one, older, later) = (opened(now), opened(now - LASTS / 2), opened(now));
+        let old = opened(now - LASTS);
+        let is_only = |fallen: Vec<Arc<Inbox>>, expected: &Arc<Inbox>| {
+            assert!(matches!(&fallen[..], [fallen] if Arc::ptr_eq(fallen, expected)));
+        };
+
+        let mut open = Opened::new();
+        assert!(keep(&mut open, places(0), &one).is_empty());
+        is_only(keep(&mut open, places(0), &older), &one);
+        assert!((2..Inboxes::KEPT).all(|number| keep(&mut open, places(number), &one).is_empty()));
+        assert!(keep(&mut open, places(1), &old).is_empty());
+        assert_eq!(open.len(), Inboxes::KEPT);
+        is_only(keep(&mut open, places(Inboxes::KEPT), &later), &old);
+        is_only(keep(&mut open, places(1), &later), &older);
+        assert_eq!(open.len(), Inboxes::KEPT);
     }
 }
