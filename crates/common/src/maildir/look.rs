@@ -155,22 +155,24 @@ impl Held<'_> {
         let form = if nonsense { Form::Damaged(1) } else { Form::Outdated };
         let path = self.mailbox.path().display();
         let known = self.known.index.as_ref().filter(|_| self.is_of_these(now));
-        let list = match (found, known) {
-            (Found::List(list), _) => list,
-            // Sessions know these UIDs: they go on. How many were given since, nobody knows.
-            (_, Some(known)) => {
+        let list = match (found, known, self.known.trust) {
+            (Found::List(list), ..) => list,
+            // Sessions know these UIDs: they go on.
+            (_, Some(known), IndexFiles::Sound) => {
                 tracing::error!(mailbox = %path, "the UID list is lost; it is written from memory");
                 let mut list = UidList::new(known.head.uid_validity);
                 list.uid_next = known.head.uid_next;
                 list.jump(form);
                 list
             }
-            (_, None) => {
+            // Where the index is damaged as well, nobody knows how many were given since.
+            (_, known, _) => {
+                let is_lost = nonsense || known.is_some();
                 let mut list = UidList::new(uid_validity::next(&self.mailbox.home()?)?);
                 list.form = form;
-                if nonsense {
+                if is_lost {
                     let new = list.uid_validity;
-                    tracing::error!(mailbox = %path, uidvalidity = new, "the UID list is nonsense");
+                    tracing::error!(mailbox = %path, uidvalidity = new, "the UID list is lost");
                 }
                 list
             }

@@ -323,6 +323,24 @@ fn after_another_boot_uids_jump_ahead_where_the_reserve_is_lost() {
     }
 }
 
+/// The list is lost, and of the index the log, which had more UIDs than UIDs jump ahead.
+#[test]
+fn without_list_and_log_all_uids_are_new() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    let validity = ann.stranger().sync().unwrap().uid_validity;
+    for number in 0..1100 {
+        ann.put(&format!("new/{}.M1P1.host", 1_795_365_077 + number), "Subject: b\n\n");
+    }
+    assert_eq!(uids(&ann.stranger()).last(), Some(&1101));
+    for file in ["dovecot-uidlist", "posthorn.log"] {
+        fs::remove_file(ann.home().join(file)).unwrap();
+    }
+    let now = ann.stranger().sync().unwrap();
+    assert_eq!(now.messages.len(), 1101);
+    assert!(now.uid_validity > validity, "{}", now.messages.last().unwrap().uid);
+}
+
 /// Who gave the UID died, or syncs nothing.
 #[test]
 fn uids_that_another_gave_are_within_a_reserve_before_they_are_shown() {
