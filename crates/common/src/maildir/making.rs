@@ -3,7 +3,7 @@
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use super::held::Held;
+use super::held::{Held, Lists};
 use super::index::{self, Change, Fact, Head, Index, Marks};
 use super::join;
 use super::known::IndexFiles;
@@ -17,7 +17,7 @@ pub(super) fn make(
     settling: Settling,
     held: &mut Held<'_>,
     letters: Vec<Change>,
-) -> Result<(), StoreError> {
+) -> Result<Lists, StoreError> {
     let uid_validity = settling.seen.list.as_ref().map_or(0, |list| list.uid_validity);
     held.restore_more(uid_validity)?;
     let rows = settling.joined.rows.iter();
@@ -39,7 +39,7 @@ fn make_behind(
     uid_validity: u32,
     held: &mut Held<'_>,
     letters: Vec<Change>,
-) -> Result<(), StoreError> {
+) -> Result<Lists, StoreError> {
     // Clients of the server before us saw some, too.
     let fresh = index::modseq_after(held.more(uid_validity)?.modseq);
     let modseq = old.map_or(fresh, |old| old.fresh_modseq().max(fresh));
@@ -90,7 +90,7 @@ impl Making {
     }
 
     /// Makes it known, and writes it.
-    fn finish(self, held: &mut Held<'_>, old: Option<&Index>) -> Result<(), StoreError> {
+    fn finish(self, held: &mut Held<'_>, old: Option<&Index>) -> Result<Lists, StoreError> {
         let (head, list) = (self.head(held, old), self.settling.seen.now.list);
         held.known.index = Some(Index::new(head, self.messages.into_iter()));
         if let Err(error) = held.checkpoint() {
@@ -98,10 +98,10 @@ impl Making {
             held.warn(&error, "cannot write the index");
             if list.is_some() {
                 // Lines may be there that were appended under a reserve that is lost.
-                uidlist::sync(&held.folders.control)?;
+                return uidlist::sync(&held.folders.control);
             }
         }
-        Ok(())
+        Ok(Lists::Same)
     }
 
     fn head(&self, held: &Held<'_>, old: Option<&Index>) -> Head {

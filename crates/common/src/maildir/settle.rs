@@ -192,7 +192,7 @@ impl Settling {
         held.known.files = Files::AsKnown;
         let mut keywords = self.keywords(held)?;
         if held.begins() {
-            return making::make(self, held, keywords).map(|()| Lists::Same);
+            return making::make(self, held, keywords);
         }
         let mut marks = self.marks(held);
         let mut changes = std::mem::take(&mut self.changes);
@@ -211,12 +211,11 @@ impl Settling {
         marks.more_keywords = more::stat(&held.folders.control)?;
         changes.append(&mut keywords);
         let changes = self.ends(held, changes);
-        if written == Written::InPlace {
-            self.reserve(held, &changes)?;
+        if written == Written::InPlace && self.reserve(held, &changes)? == Lists::Changed {
+            return Ok(Lists::Changed);
         }
         let moved = written == Written::Anew || self.has_moved(held)?;
-        self.transact(held, changes, marks, moved)?;
-        Ok(Lists::Same)
+        self.transact(held, changes, marks, moved)
     }
 
     /// One transaction, or none where nothing changed.
@@ -226,10 +225,10 @@ impl Settling {
         mut changes: Vec<Change>,
         marks: Marks,
         moved: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Lists, StoreError> {
         let is_known = changes.is_empty() && held.index().head.marks == marks;
         if is_known && !moved && held.known.trust == IndexFiles::Sound {
-            return Ok(());
+            return Ok(Lists::Same);
         }
         let list = if moved { None } else { marks.list };
         changes.push(Change::Marks(Box::new(Marks { list, ..marks })));
@@ -250,16 +249,16 @@ impl Settling {
             held.warn(&error, "cannot write the index");
             if held.known.trust != IndexFiles::Sound && self.seen.now.list.is_some() {
                 // What was reserved may be in no file any more.
-                uidlist::sync(&held.folders.control)?;
+                return uidlist::sync(&held.folders.control);
             }
         }
-        Ok(())
+        Ok(Lists::Same)
     }
 
     /// Makes a mark last, before others can read of the UIDs that were given, if they are beyond it.
     /// Another's, too, and of messages that are gone already: who appended their lines may have
     /// died before the mark, or syncs nothing.
-    fn reserve(&self, held: &mut Held<'_>, changes: &[Change]) -> Result<(), StoreError> {
+    fn reserve(&self, held: &mut Held<'_>, changes: &[Change]) -> Result<Lists, StoreError> {
         let after = changes.iter().map(|change| match change {
             Change::Added { uid, .. } => uid.saturating_add(1),
             Change::Next(uid) => *uid,
@@ -267,15 +266,15 @@ impl Settling {
         });
         let given = after.max().unwrap_or_default();
         if given <= held.index().head.reserved {
-            return Ok(());
+            return Ok(Lists::Same);
         }
         let mark = Change::Reserved(given.saturating_add(RESERVE));
         if let Err(error) = held.transact(vec![mark], Lasting::Yes) {
             held.warn(&error, "cannot write the index");
             // Then the lines themselves are to last before anybody is shown the UIDs.
-            uidlist::sync(&held.folders.control)?;
+            return uidlist::sync(&held.folders.control);
         }
-        Ok(())
+        Ok(Lists::Same)
     }
 
     /// The UID after the highest one that a message has.

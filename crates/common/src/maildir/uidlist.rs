@@ -20,6 +20,7 @@ use mail_proto::mailbox::Uid;
 
 use crate::disk::{self, Dir, DiskError, Stat};
 
+use super::held::Lists;
 use super::{StoreError, name};
 
 /// The file.
@@ -250,9 +251,12 @@ pub(super) fn has_room(next: Uid, messages: usize) -> bool {
     u32::try_from(messages).is_ok_and(|count| count < (Uid::MAX - 1).saturating_sub(next))
 }
 
-/// Makes lines last that were appended without that.
-pub(super) fn sync(dir: &Dir) -> Result<(), StoreError> {
-    Ok(dir.append(FILE)?.sync()?)
+/// Makes lines last that were appended without that. The list has changed if it is not there any
+/// more: none is made.
+pub(super) fn sync(dir: &Dir) -> Result<Lists, StoreError> {
+    let Some(mut file) = disk::found(dir.append_existing(FILE))? else { return Ok(Lists::Changed) };
+    file.sync()?;
+    Ok(Lists::Same)
 }
 
 /// About how many lines a list of this size has, told from its end; exactly if it is small.
@@ -388,6 +392,16 @@ mod tests {
         {
             assert_eq!(seen(text.as_bytes()), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_list_that_is_gone_is_not_made_by_who_syncs_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open(directory.path()).unwrap();
+        assert_eq!(sync(&dir).unwrap(), Lists::Changed);
+        assert_eq!(stat(&dir).unwrap(), None);
+        UidList::new(7).save(&dir).unwrap();
+        assert_eq!(sync(&dir).unwrap(), Lists::Same);
     }
 
     #[test]
