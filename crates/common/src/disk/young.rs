@@ -2,9 +2,9 @@
 //!
 //! A file that a script or `cp` put into a mailbox lasts when the system gets to it: some 30 s
 //! later, but with gigabytes to write before it, with a slow disk or with a laptop's settings that
-//! may be many minutes. Before one more name is promised to last, the content must: so what is young is synced.
-//! That costs a flush of the disk also where there is nothing to write; beyond a few files, one for
-//! the whole file system is cheaper.
+//! may be many minutes. Before one more name is promised to last, the content must: so what is
+//! young is synced. That costs a flush of the disk also where there is nothing to write; beyond a
+//! few files, one for the whole file system is cheaper.
 
 use std::ffi::OsStr;
 
