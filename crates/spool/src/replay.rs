@@ -28,7 +28,7 @@ pub(crate) use records::Records;
 use crate::checkpoint::{self, BadCheckpoint};
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
-use crate::record::{BLOCK, Kind, Part};
+use crate::record::{BLOCK, Kind, Part, UNIT};
 use crate::recovery::{Directories, Survey, Withheld};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Patience, Patient, Record, Use};
@@ -189,7 +189,9 @@ impl<'spool> Replay<'spool> {
         let is_sure = |place: Place| {
             let segment = self.known.get(&place.slot);
             segment.is_some_and(|&(generation, length)| {
-                generation <= self.position.generation && place.end() <= length
+                // What is behind a record up to the next may be missing at the end of a file.
+                let end = length.next_multiple_of(UNIT);
+                generation <= self.position.generation && place.end() <= end
             })
         };
         for number in self.table.pieces() {

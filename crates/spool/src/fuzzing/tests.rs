@@ -127,3 +127,16 @@ fn fsck_adds_up_whatever_it_is_told() {
     assert_eq!((summary.big, summary.big_octets), (2, u64::MAX));
     assert!(matches!(*findings, [Finding::BigMissing { .. }, Finding::BigMissing { .. }]));
 }
+
+/// The octets behind the last record, up to where a next one would begin, are not in the file.
+#[test]
+fn the_last_padding_may_be_missing() {
+    let directory = directory();
+    let mut told = Telling::default();
+    told.segment(0, 1);
+    told.record(&[Kind::Letter.number(), 0, 0, 0], 1, &letter(0).encode(), b"body");
+    told.0.extend([5, 2, 0]);
+    run(directory.path(), &told.0).unwrap();
+    told.segment(1, 7);
+    run(directory.path(), &told.0).unwrap();
+}
