@@ -29,7 +29,7 @@ use crate::checkpoint::{self, BadCheckpoint};
 use crate::fsck::{Finding, Stretch};
 use crate::index::{self, Index, Position, Table};
 use crate::record::{BLOCK, Kind, Part, UNIT};
-use crate::recovery::{Directories, Survey, Withheld};
+use crate::recovery::{Directories, Segment, Survey, Withheld};
 use crate::row::{Place, Row};
 use crate::scan::{self, Found, Patience, Patient, Record, Use};
 use crate::seal::Seal;
@@ -89,7 +89,7 @@ struct Replay<'spool> {
     survey: &'spool Survey,
     index: &'spool Index,
     note: &'spool mut dyn FnMut(&Finding),
-    /// Generation and length of each segment, by slot.
+    /// Generation and end of each segment, by slot; with padding that its file may lack.
     known: HashMap<u32, (u64, u64)>,
     position: Position,
     table: Table,
@@ -114,7 +114,8 @@ impl<'spool> Replay<'spool> {
         note: &'spool mut dyn FnMut(&Finding),
     ) -> Self {
         let segments = survey.segments.iter();
-        let known = segments.filter_map(|s| Some((s.slot, (s.generation()?, s.length))));
+        let end = |segment: &Segment| segment.length.next_multiple_of(UNIT);
+        let known = segments.filter_map(|s| Some((s.slot, (s.generation()?, end(s)))));
         Self {
             directories,
             survey,
@@ -188,9 +189,7 @@ impl<'spool> Replay<'spool> {
     fn doubt(&mut self) {
         let is_sure = |place: Place| {
             let segment = self.known.get(&place.slot);
-            segment.is_some_and(|&(generation, length)| {
-                // What is behind a record up to the next may be missing at the end of a file.
-                let end = length.next_multiple_of(UNIT);
+            segment.is_some_and(|&(generation, end)| {
                 generation <= self.position.generation && place.end() <= end
             })
         };
