@@ -15,6 +15,7 @@ use super::looks::{Hidden, Looks};
 use super::mailbox::Mailbox;
 use super::names::Names;
 use super::scan::{Folders, MessageFile};
+use super::uidlist::Lists;
 use super::{StoreError, confirm, more, uid_validity, uidlist, watch};
 
 /// A mailbox with all locks that changing its files needs.
@@ -31,13 +32,6 @@ pub(super) struct Held<'mailbox> {
     promised: u64,
     /// What is to go along to another UIDVALIDITY.
     pub(super) former: Option<Former>,
-}
-
-/// Whether the lists that were read are still those on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lists {
-    Same,
-    Changed,
 }
 
 const LOOKED: &str = "whoever holds a mailbox has looked at it";

@@ -17,14 +17,14 @@
 
 use mail_proto::mailbox::{Messages, Uid};
 
-use super::held::{Held, Lists};
+use super::held::Held;
 use super::index::{self, Change, Index, Marks};
 use super::join::{self, Before, InNew, Joined, Numbered};
 use super::known::{Files, IndexFiles};
 use super::listing::Listing;
 use super::scan::Listed;
 use super::settle::Settling;
-use super::uidlist::{self, Form, Found, JUMP, UidList};
+use super::uidlist::{self, Form, Found, JUMP, Lists, UidList};
 use super::{StoreError, leftovers, uid_validity};
 
 /// What was read and listed.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use mail_proto::mailbox::{Difference, Messages, Snapshot, Uid};
 
-use super::held::{Held, Lists};
+use super::held::Held;
 use super::index::{self, Reader};
 use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
 use super::scan::MessageFile;
 use super::store::MAILDROP_LOCK;
-use super::uidlist::{self, Form, Found, Row, UidList};
+use super::uidlist::{self, Form, Found, Lists, Row, UidList};
 use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
 use crate::disk::{self, Dir};
 

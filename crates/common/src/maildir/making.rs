@@ -3,14 +3,15 @@
 
 use mail_proto::mailbox::{Flags, Uid};
 
-use super::held::{Held, Lists};
+use super::held::Held;
 use super::index::{self, Change, Fact, Head, Index, Marks};
 use super::join;
 use super::known::IndexFiles;
 use super::scan::Place;
 use super::settle::Settling;
 use super::tail::Tail;
-use super::{StoreError, more, uidlist};
+use super::uidlist::{self, Lists};
+use super::{StoreError, more};
 
 /// Makes the index. What a process knew before it lost the index is kept, also where this fails.
 pub(super) fn make(

@@ -6,7 +6,7 @@
 
 use mail_proto::mailbox::Uid;
 
-use super::held::{Held, Lists};
+use super::held::Held;
 use super::index::{Change, Marks};
 use super::join::{self, Joined, Row};
 use super::keywords::{self, Keywords};
@@ -16,7 +16,7 @@ use super::looks::Looks;
 use super::new_lines::NewLines;
 use super::scan::Listed;
 use super::tail::Tail;
-use super::uidlist::{self, Form};
+use super::uidlist::{self, Form, Lists};
 use super::{StoreError, making, more, name, tail};
 use crate::disk::Lasting;
 

@@ -11,7 +11,7 @@ use mail_proto::mailbox::Flags;
 
 use crate::disk::{Dir, DiskError};
 
-use super::held::{Held, Lists};
+use super::held::Held;
 use super::import::{self, Known};
 use super::join::{Joined, Row};
 use super::keywords::{self, Keywords, Room};
@@ -19,6 +19,7 @@ use super::look::Seen;
 use super::more_keywords::MoreKeywords;
 use super::scan::MessageFile;
 use super::tail::Tail;
+use super::uidlist::Lists;
 use super::{StoreError, name, tail};
 
 /// What comes over.

@@ -20,7 +20,6 @@ use mail_proto::mailbox::Uid;
 
 use crate::disk::{self, Dir, DiskError, Stat};
 
-use super::held::Lists;
 use super::{StoreError, name};
 
 /// The file.
@@ -48,6 +47,13 @@ pub(super) struct UidList {
     version: u32,
     /// The file.
     text: Vec<u8>,
+}
+
+/// Whether the lists that were read are still those on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lists {
+    Same,
+    Changed,
 }
 
 /// One message's line.

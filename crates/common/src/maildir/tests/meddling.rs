@@ -5,11 +5,12 @@ use std::fs;
 use mail_proto::mailbox::Flags;
 
 use super::super::admit::Newcomer;
-use super::super::held::{Held, Lists};
+use super::super::held::Held;
 use super::super::index::Marks;
 use super::super::known;
 use super::super::looks::Looks;
 use super::super::tail::Tail;
+use super::super::uidlist::Lists;
 use super::*;
 
 /// How the files look, but for the list, which is as it was known.
