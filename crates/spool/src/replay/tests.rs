@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index as Pick;
 
 use super::*;
+use crate::checkpoint;
 use crate::cleaner::{self, Spared, Task};
 use crate::fsck::fsck;
 use crate::index::{Effect, summarise};
