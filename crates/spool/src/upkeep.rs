@@ -87,8 +87,6 @@ impl Upkeep {
             gone.for_each(|id| shared.big.remove(id));
             let done = match call {
                 Call::End => return,
-                // A stop may come within moments, and what was missed may come back.
-                Call::Close if !missed.blocks.is_empty() => return,
                 Call::Close => {
                     let now = Instant::now();
                     return report(checkpoint(shared, directories, &mut missed, now));
