@@ -118,6 +118,10 @@ pub(crate) enum Fate {
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl Missed {
+    pub(crate) fn now(blocks: Vec<Withheld>, bodies: Vec<Id>) -> Self {
+        Self { blocks, bodies, since: Instant::now() }
+    }
+
     /// What became of it until now.
     pub(crate) fn fate(&self, directories: &Directories, now: Instant) -> Fate {
         if self.blocks.is_empty() {
@@ -130,12 +134,6 @@ impl Missed {
             true => Fate::Settled,
             false => Fate::Back,
         }
-    }
-}
-
-impl Default for Missed {
-    fn default() -> Self {
-        Self { blocks: Vec::new(), bodies: Vec::new(), since: Instant::now() }
     }
 }
 
@@ -196,7 +194,7 @@ pub(crate) fn recover(
     index.set_checkpoints(replayed.newer, replayed.older);
     replayed.sealed.into_iter().for_each(seal);
     index.complete(replayed.table, replayed.octets);
-    Ok(Missed { blocks: replayed.withheld, bodies, ..Missed::default() })
+    Ok(Missed::now(replayed.withheld, bodies))
 }
 
 /// Compares rows with what is in `big/`.

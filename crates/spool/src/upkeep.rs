@@ -74,7 +74,7 @@ impl Upkeep {
         let recovered = recovery::recover(directories, survey, &shared.index, seal);
         let mut missed = recovered.unwrap_or_else(|failure| {
             error!("what was in the queue cannot be read: {failure}");
-            Missed::default()
+            Missed::now(Vec::new(), Vec::new())
         });
         shared.want_first();
         // Until when nothing is tried again that failed.
