@@ -742,17 +742,23 @@ fn crowd(spool: &Spool, seed: usize) -> Vec<(Id, usize, u32)> {
     left
 }
 
+/// With segments that no checkpoint needs any more.
+fn open_after_long_queue(directory: &TempDir, messages: usize) -> Spool {
+    let mut spool = open(directory);
+    let ids: Vec<_> = (0..messages).map(|_| add(&spool, &random(60_000))).collect();
+    ids.into_iter().for_each(|id| spool.finish(id, Box::new(Result::unwrap)));
+    for _ in 0..2 {
+        spool.close();
+        spool = open(directory);
+    }
+    spool
+}
+
 #[test]
 fn the_disk_gets_back_what_a_long_queue_took() {
     let directory = TempDir::new().unwrap();
-    let mut spool = open(&directory);
-    let ids: Vec<_> = (0..24 * 16).map(|_| add(&spool, &random(60_000))).collect();
-    ids.into_iter().for_each(|id| spool.finish(id, Box::new(Result::unwrap)));
+    let spool = open_after_long_queue(&directory, 24 * 16);
     let many = segments(&directory).len();
-    for _ in 0..2 {
-        spool.close();
-        spool = open(&directory);
-    }
     for _ in 0..many {
         let before = segments(&directory).len();
         spool.owner().shared.upkeep.call(crate::upkeep::Call::Look);
@@ -1112,13 +1118,7 @@ fn what_is_withheld_of_the_end_is_told() {
 #[test]
 fn what_came_back_keeps_nothing_but_checkpoints_from_being_done() {
     let directory = TempDir::new().unwrap();
-    let mut spool = open(&directory);
-    let ids: Vec<_> = (0..20 * 16).map(|_| add(&spool, &random(60_000))).collect();
-    ids.into_iter().for_each(|id| spool.finish(id, Box::new(Result::unwrap)));
-    for _ in 0..2 {
-        spool.close();
-        spool = open(&directory);
-    }
+    let spool = open_after_long_queue(&directory, 20 * 16);
     let [_, place] = [b"one", b"two"].map(|text| row(&spool, add(&spool, text)).letter);
     drop(spool);
     let away = withhold(&segment(&directory, place), place.offset()..place.end());
