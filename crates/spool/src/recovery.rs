@@ -71,11 +71,11 @@ impl Directories {
         Ok(file)
     }
 
-    /// Whether the disk, which is there, gives nothing of this even now.
-    pub(crate) fn is_dead(&self, withheld: &Withheld) -> bool {
-        let Ok(file) = self.segment(withheld.slot) else { return false };
-        let is_dead = |&at: &u64| file.read_at(&mut [0; BLOCK as usize], at).is_err();
-        withheld.blocks.iter().all(is_dead)
+    /// Whether the disk, which is there, gives any of this now.
+    fn gives(&self, withheld: &Withheld) -> Result<bool, DiskError> {
+        let file = self.segment(withheld.slot)?;
+        let is_given = |&at: &u64| file.read_at(&mut [0; BLOCK as usize], at).is_ok();
+        Ok(withheld.blocks.iter().any(is_given))
     }
 
     /// Of a segment.
@@ -95,11 +95,13 @@ pub(crate) struct Withheld {
 /// What the disk did not give at the start.
 #[derive(Debug)]
 pub(crate) struct Missed {
-    pub(crate) blocks: Vec<Withheld>,
+    withheld: Vec<Withheld>,
     /// Bodies in `big/` that may be of messages there.
-    pub(crate) bodies: Vec<Id>,
+    bodies: Vec<Id>,
     /// When it was missed.
     pub(crate) since: Instant,
+    /// Some of it was there again.
+    is_back: bool,
 }
 
 /// What became of what the disk did not give.
@@ -107,7 +109,7 @@ pub(crate) struct Missed {
 pub(crate) enum Fate {
     /// It may come back.
     Open,
-    /// Some of it is there again.
+    /// Some of it was there again: a start would find it.
     Back,
     /// It is gone for good, or nothing was missed.
     Settled,
@@ -115,25 +117,35 @@ pub(crate) enum Fate {
 
 /// For so long it may come back: a path that fails over takes minutes, and an admin who finds a
 /// cable or a controller broken starts mtad anew. Only a sector that is dead stays so.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const MAY_COME_BACK: Duration = Duration::from_secs(3600);
 
 impl Missed {
-    pub(crate) fn now(blocks: Vec<Withheld>, bodies: Vec<Id>) -> Self {
-        Self { blocks, bodies, since: Instant::now() }
+    pub(crate) fn now(withheld: Vec<Withheld>, bodies: Vec<Id>) -> Self {
+        Self { withheld, bodies, since: Instant::now(), is_back: false }
     }
 
     /// What became of it until now.
-    pub(crate) fn fate(&self, directories: &Directories, now: Instant) -> Fate {
-        if self.blocks.is_empty() {
-            return Fate::Settled;
+    ///
+    /// # Errors
+    /// The disk is away.
+    pub(crate) fn fate(
+        &mut self,
+        directories: &Directories,
+        now: Instant,
+    ) -> Result<Fate, DiskError> {
+        if !self.withheld.is_empty() && now.saturating_duration_since(self.since) < MAY_COME_BACK {
+            return Ok(Fate::Open);
         }
-        if now.saturating_duration_since(self.since) < PATIENCE {
-            return Fate::Open;
+        for withheld in &self.withheld {
+            self.is_back = self.is_back || directories.gives(withheld)?;
         }
-        match self.blocks.iter().all(|blocks| directories.is_dead(blocks)) {
-            true => Fate::Settled,
-            false => Fate::Back,
-        }
+        Ok(if self.is_back { Fate::Back } else { Fate::Settled })
+    }
+
+    /// It is forgotten now; the bodies that may be of its messages.
+    pub(crate) fn forget(&mut self) -> Vec<Id> {
+        self.withheld.clear();
+        std::mem::take(&mut self.bodies)
     }
 }
 

@@ -1051,11 +1051,24 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
         checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
         assert!(directory.path().join("big").join(ids[1].as_str()).exists());
         fs::remove_dir(&in_the_way).unwrap();
+        // Nor is one that is away as a whole.
+        let aside = directory.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        let refused = checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
+        assert!(!refused.to_string().contains("restart"), "{refused}");
+        fs::rename(&aside, &path).unwrap();
         if !is_dead {
-            away = None;
+            drop(away.take());
+            let back = checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
+            assert!(back.to_string().contains("restart"), "{back}");
+            // For a moment only, but the next start may find it.
+            away = Some(withhold(&path, place.offset()..place.offset() + 1));
         }
         let taken = checkpoint(&shared, &directories, &mut missed, after);
         assert_eq!((taken.is_ok(), is_taken()), (is_dead, is_dead));
+        if !is_dead {
+            drop(away.take());
+        }
         let kept = directory.path().join("corrupt").join(ids[1].as_str());
         assert_eq!(kept.exists(), is_dead, "its body is not in the log");
         drop((shared, away));

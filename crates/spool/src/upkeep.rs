@@ -117,7 +117,7 @@ impl Upkeep {
 }
 
 /// Does what is due. What keeps a checkpoint from being taken, maybe for weeks, keeps nothing else
-/// from being done.
+/// from being done, once a minute.
 pub(crate) fn look(
     shared: &Shared,
     directories: &Directories,
@@ -160,7 +160,7 @@ fn trim(shared: &Shared) -> Result<(), SpoolError> {
 /// forgotten for good, and its place used again: so none is taken as long as it may come back.
 ///
 /// # Errors
-/// It came back, or the disk is full or broken.
+/// It came back, or the disk is away, full or broken.
 pub(crate) fn checkpoint(
     shared: &Shared,
     directories: &Directories,
@@ -170,15 +170,14 @@ pub(crate) fn checkpoint(
     if shared.index.phase() != Phase::Complete {
         return Ok(());
     }
-    match missed.fate(directories, now) {
+    match missed.fate(directories, now)? {
         Fate::Open => return Ok(()),
         Fate::Back => return Err(came_back(directories)),
         Fate::Settled => {}
     }
     checkpoint::write(&directories.root, &shared.index)?;
-    missed.blocks.clear();
     // Not before: their messages may have come back, had it failed.
-    let gone = missed.bodies.drain(..).filter(|&id| shared.index.find(id).is_none());
+    let gone = missed.forget().into_iter().filter(|&id| shared.index.find(id).is_none());
     gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
     Ok(())
 }
