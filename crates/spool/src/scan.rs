@@ -159,7 +159,7 @@ pub(crate) fn scan(
             }
         }
         at = record.end();
-        tail = Tail { end: at, commit, withheld: Vec::new() };
+        (tail.end, tail.commit) = (at, commit);
         held.push(Found::Record(record));
     }
     held.into_iter().for_each(|found| see(of_last_commit(source, found)));
@@ -253,7 +253,8 @@ pub(crate) fn checksum(
 /// Which use of its slot a segment is of.
 ///
 /// # Errors
-/// The disk gives nothing of it that would tell: it may be full of mail.
+/// The header does not hold, and the disk does not give the first record, or gives none at all: it
+/// may be full of mail.
 pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use> {
     let end = source.length()?;
     let mut window = Window::new(source, end);
@@ -273,7 +274,7 @@ pub(crate) fn used(source: &(impl Octets + ?Sized), slot: u32) -> io::Result<Use
         return Ok(Use::Sound(generation));
     }
     let newest = newest.max(begun(source, end)?);
-    newest.map_or(Err(error), |newest| Ok(Use::Headless(Some(newest))))
+    newest.map(|newest| Use::Headless(Some(newest))).ok_or(error)
 }
 
 /// The generation that a segment's header tells, if it holds.

@@ -48,15 +48,16 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
         let length = usize::try_from(end.saturating_sub(self.start)).unwrap_or(0);
         self.octets.resize(length, 0);
         let count = self.source.read_at(&mut self.octets, self.start);
-        let count = count.unwrap_or_else(|_| self.fill_by_blocks(self.start));
+        let count = count.unwrap_or_else(|_| self.fill_by_blocks());
         self.octets.truncate(count);
     }
 
     /// Where a part cannot be read, the rest can.
-    fn fill_by_blocks(&mut self, offset: u64) -> usize {
+    fn fill_by_blocks(&mut self) -> usize {
         let mut filled = 0;
         for block in self.octets.chunks_mut(BLOCK as usize) {
-            match self.source.read_at(block, offset + filled as u64) {
+            let at = self.start + filled as u64;
+            match self.source.read_at(block, at) {
                 Ok(count) => {
                     filled += count;
                     if count < block.len() {
@@ -64,7 +65,6 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
                     }
                 }
                 Err(error) => {
-                    let at = offset + filled as u64;
                     // Windows overlap.
                     if self.withheld.last().is_none_or(|&last| last < at) {
                         self.withheld.push(at);
