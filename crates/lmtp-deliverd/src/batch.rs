@@ -82,9 +82,6 @@ struct Post {
 /// Where a share is worked on.
 #[derive(Debug)]
 struct Bench {
-    disk: Arc<Disk>,
-    /// It has yet to be asked which disk it is.
-    asks: bool,
     parts: Arc<Parts>,
     shared: Arc<Shared>,
 }
@@ -180,49 +177,37 @@ impl Batch {
 impl Share {
     /// Begins to deliver it: now, if the user has a turn.
     fn start(self, post: Post, parts: &Arc<Parts>, shared: &Arc<Shared>) {
-        let line = shared.turns.of(self.user.address());
-        let disk = line.disk();
-        let asks = disk.is_none();
-        let disk = disk.unwrap_or_else(|| Arc::clone(shared.disks.unknown()));
-        if line.hangs() || disk.hangs() {
+        let (line, unknown) = (shared.turns.of(self.user.address()), shared.disks.unknown());
+        if line.hangs(unknown) {
             if line.is_to_be_told() {
                 let user = self.user.address();
                 warn!(%user, "mail is put off: earlier deliveries to this mailbox or its disk have not ended");
             }
             return;
         }
-        let bench = Bench { disk, asks, parts: Arc::clone(parts), shared: Arc::clone(shared) };
-        match line.try_take(&bench.disk) {
+        let bench = Bench { parts: Arc::clone(parts), shared: Arc::clone(shared) };
+        match line.try_take(unknown) {
             Some(turn) => self.work(turn, post, bench),
             None => self.wait(line, post, bench),
         }
     }
 
-    fn wait(self, line: Arc<Line>, post: Post, mut bench: Bench) {
+    fn wait(self, line: Arc<Line>, post: Post, bench: Bench) {
         let work = async move {
-            let taken = timeout_at(post.until, line.take(&bench.disk)).await;
-            let Ok(mut turn) = taken else { return };
-            if bench.asks
-                && let Some(disk) = line.disk()
-            {
-                // Whoever had the turn before has asked.
-                if disk.hangs() {
-                    return;
-                }
-                turn.moves_to(&disk);
-                bench = Bench { disk, asks: false, ..bench };
+            let taken = timeout_at(post.until, line.take(bench.shared.disks.unknown())).await;
+            if let Some(turn) = taken.ok().filter(|turn| !turn.disk().hangs()) {
+                self.work(turn, post, bench);
             }
-            self.work(turn, post, bench);
         };
         tokio::spawn(work.instrument(Span::current()));
     }
 
     fn work(self, turn: Turn, post: Post, bench: Bench) {
-        let line = Arc::clone(turn.line());
+        let (line, disk) = (Arc::clone(turn.line()), Arc::clone(turn.disk()));
+        let is_known = line.disk().is_some();
         let Some(mut at_work) = post.board.begin(turn, post.ticket) else { return };
-        let disk = Arc::clone(&bench.disk);
         // It tells the board.
-        if !bench.asks {
+        if is_known {
             disk.run(move || self.deliver(at_work, &line, &bench));
             return;
         }

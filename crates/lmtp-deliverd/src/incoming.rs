@@ -30,7 +30,8 @@ const MAILBOX: &str = "INBOX";
 /// What is done with it, for the journal. Sieve will have other words.
 const ACTION: &str = "keep";
 
-/// A message under way. All of it blocks.
+/// A message under way. To deliver it blocks, and to spool it where that [needs the
+/// disk](Self::needs_disk).
 #[derive(Debug)]
 pub(crate) struct Incoming {
     client: Client,
@@ -101,10 +102,8 @@ impl Incoming {
     pub(crate) fn whole(transaction: Transaction, site: Arc<Site>, shared: Arc<Shared>) -> Self {
         let Transaction { client, envelope, message } = transaction;
         let mut incoming = Self::new(client, envelope, site, shared);
-        let mut passed = Vec::new();
-        incoming.header.pass(&message, &mut passed);
-        incoming.header.finish(&mut passed);
-        incoming.spool.keep(passed);
+        incoming.finish(&message);
+        incoming.spool.keep(std::mem::take(&mut incoming.passed));
         incoming
     }
 

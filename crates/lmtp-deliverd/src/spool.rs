@@ -21,7 +21,7 @@ const BLOCK: usize = 256 << 10;
 /// The name of the file for a moment, where it must have one.
 const NAME: &str = ".lmtp-spool";
 
-/// A message being gathered, then read as often as needed. All of it blocks.
+/// A message being gathered, then read as often as needed. What is on the disk blocks.
 #[derive(Debug)]
 pub(crate) struct Spool {
     /// Where the file goes if there is one. It is not made: the disk may not be mounted.

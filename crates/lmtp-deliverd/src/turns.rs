@@ -9,10 +9,10 @@
 //!
 //! A turn lasts until others were told of what was delivered, which may hang as well, when its sender
 //! has his answer and waits no more. So no other begins either where all turns are taken and none of
-//! them has ended for as long as anybody would wait.
+//! them has begun or ended for a minute.
 //!
 //! As long as it is not known which disk a user's mail is on, he has one turn: whoever takes it asks.
-//! A disk that hangs when it is asked takes one thread for each user then, and not sixteen.
+//! A disk that hangs when it is asked takes one thread for each user then, and not [`MOST`].
 //!
 //! What nobody waits for any more goes on all the same, and is recorded when it ends: a repeat finds
 //! it in the journal.
@@ -91,9 +91,9 @@ impl Turns {
 
 impl Line {
     /// Whether a delivery is at work that nobody waits for any more, or no turn comes free, or the
-    /// disk hangs.
-    pub(crate) fn hangs(&self) -> bool {
-        let disk_hangs = || self.disk().is_some_and(|disk| disk.hangs());
+    /// disk hangs: this one as long as the user's own is unknown.
+    pub(crate) fn hangs(&self, unknown: &Disk) -> bool {
+        let disk_hangs = || self.disk().map_or(unknown.hangs(), |disk| disk.hangs());
         self.given_up.load(Ordering::Relaxed) > 0 || self.stands_still() || disk_hangs()
     }
 
@@ -126,16 +126,16 @@ impl Line {
         }
     }
 
-    /// A turn, if there is one now.
-    pub(crate) fn try_take(self: &Arc<Self>, disk: &Arc<Disk>) -> Option<Turn> {
+    /// A turn, if there is one now: where the user's mail is, or here as long as that is unknown.
+    pub(crate) fn try_take(self: &Arc<Self>, unknown: &Arc<Disk>) -> Option<Turn> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(self.turn(permit, disk))
+        Some(self.turn(permit, unknown))
     }
 
-    /// A turn, when there is one.
-    pub(crate) async fn take(self: &Arc<Self>, disk: &Arc<Disk>) -> Turn {
+    /// The same, when there is one.
+    pub(crate) async fn take(self: &Arc<Self>, unknown: &Arc<Disk>) -> Turn {
         let permit = Arc::clone(&self.free).acquire_owned().await;
-        self.turn(permit.expect("it is never closed"), disk)
+        self.turn(permit.expect("it is never closed"), unknown)
     }
 
     /// Whether nobody is at work.
@@ -152,10 +152,10 @@ impl Line {
         *lock(&self.moved) = Instant::now();
     }
 
-    fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit, disk: &Arc<Disk>) -> Turn {
+    fn turn(self: &Arc<Self>, permit: OwnedSemaphorePermit, unknown: &Arc<Disk>) -> Turn {
         self.moves();
-        let (line, disk) = (Arc::clone(self), Arc::clone(disk));
-        Turn { line, disk, given_up: false, _permit: permit }
+        let disk = self.disk().unwrap_or_else(|| Arc::clone(unknown));
+        Turn { line: Arc::clone(self), disk, given_up: false, _permit: permit }
     }
 }
 

@@ -140,11 +140,17 @@ impl Rig {
         disk
     }
 
-    /// A message under way that has a file of its own.
-    async fn large(&self) -> Deliveries {
+    /// A message under way.
+    async fn begin(&self) -> Deliveries {
         let mut deliveries = Deliveries::new(Arc::clone(&self.parts), Arc::clone(&self.shared));
         let Transaction { client, envelope, .. } = transaction(&[("ann", None)]);
         deliveries.perform(Request::Begin { client, envelope }).await;
+        deliveries
+    }
+
+    /// The same, with a file of its own.
+    async fn large(&self) -> Deliveries {
+        let mut deliveries = self.begin().await;
         let stored = deliveries.perform(Request::Store(vec![b'x'; (1 << 20) + 1])).await;
         assert!(matches!(stored, Answer::Stored(Ok(_))), "{stored:?}");
         deliveries
@@ -424,11 +430,9 @@ async fn nobody_waits_for_ever_where_large_messages_are_spooled() {
     let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
     rig.keep_all_threads_busy(&rig.shared.disks.spool, &gate).await;
     for number in 0..=THREADS {
-        let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
-        let Transaction { client, envelope, message } = transaction(&[("ann", None)]);
-        deliveries.perform(Request::Begin { client, envelope }).await;
+        let mut deliveries = rig.begin().await;
         // What stays in memory needs no thread of theirs.
-        let stored = deliveries.perform(Request::Store(message)).await;
+        let stored = deliveries.perform(Request::Store(b"text".to_vec())).await;
         assert!(matches!(stored, Answer::Stored(Ok(_))), "{stored:?}");
         let started = Instant::now();
         let stored = deliveries.perform(Request::Store(vec![b'x'; 1 << 20])).await;
@@ -452,9 +456,7 @@ async fn a_large_message_does_not_make_the_directory_of_a_disk_that_is_not_mount
         if is_mounted {
             fs::create_dir(&mail).unwrap();
         }
-        let mut deliveries = Deliveries::new(Arc::clone(&rig.parts), Arc::clone(&rig.shared));
-        let Transaction { client, envelope, .. } = transaction(&[("ann", None)]);
-        deliveries.perform(Request::Begin { client, envelope }).await;
+        let mut deliveries = rig.begin().await;
         let stored = deliveries.perform(Request::Store(vec![b'x'; (1 << 20) + 1])).await;
         let expected = if is_mounted { None } else { Some(Failure::Unavailable) };
         let Answer::Stored(stored) = stored else { panic!("{stored:?}") };
