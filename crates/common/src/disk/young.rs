@@ -60,7 +60,7 @@ impl Default for Done {
     }
 }
 
-/// Whether it was made or written just now, or by a clock that is ahead.
+/// Whether it was made or written within the hour, or by a clock that is ahead.
 fn is_young(dir: &Dir, name: &str) -> Result<bool> {
     let what = StatxFlags::MTIME | StatxFlags::CTIME | StatxFlags::BTIME;
     let found = rustix::fs::statx(dir, OsStr::new(name), AtFlags::SYMLINK_NOFOLLOW, what);

@@ -159,15 +159,16 @@ impl Held<'_> {
             (Found::List(list), ..) => list,
             // Sessions know these UIDs: they go on.
             (_, Some(known), IndexFiles::Sound) => {
-                tracing::error!(mailbox = %path, "the UID list is lost; it is written from memory");
+                tracing::error!(mailbox = %path, "the UID list is lost; it is written from the index");
                 let mut list = UidList::new(known.head.uid_validity);
                 list.uid_next = known.head.uid_next;
                 list.jump(form);
                 list
             }
-            // Where the index is damaged as well, nobody knows how many were given since.
+            // Where the index may be behind, nobody knows how many were given since.
             (_, known, _) => {
-                let is_lost = nonsense || known.is_some();
+                let is_lost =
+                    nonsense || known.is_some() || index::Index::has_files(&self.folders.index);
                 let mut list = UidList::new(uid_validity::next(&self.mailbox.home()?)?);
                 list.form = form;
                 if is_lost {
