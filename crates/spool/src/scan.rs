@@ -163,7 +163,8 @@ pub(crate) fn scan(
         held.push(Found::Record(record));
     }
     held.into_iter().for_each(|found| see(of_last_commit(source, found)));
-    Ok(Tail { withheld: scan.window.withheld, ..tail })
+    tail.withheld = scan.window.withheld.into_iter().collect();
+    Ok(tail)
 }
 
 /// Whether what is damaged behind `end` and in front of this commit belongs to one before: it

@@ -1,5 +1,7 @@
 //! Segments whole, damaged, and made up.
 
+use std::cell::Cell;
+
 use mail_common::log::Id;
 use proptest::prelude::*;
 
@@ -191,6 +193,38 @@ fn a_block_that_is_not_given_takes_nothing_of_another_with_it() {
     // What stands behind a seal is not even asked for.
     let tail = scan(&broken, GENERATION, BLOCK..dead.start, &mut |_| ()).unwrap();
     assert_eq!((tail.end, tail.withheld), (ten.end as u64, vec![]));
+}
+
+/// A disk of which one block cannot be read, and another one the second time.
+struct Failing(Vec<u8>, [u64; 2], Cell<u32>);
+
+impl Octets for Failing {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let [dead, failing] = self.1;
+        let span = offset..offset + buffer.len() as u64;
+        let is_asked_alone = span.start == failing && span.end <= failing + BLOCK;
+        self.2.set(self.2.get() + u32::from(is_asked_alone));
+        if span.contains(&dead) || (span.contains(&failing) && self.2.get() > 1) {
+            return Err(io::Error::other("failing"));
+        }
+        self.0.read_at(buffer, offset)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+}
+
+/// As windows go back to the begin of a long record.
+#[test]
+fn a_block_that_is_withheld_later_than_another_behind_it_is_remembered() {
+    let (failing, dead) = (47 * BLOCK, 60 * BLOCK);
+    let disk = Failing(vec![0; 2 * WINDOW], [dead, failing], Cell::new(0));
+    let mut window = Window::new(&disk, 2 * WINDOW as u64);
+    window.at(0, 1).unwrap();
+    assert_eq!(window.withheld, [dead].into());
+    window.at(45 * BLOCK, WINDOW).unwrap();
+    assert_eq!(window.withheld, [failing, dead].into());
 }
 
 /// What stands at the place of a record must be that record.

@@ -1,5 +1,6 @@
 //! The part of a segment that was read last.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::Octets;
@@ -17,15 +18,16 @@ pub(super) struct Window<'source, S: ?Sized> {
     end: u64,
     start: u64,
     octets: Vec<u8>,
-    /// Where the blocks begin that were not given.
-    pub(super) withheld: Vec<u64>,
+    /// Where the blocks begin that were not given. Windows overlap, and go back to the begin of a
+    /// long record.
+    pub(super) withheld: BTreeSet<u64>,
     /// Why the last of them was not.
     pub(super) error: Option<io::Error>,
 }
 
 impl<'source, S: Octets + ?Sized> Window<'source, S> {
     pub(super) fn new(source: &'source S, end: u64) -> Self {
-        Self { source, end, start: 0, octets: Vec::new(), withheld: Vec::new(), error: None }
+        Self { source, end, start: 0, octets: Vec::new(), withheld: BTreeSet::new(), error: None }
     }
 
     /// So many octets from here; `None`: there are less.
@@ -65,10 +67,7 @@ impl<'source, S: Octets + ?Sized> Window<'source, S> {
                     }
                 }
                 Err(error) => {
-                    // Windows overlap.
-                    if self.withheld.last().is_none_or(|&last| last < at) {
-                        self.withheld.push(at);
-                    }
+                    self.withheld.insert(at);
                     self.error = Some(error);
                     block.fill(UNREADABLE);
                     filled += block.len();
