@@ -109,7 +109,7 @@ impl Mtad {
         let _ = self.arrivals.send(Arrival::New(entry));
     }
 
-    /// Whether all could be read.
+    /// Whether it could be read.
     fn read_what_was_left(self: &Arc<Self>, recovered: Recovered) -> bool {
         let mut count = 0;
         for rows in recovered {
@@ -117,7 +117,7 @@ impl Mtad {
             self.tell_of_rows(rows, When::Left);
         }
         info!("{count} messages in the queue");
-        self.queue.spool().is_whole()
+        self.queue.spool().is_read()
     }
 
     /// A message is done with for everybody.
@@ -271,18 +271,18 @@ impl Daemon for Mtad {
         let admins = tokio::spawn(async move {
             let reader = Arc::clone(&mtad);
             let read = tokio::task::spawn_blocking(move || reader.read_what_was_left(recovered));
-            let is_whole = read.await.unwrap_or(false);
-            match is_whole {
+            let is_read = read.await.unwrap_or(false);
+            match is_read {
                 true => control.run(mtad.desk(), stop).await,
                 // The next process may read it.
                 false => stop.cancel(),
             }
-            is_whole
+            is_read
         });
         Courier::new(Arc::clone(&self), arriving, &surroundings).run().await;
-        let is_whole = admins.await.unwrap_or(true);
+        let is_read = admins.await.unwrap_or(true);
         self.close().await;
-        match is_whole {
+        match is_read {
             _ if self.queue.spool().is_broken() => Err(broken_off()),
             true => Ok(()),
             false => Err(not_read()),

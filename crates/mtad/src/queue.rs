@@ -144,7 +144,8 @@ impl Queue {
         self.spool.finish(id, then);
     }
 
-    /// The oldest message: whoever remembers older ones may forget them. Blocking.
+    /// The oldest message: whoever remembers older ones may forget them. Nobody may as long as the
+    /// disk may give back what it withholds of one. Blocking.
     pub(crate) fn oldest(&self) -> Option<Id> {
         if !self.spool.is_whole() {
             return None;

@@ -88,7 +88,7 @@ impl<'spool> Copies<'spool> {
         }
         let Directories { big, corrupt, .. } = self.directories;
         // Killed after this, the next process finds it there.
-        disk::found(corrupt::keep_big(corrupt, big, id)).map(|_| ())
+        disk::found(corrupt::move_big(corrupt, big, id)).map(|_| ())
     }
 
     fn forget_progress(&mut self, id: Id, from: Place) -> Result<(), SpoolError> {

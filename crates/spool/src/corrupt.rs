@@ -46,13 +46,27 @@ pub(crate) fn keep(corrupt: &Dir, file: &File, stretch: &Stretch) -> Result<(), 
     })
 }
 
-/// Moves a body there of which nobody knows any more what it is.
+/// Gives a body a name there, too, of which nobody will know what it is.
 ///
 /// # Errors
 /// The disk is full or broken.
 pub(crate) fn keep_big(corrupt: &Dir, big: &Dir, id: Id) -> Result<(), DiskError> {
-    big.rename_new(id.as_str(), corrupt, id.as_str())?;
+    let name = id.as_str();
+    match big.link(name, corrupt, name) {
+        // It was given by somebody who was killed next.
+        Err(error) if error.is_taken() && corrupt.stat(name)?.inode == big.stat(name)?.inode => {}
+        linked => linked?,
+    }
     corrupt.sync()
+}
+
+/// The same, and then it has its own no more.
+///
+/// # Errors
+/// The disk is full or broken.
+pub(crate) fn move_big(corrupt: &Dir, big: &Dir, id: Id) -> Result<(), DiskError> {
+    keep_big(corrupt, big, id)?;
+    big.unlink(id.as_str())
 }
 
 /// Whose message a damaged stretch begins with, if its envelope can be read:

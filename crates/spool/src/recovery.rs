@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use crate::corrupt;
 use crate::fsck::Finding;
-use crate::index::{Index, Slot, Stage, Table};
+use crate::index::{Index, Phase, Slot, Stage, Table};
 use crate::record::BLOCK;
 use crate::replay::{Harm, replay};
 use crate::scan::{self, Octets as _, Patience, Patient, Use};
@@ -95,9 +95,9 @@ pub(crate) struct Withheld {
 /// What the disk did not give at the start.
 #[derive(Debug)]
 pub(crate) struct Missed {
-    withheld: Vec<Withheld>,
+    pub(crate) withheld: Vec<Withheld>,
     /// Bodies in `big/` that may be of messages there.
-    bodies: Vec<Id>,
+    pub(crate) bodies: Vec<Id>,
     /// When it was missed.
     pub(crate) since: Instant,
     /// Some of it was there again.
@@ -124,6 +124,12 @@ impl Missed {
         Self { withheld, bodies, since: Instant::now(), is_back: false }
     }
 
+    /// Whether it may come back even if it does not now.
+    pub(crate) fn may_come_back(&self, now: Instant) -> bool {
+        let is_late = now.saturating_duration_since(self.since) >= MAY_COME_BACK;
+        !self.withheld.is_empty() && !is_late
+    }
+
     /// What became of it until now.
     ///
     /// # Errors
@@ -133,19 +139,14 @@ impl Missed {
         directories: &Directories,
         now: Instant,
     ) -> Result<Fate, DiskError> {
-        if !self.withheld.is_empty() && now.saturating_duration_since(self.since) < MAY_COME_BACK {
-            return Ok(Fate::Open);
-        }
         for withheld in &self.withheld {
             self.is_back = self.is_back || directories.gives(withheld)?;
         }
-        Ok(if self.is_back { Fate::Back } else { Fate::Settled })
-    }
-
-    /// It is forgotten now; the bodies that may be of its messages.
-    pub(crate) fn forget(&mut self) -> Vec<Id> {
-        self.withheld.clear();
-        std::mem::take(&mut self.bodies)
+        Ok(match self.is_back {
+            true => Fate::Back,
+            false if self.may_come_back(now) => Fate::Open,
+            false => Fate::Settled,
+        })
     }
 }
 
@@ -205,7 +206,8 @@ pub(crate) fn recover(
     });
     index.set_checkpoints(replayed.newer, replayed.older);
     replayed.sealed.into_iter().for_each(seal);
-    index.complete(replayed.table, replayed.octets);
+    let phase = if replayed.withheld.is_empty() { Phase::Complete } else { Phase::Partial };
+    index.complete(replayed.table, replayed.octets, phase);
     Ok(Missed::now(replayed.withheld, bodies))
 }
 
@@ -228,7 +230,7 @@ pub(crate) fn remove(directories: &Directories, id: Id, harm: Harm) {
     let Directories { big, corrupt, .. } = directories;
     let removed = match harm {
         Harm::None => big.unlink(id.as_str()),
-        Harm::Some => corrupt::keep_big(corrupt, big, id),
+        Harm::Some => corrupt::move_big(corrupt, big, id),
     };
     if let Err(error) = removed {
         warn!("{id}: its body stays where it is: {error}");

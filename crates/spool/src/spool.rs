@@ -132,8 +132,15 @@ impl Spool {
         self.index().each(see);
     }
 
-    /// Whether all that was there at start could be read; waits until that is known. If it could
-    /// not, older messages are missing until the next start.
+    /// Whether what was there at start could be read; waits until that is known. If it could not,
+    /// older messages are missing until the next start.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.index().wait().is_read()
+    }
+
+    /// Whether all of it could be; waits until that is known. If not, some older messages are
+    /// missing, which a later start may find, or what became of them is.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.index().wait() == Phase::Complete

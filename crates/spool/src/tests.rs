@@ -12,9 +12,10 @@ use mail_proto::address::ReversePath;
 use mail_proto::smtp::Recipient;
 use tempfile::TempDir;
 
-use crate::cleaner::{Spared, Task};
+use crate::cleaner::{self, Spared, Task};
 use crate::copies::Copies;
 use crate::fsck::Finding;
+use crate::index::Phase;
 use crate::record::{BLOCK, Part, TEXT_LIMIT};
 use crate::recovery::{self, Directories, Missed};
 use crate::row::{Place, Row};
@@ -1037,6 +1038,7 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
         let mut away = Some(withhold(&path, place.offset()..place.offset() + 1));
         let spool = open(&directory);
         assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, false, true]);
+        assert!(spool.is_read() && !spool.is_whole());
         spool.close();
         let is_taken = || directory.path().join("checkpoint").exists();
         assert!(!is_taken(), "it was here for moments");
@@ -1051,6 +1053,13 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
         checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
         assert!(directory.path().join("big").join(ids[1].as_str()).exists());
         fs::remove_dir(&in_the_way).unwrap();
+        let kept = directory.path().join("corrupt").join(ids[1].as_str());
+        fs::remove_file(&kept).unwrap();
+        // Nor is one on which its body cannot be kept: the next start would remove it.
+        fs::create_dir(&kept).unwrap();
+        checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
+        assert!(!is_taken());
+        fs::remove_dir(&kept).unwrap();
         // Nor is one that is away as a whole.
         let aside = directory.path().join("aside");
         fs::rename(&path, &aside).unwrap();
@@ -1066,11 +1075,12 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
         }
         let taken = checkpoint(&shared, &directories, &mut missed, after);
         assert_eq!((taken.is_ok(), is_taken()), (is_dead, is_dead));
+        assert_eq!(shared.index.phase() == Phase::Complete, is_dead);
         if !is_dead {
             drop(away.take());
         }
-        let kept = directory.path().join("corrupt").join(ids[1].as_str());
         assert_eq!(kept.exists(), is_dead, "its body is not in the log");
+        assert_eq!(directory.path().join("big").join(ids[1].as_str()).exists(), !is_dead);
         drop((shared, away));
         let spool = open(&directory);
         assert_eq!(ids.map(|id| spool.row(id).is_some()), [true, !is_dead, true]);
@@ -1084,6 +1094,57 @@ fn what_was_withheld_is_forgotten_only_if_it_stays_away() {
 fn hour(missed: &Missed) -> (Instant, Instant) {
     let end = missed.since + Duration::from_secs(3600);
     (end.checked_sub(Duration::from_secs(1)).unwrap(), end)
+}
+
+/// It was there all the time but for the start, and for the moment when it was asked for again.
+#[test]
+fn what_is_back_within_the_hour_is_not_forgotten_later() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let place = row(&spool, ids[1]).letter;
+    drop(spool);
+    let path = segment(&directory, place);
+    let away = withhold(&path, place.offset()..place.end());
+    let (shared, directories, survey) = crate::open::take(directory.path(), small()).unwrap();
+    let mut missed = recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
+    let (before, after) = hour(&missed);
+    let mut look = |now| look(&shared, &directories, &mut Spared::default(), &mut missed, now);
+    look(before).unwrap();
+    drop(away);
+    look(before).unwrap_err();
+    let _away = withhold(&path, place.offset()..place.end());
+    look(after).unwrap();
+    checkpoint(&shared, &directories, &mut missed, after).unwrap_err();
+    assert!(!directory.path().join("checkpoint").exists());
+}
+
+/// A copy of what was replaced would stand behind what replaced it.
+#[test]
+fn nothing_is_copied_while_what_replaced_it_may_come_back() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory);
+    let id = add(&spool, b"text");
+    let tried = |attempts| Progress { attempts, ..Progress::new(&letter()) };
+    wait(|then| spool.record(id, &tried(1), then)).unwrap();
+    let others: Vec<_> = (0..20).map(|_| add(&spool, &random(60_000))).collect();
+    others.into_iter().for_each(|id| finish(&spool, id));
+    spool.close();
+    let spool = open(&directory);
+    add(&spool, b"another");
+    wait(|then| spool.record(id, &tried(2), then)).unwrap();
+    let place = row(&spool, id).progress.unwrap();
+    drop(spool);
+    for is_away in [true, false] {
+        let withheld = withhold(&segment(&directory, place), place.offset()..place.end());
+        let away = Some(withheld).filter(|_| is_away);
+        let (shared, directories, survey) = crate::open::take(directory.path(), small()).unwrap();
+        recovery::recover(&directories, &survey, &shared.index, |_| ()).unwrap();
+        let chosen = cleaner::choose(&shared.index, i64::MAX, &Spared::default());
+        assert_eq!(chosen.is_none(), is_away, "{chosen:?}");
+        drop(away);
+    }
+    assert_eq!(open(&directory).entry(id).unwrap().unwrap().progress, tried(2));
 }
 
 /// Of all that was withheld, each block may come back.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mail_common::disk::DiskError;
+use mail_common::disk::{self, DiskError};
 use mail_common::lock;
 use mail_common::log::Id;
 use mail_common::time::now_seconds;
@@ -13,11 +13,11 @@ use tracing::error;
 
 use crate::cleaner::Spared;
 use crate::copies::Copies;
-use crate::index::{Phase, Position};
+use crate::index::Position;
 use crate::recovery::{self, Directories, Fate, Missed, Survey};
 use crate::replay::Harm;
 use crate::spool::Shared;
-use crate::{SpoolError, checkpoint, cleaner};
+use crate::{SpoolError, checkpoint, cleaner, corrupt};
 
 /// How often it looks for what is to be done if nobody wakes it.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -125,7 +125,7 @@ pub(crate) fn look(
     missed: &mut Missed,
     now: Instant,
 ) -> Result<(), SpoolError> {
-    let taken = match is_due(shared) {
+    let taken = match is_due(shared) || missed.may_come_back(now) {
         true => checkpoint(shared, directories, missed, now),
         false => Ok(()),
     };
@@ -167,7 +167,7 @@ pub(crate) fn checkpoint(
     missed: &mut Missed,
     now: Instant,
 ) -> Result<(), SpoolError> {
-    if shared.index.phase() != Phase::Complete {
+    if !shared.index.phase().is_read() {
         return Ok(());
     }
     match missed.fate(directories, now)? {
@@ -175,10 +175,16 @@ pub(crate) fn checkpoint(
         Fate::Back => return Err(came_back(directories)),
         Fate::Settled => {}
     }
+    missed.bodies.retain(|&id| shared.index.find(id).is_none());
+    let Directories { big, corrupt, .. } = directories;
+    for &id in &missed.bodies {
+        disk::found(corrupt::keep_big(corrupt, big, id))?;
+    }
     checkpoint::write(&directories.root, &shared.index)?;
+    missed.withheld.clear();
+    shared.index.settle();
     // Not before: their messages may have come back, had it failed.
-    let gone = missed.forget().into_iter().filter(|&id| shared.index.find(id).is_none());
-    gone.for_each(|id| recovery::remove(directories, id, Harm::Some));
+    missed.bodies.drain(..).for_each(|id| recovery::remove(directories, id, Harm::None));
     Ok(())
 }
 

@@ -163,7 +163,7 @@ fn answer(
     };
     // Nothing is done to a message before the whole log was read.
     recovered.for_each(drop);
-    if !spool.is_whole() {
+    if !spool.is_read() {
         let why = "the spool cannot be read: see the log above, and `posthorn spool fsck`";
         return drop(told.send(Err(Failure::Temporary(why.to_owned()))));
     }

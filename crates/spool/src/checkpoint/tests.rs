@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::index::{Effect, Table};
+use crate::index::{Effect, Phase, Table};
 use crate::recovery::{Directories, recover, survey};
 use crate::row::NOTHING;
 
@@ -37,7 +37,7 @@ fn taken(row: Row) -> (Id, Place, Effect) {
 
 fn index(count: u64) -> Index {
     let index = Index::default();
-    index.complete(Table::default(), 0);
+    index.complete(Table::default(), 0, Phase::Complete);
     index.begin_segment(9, 5);
     let applied = (0..count).map(|number| taken(row(number, &index)));
     let _ = index.apply(applied.collect());
@@ -72,7 +72,7 @@ fn rows_come_back() {
         // Into an index that knows other names.
         let other = Index::default();
         other.intern("something else");
-        other.complete(Table::default(), 0);
+        other.complete(Table::default(), 0, Phase::Complete);
         let mut found = Vec::new();
         let position = read(&octets[..], &other, |row| found.push(row)).unwrap();
         assert_eq!(position, Position { generation: 5, offset: 8192 });

@@ -45,10 +45,19 @@ pub(crate) enum Phase {
     /// Not yet.
     #[default]
     Replaying,
+    /// They are, but for those of which the disk withholds something that may come back.
+    Partial,
     /// They are.
     Complete,
     /// They cannot be read.
     Failed,
+}
+
+impl Phase {
+    /// Whether all was read that the disk gives.
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Self::Partial | Self::Complete)
+    }
 }
 
 /// What a durable record changes.
@@ -129,16 +138,16 @@ impl Index {
 
     /// Hands out a slot whose file is there and can be written over.
     pub(crate) fn take_free_slot(&self) -> Option<u32> {
-        let complete = self.phase() == Phase::Complete;
+        let is_read = self.phase().is_read();
         let State { table, slots } = &mut *self.lock();
-        slots.take_free(|slot| complete && table.live(slot) == Live::default())
+        slots.take_free(|slot| is_read && table.live(slot) == Live::default())
     }
 
     /// How many slots [`take_free_slot`](Self::take_free_slot) could hand out.
     pub(crate) fn count_free(&self) -> usize {
-        let complete = self.phase() == Phase::Complete;
+        let is_read = self.phase().is_read();
         let State { table, slots } = &*self.lock();
-        slots.count_free(|slot| complete && table.live(slot) == Live::default())
+        slots.count_free(|slot| is_read && table.live(slot) == Live::default())
     }
 
     /// Hands out a slot that has no file yet.
@@ -253,8 +262,8 @@ impl Index {
         (state.slots.newer, state.slots.older) = (newer, older);
     }
 
-    /// Takes over the rows of earlier processes, after so many octets of log.
-    pub(crate) fn complete(&self, mut rows: Table, replayed: u64) {
+    /// Takes over the rows of earlier processes, after so many octets of log: all, or a part.
+    pub(crate) fn complete(&self, mut rows: Table, replayed: u64, phase: Phase) {
         rows.reserve();
         let mut state = self.lock();
         for piece in state.table.pieces() {
@@ -263,6 +272,11 @@ impl Index {
         state.table = rows;
         state.slots.replayed(replayed);
         drop(state);
+        self.set_phase(phase);
+    }
+
+    /// What is still withheld is gone for good.
+    pub(crate) fn settle(&self) {
         self.set_phase(Phase::Complete);
     }
 
@@ -315,7 +329,7 @@ impl Recovered {
 
     fn begin(index: &Index) -> std::ops::Range<usize> {
         match index.wait() {
-            Phase::Complete => index.lock().table.reserved_pieces(),
+            Phase::Partial | Phase::Complete => index.lock().table.reserved_pieces(),
             Phase::Replaying | Phase::Failed => 0..0,
         }
     }

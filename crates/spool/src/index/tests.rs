@@ -65,7 +65,7 @@ fn live(index: &Index, slot: u32) -> Live {
 /// An index that has seen all of an empty log.
 fn empty() -> Index {
     let index = Index::default();
-    index.complete(Table::default(), 0);
+    index.complete(Table::default(), 0, Phase::Complete);
     index
 }
 
@@ -160,7 +160,7 @@ fn a_slot_is_free_below_both_checkpoints_without_rows() {
         let copy = Index::new(slots);
         let (newer, older) = index.checkpoints();
         copy.set_checkpoints(newer, older);
-        copy.complete(Table::default(), 0);
+        copy.complete(Table::default(), 0, Phase::Complete);
         let rows = index.find(id(1)).into_iter().map(taken);
         let _ = copy.apply(rows.collect());
         std::iter::from_fn(|| copy.take_free_slot()).collect::<Vec<_>>()
@@ -183,7 +183,7 @@ fn a_slot_is_free_below_both_checkpoints_without_rows() {
     let above = Some(Position { generation: 9, offset: 4096 });
     index.set_checkpoints(above, above);
     assert_eq!((index.take_free_slot(), index.take_free_slot()), (Some(2), None));
-    index.complete(Table::default(), 0);
+    index.complete(Table::default(), 0, Phase::Complete);
     assert_eq!((index.take_free_slot(), index.take_free_slot()), (Some(0), Some(1)));
     assert!(index.next_generation() > 3);
 }
@@ -197,7 +197,7 @@ fn what_was_there_is_handed_out_once_and_what_is_new_is_not() {
     (0..10_000).for_each(|number| old.insert(new_row(number, 0)));
     take(&index, 10_000..10_010, 1);
     assert_eq!(index.len(), 10);
-    index.complete(old, 0);
+    index.complete(old, 0, Phase::Complete);
     // While they are handed out, some go and others come.
     assert_eq!(finish(&index, (0..5000).map(|number| number * 2)).big, []);
     take(&index, 20_000..26_000, 1);

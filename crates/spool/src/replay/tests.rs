@@ -16,7 +16,7 @@ use super::*;
 use crate::checkpoint;
 use crate::cleaner::{self, Spared, Task};
 use crate::fsck::fsck;
-use crate::index::{Effect, summarise};
+use crate::index::{Effect, Phase, summarise};
 use crate::record::{Body, Header, SegmentHeader, UNIT};
 use crate::recovery::{name, recover, survey};
 
@@ -139,7 +139,7 @@ impl Model {
         fs::write(root.path().join("format"), crate::open::FORMAT).unwrap();
         let directories = Directories::open(Dir::open(root.path()).unwrap()).unwrap();
         let index = Index::default();
-        index.complete(Table::default(), 0);
+        index.complete(Table::default(), 0, Phase::Complete);
         Self {
             root,
             directories,
