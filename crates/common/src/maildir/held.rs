@@ -1,10 +1,11 @@
 //! A mailbox held under lock: who changes it begins and ends here.
 
+use std::io;
 use std::sync::{Arc, MutexGuard};
 
 use mail_proto::mailbox::{Snapshot, Uid};
 
-use crate::disk::{Lasting, Stat};
+use crate::disk::{DiskError, Lasting, Stat};
 
 use super::former::Former;
 use super::index::{Change, Fact, FactsRead, Index, Marks, Reader};
@@ -33,6 +34,9 @@ pub(super) struct Held<'mailbox> {
     /// What is to go along to another UIDVALIDITY.
     pub(super) former: Option<Former>,
 }
+
+/// So often others may write the lists while they are read; a mailbox is held no longer for it.
+const LOOKS: u32 = 100;
 
 const LOOKED: &str = "whoever holds a mailbox has looked at it";
 
@@ -74,7 +78,7 @@ impl<'mailbox> Held<'mailbox> {
 
     /// Brings what is known up to date.
     pub(super) fn refresh(&mut self) -> Result<(), StoreError> {
-        loop {
+        for _ in 0..LOOKS {
             self.follow()?;
             let now = known::marks(&self.folders)?;
             if self.known.holds(&now) || self.look(now)? == Lists::Same {
@@ -82,6 +86,8 @@ impl<'mailbox> Held<'mailbox> {
                 return Ok(());
             }
         }
+        let error = io::Error::new(io::ErrorKind::ResourceBusy, "its lists change all the time");
+        Err(DiskError::new(self.mailbox.path().to_owned(), error).into())
     }
 
     /// Lists all once more, however it looks.
