@@ -24,6 +24,7 @@ use super::known::{Files, IndexFiles};
 use super::listing::Listing;
 use super::scan::Listed;
 use super::settle::Settling;
+use super::takeover::is_foreign;
 use super::uidlist::{self, Form, Found, JUMP, Lists, UidList};
 use super::{StoreError, leftovers, uid_validity};
 
@@ -52,8 +53,10 @@ enum ToldTo {
 impl Held<'_> {
     /// Reads and lists what changed, and makes it known; `now` is how the files look.
     pub(super) fn look(&mut self, now: Marks) -> Result<Lists, StoreError> {
-        let told = self.told_to(&now);
+        let (told, had_index) = (self.told_to(&now), self.known.index.is_some());
         let list = self.changed_list(&now)?;
+        // Of the UIDs of another UIDVALIDITY, which it was of, nobody is told any more.
+        let told = if had_index && self.known.index.is_none() { ToldTo::TheEnd } else { told };
         let listed = self.to_list(list.is_some(), &now);
         if listed == Listed::Both {
             leftovers::remove(&self.folders);
@@ -94,8 +97,8 @@ impl Held<'_> {
         if let (ToldTo::Below(uid), Some(list)) = (told, &mut seen.list) {
             self.skip_uids(list, uid, joined.newcomers.len());
         }
-        if self.take_over(&seen, &joined)? == Lists::Changed {
-            return Ok(Lists::Changed);
+        if let Some(known) = self.to_take_over(&seen)? {
+            return self.take_over(known, Settling::new(seen, joined, Vec::new()));
         }
         let changes = self.changes(&seen, &joined)?;
         Settling::new(seen, joined, changes).settle(self)
@@ -150,7 +153,10 @@ impl Held<'_> {
         if !in_doubt && !self.begins() && self.known.index.as_ref().is_some_and(same) {
             return Ok(None);
         }
-        let found = uidlist::read(&self.folders.control)?;
+        let found = match self.known.index.is_none() && is_foreign(&self.folders)? {
+            true => uidlist::read_foreign(&self.folders.control)?,
+            false => uidlist::read(&self.folders.control)?,
+        };
         let nonsense = matches!(found, Found::Nonsense);
         let form = if nonsense { Form::Damaged(1) } else { Form::Outdated };
         let path = self.mailbox.path().display();
@@ -180,7 +186,9 @@ impl Held<'_> {
         };
         let other = |known: &index::Index| known.head.uid_validity != list.uid_validity;
         if self.known.index.as_ref().is_some_and(other) {
-            if self.is_of_these(now)
+            // As a look before this one may have done, which ended before there was a new index.
+            if self.former.is_none()
+                && self.is_of_these(now)
                 && let Err(error) = self.remember()
             {
                 self.warn(&error, "keywords without letters are lost with the UIDVALIDITY");

@@ -12,6 +12,7 @@ use super::keywords::Keywords;
 use super::known::{self, Files, IndexFiles, Known};
 use super::scan::MessageFile;
 use super::store::MAILDROP_LOCK;
+use super::takeover::is_foreign;
 use super::uidlist::{self, Form, Found, Lists, Row, UidList};
 use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
 use crate::disk::{self, Dir};
@@ -176,7 +177,10 @@ impl Store {
         let mut known = Known::default();
         let has_index = known.follow(&folders.index, folders.boot(), Reader::Free)?;
         let index = known.index.filter(|_| has_index);
-        let found = uidlist::read(&folders.control)?;
+        let found = match is_foreign(&folders)? {
+            true => uidlist::read_foreign(&folders.control)?,
+            false => uidlist::read(&folders.control)?,
+        };
         let list = wrong_with(&found);
         let UidList { uid_validity, uid_next, .. } = found.into_list().unwrap_or_default();
         let messages = index.map(|index| index.messages);

@@ -40,7 +40,7 @@ pub(super) struct Settling {
 
 /// Where lines are after the UID list was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
+pub(super) enum Written {
     /// It was not, or lines were added at its end.
     InPlace,
     /// Lines are elsewhere.
@@ -55,8 +55,8 @@ impl Settling {
 
     /// Makes it known. If others write their files at this moment, nothing is done.
     pub(super) fn settle(mut self, held: &mut Held<'_>) -> Result<Lists, StoreError> {
-        let form = self.seen.list.as_ref().map_or(Form::Current, |list| list.form);
-        match self.write(held, form) {
+        let form = self.form();
+        match self.write(held) {
             Ok(None) => Ok(Lists::Changed),
             Ok(Some(written)) => self.keep(held, written),
             // Without room to write UIDs down, what is old can still be read and, above all,
@@ -72,9 +72,9 @@ impl Settling {
 
     /// Writes the UID list; `None` where others did. They do that under the same lock, but somebody
     /// may do without: so it is to be what it was, up to the last moment, and then what we made.
-    fn write(&mut self, held: &mut Held<'_>, form: Form) -> Result<Option<Written>, StoreError> {
+    pub(super) fn write(&mut self, held: &mut Held<'_>) -> Result<Option<Written>, StoreError> {
         let lacks = self.joined.rows.iter().any(|row| row.line.is_none());
-        let anew = form != Form::Current || lacks || self.is_sparse(held)?;
+        let anew = self.form() != Form::Current || lacks || self.is_sparse(held)?;
         if !anew && self.joined.newcomers.is_empty() {
             return Ok(Some(Written::InPlace));
         }
@@ -97,6 +97,11 @@ impl Settling {
             held.known.files = Files::InDoubt;
         }
         Ok(written)
+    }
+
+    /// That of the list that was read.
+    fn form(&self) -> Form {
+        self.seen.list.as_ref().map_or(Form::Current, |list| list.form)
     }
 
     /// Whether so many lines are of messages that are gone that the list is to be written anew.

@@ -12,15 +12,17 @@ use mail_proto::mailbox::Flags;
 use crate::disk::{Dir, DiskError};
 
 use super::held::Held;
-use super::import::{self, Known};
+use super::import::{self, Known, courier};
+use super::index::Index;
 use super::join::{Joined, Row};
 use super::keywords::{self, Keywords, Room};
 use super::look::Seen;
 use super::more_keywords::MoreKeywords;
-use super::scan::MessageFile;
+use super::scan::{Folders, MessageFile};
+use super::settle::Settling;
 use super::tail::Tail;
 use super::uidlist::Lists;
-use super::{StoreError, name, tail};
+use super::{StoreError, more, name, tail};
 
 /// What comes over.
 #[derive(Debug)]
@@ -43,26 +45,47 @@ enum Named {
 }
 
 impl Held<'_> {
-    /// Takes over what another server knew, if nobody did that yet; then the files changed.
-    pub(super) fn take_over(&mut self, seen: &Seen, joined: &Joined) -> Result<Lists, StoreError> {
+    /// What another server knew that is yet to be taken over.
+    pub(super) fn to_take_over(&self, seen: &Seen) -> Result<Option<Known>, StoreError> {
         let Some(list) = seen.list.as_ref().filter(|_| self.known.index.is_none()) else {
-            return Ok(Lists::Same);
+            return Ok(None);
         };
-        let control = self.folders.control.clone();
-        if MoreKeywords::read(&control, list.uid_validity)?.is_some() {
-            return Ok(Lists::Same);
+        if MoreKeywords::read(&self.folders.control, list.uid_validity)?.is_some() {
+            return Ok(None);
         }
         let mail = Dir::open(self.mailbox.path())?;
-        let Some(known) = import::known(&self.folders.index, &mail, list.uid_validity) else {
-            return Ok(Lists::Same);
-        };
+        let known = import::known(&self.folders.index, &mail, list.uid_validity);
+        if !is_foreign(&self.folders)? {
+            // What Dovecot knows is of this UIDVALIDITY.
+            return Ok(known.filter(|known| matches!(known, Known::Dovecot(_))));
+        }
+        // That its UIDs were taken over is to be written down, too.
+        let are_courier_s = list.is_first_version() && seen.now.list.is_none();
+        let nothing = are_courier_s.then(|| Known::Courier(courier::Keywords::default()));
+        Ok(known.or(nothing))
+    }
+
+    /// Takes it over; then the files changed. Before, all messages get lines in the UID list: what
+    /// is known of them is written down by UID, and counts under its UIDVALIDITY alone.
+    pub(super) fn take_over(
+        &mut self,
+        known: Known,
+        mut settling: Settling,
+    ) -> Result<Lists, StoreError> {
+        let control = self.folders.control.clone();
+        if settling.write(self)?.is_none() {
+            return Ok(Lists::Changed);
+        }
+        let Settling { seen, joined, .. } = settling;
+        let Some(list) = &seen.list else { return Ok(Lists::Changed) };
         self.lock.dotlock()?;
         if seen.now.keywords != keywords::stat(&control)? {
             return Ok(Lists::Changed);
         }
-        let mut takeover = Takeover::begin(&control, known, list.uid_validity, used(seen, joined))?;
+        let used = used(&seen, &joined);
+        let mut takeover = Takeover::begin(&control, known, list.uid_validity, used)?;
         for row in &joined.rows {
-            if takeover.message(self, seen, row)? == Named::Gone {
+            if takeover.message(self, &seen, row)? == Named::Gone {
                 return Ok(Lists::Changed);
             }
         }
@@ -77,6 +100,12 @@ impl Held<'_> {
         }
         Ok(Lists::Changed)
     }
+}
+
+/// Whether the mailbox was never ours: what Courier has does not say of which UIDVALIDITY or time
+/// it is, and it stays there for ever.
+pub(super) fn is_foreign(folders: &Folders) -> Result<bool, StoreError> {
+    Ok(!Index::has_files(&folders.index) && more::stat(&folders.control)?.is_none())
 }
 
 impl Takeover {

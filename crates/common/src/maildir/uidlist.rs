@@ -140,6 +140,11 @@ impl UidList {
         self.form = form;
     }
 
+    /// Whether it is written as Courier does it, and Dovecot did.
+    pub(super) fn is_first_version(&self) -> bool {
+        self.version == 1
+    }
+
     /// The record of a UID.
     pub(super) fn record(&self, uid: Uid) -> Option<&Record> {
         let at = self.records.binary_search_by_key(&uid, |record| record.uid).ok()?;
@@ -243,10 +248,18 @@ impl Found {
     }
 }
 
-/// Reads the list of a mailbox: Dovecot's, else Courier's.
+/// Reads the list of a mailbox.
 pub(super) fn read(dir: &Dir) -> Result<Found, StoreError> {
-    if let Some(bytes) = disk::found(dir.read(FILE, LIMIT))? {
-        return Ok(UidList::parse(bytes).map_or(Found::Nonsense, Found::List));
+    let bytes = disk::found(dir.read(FILE, LIMIT))?;
+    let list = |bytes| UidList::parse(bytes).map_or(Found::Nonsense, Found::List);
+    Ok(bytes.map_or(Found::Nothing, list))
+}
+
+/// Reads that of one that was never ours: Dovecot's, else Courier's.
+pub(super) fn read_foreign(dir: &Dir) -> Result<Found, StoreError> {
+    let found = read(dir)?;
+    if !matches!(found, Found::Nothing) {
+        return Ok(found);
     }
     let courier = disk::found(dir.read(COURIER, LIMIT))?.and_then(UidList::parse);
     Ok(courier.map_or(Found::Nothing, Found::List))

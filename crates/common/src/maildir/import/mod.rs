@@ -9,7 +9,7 @@
 //! What is damaged, or of a version that nobody told us of, is an error that says where; the
 //! mailbox opens without it, and the file stays as it is.
 
-mod courier;
+pub(in crate::maildir) mod courier;
 mod dovecot_index;
 mod dovecot_log;
 mod fields;

@@ -142,6 +142,69 @@ fn courier_s_keywords_come_over_once() {
     assert_eq!(flags(&ann.inbox()), [(3, Flags::SEEN, junk), (5, 0, vec![])], "they are old now");
 }
 
+/// Its list of UIDs is lost, or nobody ever opened the mailbox with it.
+#[test]
+fn courier_s_keywords_come_over_without_its_uids() {
+    let ann = Ann::new();
+    drop(ann.open());
+    ann.put("cur/1231.M1P1.host,S=3:2,S", "hi\n");
+    ann.put("new/1232.M1P1.host,S=3", "hi\n");
+    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+    let many: String = (0..40).map(|number| format!("k{number}\n")).collect();
+    let numbers: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let list = format!("{many}\n1231.M1P1.host,S=3:{}\n", numbers.join(" "));
+    ann.put("courierimapkeywords/:list", &list);
+    let expected = [(1, Flags::SEEN, sorted(forty())), (2, 0, vec![])];
+    let store = ann.inbox();
+    assert_eq!(flags(&store), expected);
+    let uid_validity = store.sync().unwrap().uid_validity;
+    ann.forget_index();
+    assert_eq!(flags(&ann.stranger()), expected);
+    assert_eq!(ann.stranger().sync().unwrap().uid_validity, uid_validity);
+}
+
+/// What Courier had once is old, whatever is lost of what we had since.
+#[test]
+fn courier_is_asked_for_nothing_once_a_mailbox_is_ours() {
+    for with_keywords in [false, true] {
+        let take_over = || {
+            let ann = Ann::new();
+            drop(ann.open());
+            for number in 1..4 {
+                ann.put(&format!("cur/123{number}.M1P1.host:2,"), "hi\n");
+            }
+            ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
+            fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+            if with_keywords {
+                fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+                ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
+            }
+            let store = ann.inbox();
+            assert_eq!(uids(&store), [3, 9, 10]);
+            assert_eq!(store.sync().unwrap().uid_validity, 77);
+            change(&store, 3, Change::Remove, &["Home"]);
+            store.expunge(&[9]).unwrap();
+            ann
+        };
+        for lost in [&["posthorn.log"][..], &["posthorn.index", "posthorn.log"]] {
+            for list in [None, Some(""), Some("nonsense\n"), Some("3 V99 N7 Gx\n")] {
+                let ann = take_over();
+                lost.iter().for_each(|name| fs::remove_file(ann.home().join(name)).unwrap());
+                match list {
+                    Some(list) => ann.put("dovecot-uidlist", list),
+                    None => fs::remove_file(ann.home().join("dovecot-uidlist")).unwrap(),
+                }
+                let found = flags(&ann.stranger());
+                assert_eq!(found.len(), 2, "{lost:?} {list:?}");
+                assert!(found.iter().all(|(_, _, keywords)| keywords.is_empty()), "{found:?}");
+                let now = ann.stranger().sync().unwrap();
+                assert_ne!(now.uid_validity, 77, "{lost:?} {list:?} {with_keywords}");
+            }
+        }
+    }
+}
+
 #[test]
 fn names_that_cannot_be_changed_are_changed_later() {
     let ann = Ann::new();

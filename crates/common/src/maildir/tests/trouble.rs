@@ -7,6 +7,7 @@ use mail_proto::mailbox::{Change, FlagChange, Flags};
 use proptest::prelude::*;
 
 use super::super::flags::Marking;
+use super::super::index::{self, Index};
 use super::super::join;
 use super::super::listing::Listing;
 use super::super::mailbox::Mailbox;
@@ -15,6 +16,7 @@ use super::super::scan::Listed;
 use super::super::tail::Tail;
 use super::super::uidlist::UidList;
 use super::*;
+use crate::disk::{Dir, Lasting};
 
 #[test]
 fn a_lost_list_is_written_from_memory_without_reusing_a_uid() {
@@ -95,6 +97,27 @@ fn uids_that_are_used_up_begin_again() {
     assert_eq!(append(&inbox, "b", 0, &[]), 2);
     assert!(inbox.sync().unwrap().uid_validity > 7);
     assert_eq!(uids(&inbox), [1, 2]);
+}
+
+/// And the power was cut meanwhile, which took a part of the log.
+#[test]
+fn uids_that_are_used_up_begin_again_after_a_power_cut() {
+    let ann = Ann::new();
+    ann.open();
+    ann.put("cur/1.a:2,", "a");
+    ann.put("dovecot-uidlist", "3 V7 N4294967200 Gx\n1 :1.a\n");
+    append(&ann.inbox(), "b", 0, &[]);
+    let dir = Dir::open(&ann.home()).unwrap();
+    let mut index = Index::open(&dir, [1; 16]).unwrap().unwrap();
+    index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
+    let log = ann.home().join("posthorn.log");
+    let torn = fs::metadata(&log).unwrap().len();
+    index.write(&dir, vec![index::Change::Next(4_294_967_250)], Lasting::No).unwrap();
+    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(torn + 5).unwrap();
+    ann.put("new/1795365077.M1P1.host", "Subject: c\n\n");
+    let inbox = ann.stranger();
+    assert!(inbox.sync().unwrap().uid_validity > 7);
+    assert_eq!(uids(&inbox), [1, 2, 3]);
 }
 
 /// The keywords of a message.
