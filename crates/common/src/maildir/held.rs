@@ -78,10 +78,20 @@ impl<'mailbox> Held<'mailbox> {
 
     /// Brings what is known up to date.
     pub(super) fn refresh(&mut self) -> Result<(), StoreError> {
+        self.look_until_same(|held| {
+            held.follow()?;
+            let now = known::marks(&held.folders)?;
+            if held.known.holds(&now) { Ok(Lists::Same) } else { held.look(now) }
+        })
+    }
+
+    /// Looks until nobody writes the lists meanwhile.
+    pub(super) fn look_until_same(
+        &mut self,
+        look: impl Fn(&mut Self) -> Result<Lists, StoreError>,
+    ) -> Result<(), StoreError> {
         for _ in 0..LOOKS {
-            self.follow()?;
-            let now = known::marks(&self.folders)?;
-            if self.known.holds(&now) || self.look(now)? == Lists::Same {
+            if look(self)? == Lists::Same {
                 self.known.picture();
                 return Ok(());
             }

@@ -13,7 +13,7 @@ use super::known::{self, Files, IndexFiles, Known};
 use super::scan::MessageFile;
 use super::store::MAILDROP_LOCK;
 use super::takeover::is_foreign;
-use super::uidlist::{self, Form, Found, Lists, Row, UidList};
+use super::uidlist::{self, Form, Found, Row, UidList};
 use super::{Store, StoreError, cache, leftovers, lock, more_keywords, name, tail};
 use crate::disk::{self, Dir};
 
@@ -247,14 +247,11 @@ fn without_letters(snapshot: &Snapshot) -> Vec<Finding> {
 impl Held<'_> {
     /// Lists everything, whatever the time stamps say.
     fn look_again(&mut self) -> Result<(), StoreError> {
-        loop {
-            let now = known::marks(&self.folders)?;
-            self.known.files = Files::InDoubt;
-            if self.look(now)? == Lists::Same {
-                self.known.picture();
-                return Ok(());
-            }
-        }
+        self.look_until_same(|held| {
+            let now = known::marks(&held.folders)?;
+            held.known.files = Files::InDoubt;
+            held.look(now)
+        })
     }
 
     fn check_sizes(&mut self, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
