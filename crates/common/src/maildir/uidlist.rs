@@ -261,8 +261,12 @@ pub(super) fn read_foreign(dir: &Dir) -> Result<Found, StoreError> {
     if !matches!(found, Found::Nothing) {
         return Ok(found);
     }
-    let courier = disk::found(dir.read(COURIER, LIMIT))?.and_then(UidList::parse);
-    Ok(courier.map_or(Found::Nothing, Found::List))
+    let Some(bytes) = disk::found(dir.read(COURIER, LIMIT))? else { return Ok(Found::Nothing) };
+    let list = UidList::parse(bytes);
+    if list.is_none() {
+        tracing::error!(mailbox = %dir.path().display(), "{COURIER} makes no sense");
+    }
+    Ok(list.map_or(Found::Nothing, Found::List))
 }
 
 /// Whether so many UIDs are left. The highest two are never given: 2^32-1 cannot be counted past.
