@@ -13,27 +13,35 @@ use super::{StoreError, lock};
 
 pub(super) const LOCK: &str = "posthorn.uidvalidity.lock";
 const FILE: &str = "dovecot-uidvalidity";
+/// So often another program, which does not take our lock, may be faster.
+const ATTEMPTS: usize = 100;
 
 /// Gives the next UIDVALIDITY of a user, durably.
 pub(super) fn next(home: &Dir) -> Result<u32, StoreError> {
     let _lock = lock::kernel(home, LOCK)?;
-    loop {
+    give(home)
+}
+
+fn give(home: &Dir) -> Result<u32, StoreError> {
+    for _ in 0..ATTEMPTS {
         let last = last_named(home)?;
-        let least = last.unwrap_or_default().max(last_written(home)?);
+        let named = last.as_ref().map_or(0, |(value, _)| *value);
+        let least = named.max(last_written(home)?);
         let now = u32::try_from(time::now_micros() / 1_000_000).unwrap_or(u32::MAX - 1);
         // The clock alone is not enough: it may have been set back.
         let next = least.checked_add(1).unwrap_or(1).max(now).max(1);
-        if advance(home, last, next)? {
+        if advance(home, last.map(|(_, name)| name), next)? {
             home.replace(FILE, format!("{next:08x}").as_bytes())?;
             return Ok(next);
         }
     }
+    Err(StoreError::Locked(home.path().join(FILE)))
 }
 
 /// Whether it was us who took it.
-fn advance(home: &Dir, last: Option<u32>, next: u32) -> Result<bool, StoreError> {
+fn advance(home: &Dir, last: Option<String>, next: u32) -> Result<bool, StoreError> {
     let taken = match last {
-        Some(last) => home.rename_new(named(last), home, named(next)),
+        Some(last) => home.rename_new(last, home, named(next)),
         None => home.create_new(named(next)).map(crate::disk::NewFile::keep),
     };
     match taken {
@@ -47,12 +55,13 @@ fn named(value: u32) -> String {
     format!("{FILE}.{value:08x}")
 }
 
-fn last_named(home: &Dir) -> Result<Option<u32>, StoreError> {
+/// The last one that is in a name, and that name, which others may have spelt otherwise.
+fn last_named(home: &Dir) -> Result<Option<(u32, String)>, StoreError> {
     let mut last = None;
     for entry in home.entries()? {
-        let entry = entry?;
-        let value = entry.name.to_str().and_then(|name| name.strip_prefix(FILE)?.strip_prefix('.'));
-        last = last.max(value.and_then(parse));
+        let Ok(name) = entry?.name.into_string() else { continue };
+        let digits = name.strip_prefix(FILE).and_then(|rest| rest.strip_prefix('.'));
+        last = last.max(digits.and_then(parse).map(|value| (value, name)));
     }
     Ok(last)
 }
@@ -91,7 +100,18 @@ mod tests {
         assert_eq!(next(&home).unwrap(), 0xf000_0001, "what was written counts too");
         home.replace(FILE, b"nonsense").unwrap();
         assert_eq!(next(&home).unwrap(), 0xf000_0002);
+        home.rename(named(0xf000_0002), &home, format!("{FILE}.F000000A")).unwrap();
+        assert_eq!(next(&home).unwrap(), 0xf000_000b, "however it is written");
+        home.stat(named(0xf000_000b)).unwrap();
         assert_eq!(home.entries().unwrap().count(), 3);
+    }
+
+    #[test]
+    fn nobody_tries_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Dir::open(directory.path()).unwrap();
+        directory.close().unwrap();
+        assert!(give(&home).unwrap_err().is_temporary());
     }
 
     #[test]
