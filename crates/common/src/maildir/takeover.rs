@@ -53,14 +53,11 @@ impl Held<'_> {
         if MoreKeywords::read(&self.folders.control, list.uid_validity)?.is_some() {
             return Ok(None);
         }
-        let mail = Dir::open(self.mailbox.path())?;
-        let known = import::known(&self.folders.index, &mail, list.uid_validity);
-        if !is_foreign(&self.folders)? {
-            // What Dovecot knows is of this UIDVALIDITY.
-            return Ok(known.filter(|known| matches!(known, Known::Dovecot(_))));
-        }
+        let is_foreign = is_foreign(&self.folders)?;
+        let mail = is_foreign.then(|| Dir::open(self.mailbox.path())).transpose()?;
+        let known = import::known(&self.folders.index, mail.as_ref(), list.uid_validity)?;
         // That its UIDs were taken over is to be written down, too.
-        let are_courier_s = list.is_first_version() && seen.now.list.is_none();
+        let are_courier_s = is_foreign && list.is_first_version() && seen.now.list.is_none();
         let nothing = are_courier_s.then(|| Known::Courier(courier::Keywords::default()));
         Ok(known.or(nothing))
     }

@@ -7,7 +7,8 @@
 //! a directory of their own.
 //!
 //! What is damaged, or of a version that nobody told us of, is an error that says where; the
-//! mailbox opens without it, and the file stays as it is.
+//! mailbox opens without it, and the file stays as it is. But what cannot be read says nothing of
+//! what is in it, and is asked only once: the mailbox does not open before it can.
 
 pub(in crate::maildir) mod courier;
 mod dovecot_index;
@@ -15,6 +16,8 @@ mod dovecot_log;
 mod fields;
 mod picture;
 mod replay;
+
+use std::{fs, io};
 
 use mail_proto::mailbox::{Flags, Uid};
 use thiserror::Error;
@@ -90,7 +93,7 @@ impl ImportError {
     /// Whether trying again later may help.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Disk(_))
+        matches!(self, Self::Disk(error) if !is_nonsense(error))
     }
 }
 
@@ -133,29 +136,46 @@ pub(super) enum Known {
 }
 
 /// What another server knew of a mailbox of this UIDVALIDITY. `index` is where Dovecot had its
-/// index, `mail` the Maildir. What is wrong with its files is logged.
-pub(super) fn known(index: &Dir, mail: &Dir, uid_validity: u32) -> Option<Known> {
+/// index, `mail` the Maildir, if Courier is to be asked. What is wrong with its files is logged; an error if they cannot be
+/// read now.
+pub(super) fn known(
+    index: &Dir,
+    mail: Option<&Dir>,
+    uid_validity: u32,
+) -> Result<Option<Known>, DiskError> {
     let known = match dovecot(index) {
         Ok(Some(imported)) if imported.uid_validity == uid_validity => {
-            return Some(Known::Dovecot(imported));
+            return Ok(Some(Known::Dovecot(imported)));
         }
         Ok(Some(imported)) => {
             let (path, theirs) = (index.path().display(), imported.uid_validity);
             tracing::warn!(%path, theirs, ours = uid_validity, "{INDEX} has another UIDVALIDITY");
-            return None;
+            return Ok(None);
         }
         // Where Dovecot was not, Courier may have been.
-        Ok(None) => courier::read(mail),
+        Ok(None) => mail.map_or_else(|| Ok(courier::Keywords::default()), courier::read),
         Err(error) => Err(error),
     };
     match known {
-        Ok(keywords) if keywords.is_empty() => None,
-        Ok(keywords) => Some(Known::Courier(keywords)),
+        Ok(keywords) if keywords.is_empty() => Ok(None),
+        Ok(keywords) => Ok(Some(Known::Courier(keywords))),
+        Err(ImportError::Disk(error)) if !is_nonsense(&error) => Err(error),
         Err(error) => {
-            let path = mail.path().display();
+            let path = mail.unwrap_or(index).path().display();
             tracing::warn!(%path, %error, "flags of another server are not taken over");
-            None
+            Ok(None)
         }
+    }
+}
+
+/// Whether what the system says means that no server wrote this. A link may lead to what one did.
+fn is_nonsense(error: &DiskError) -> bool {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge | io::ErrorKind::IsADirectory => true,
+        io::ErrorKind::NotADirectory => {
+            fs::symlink_metadata(error.path()).is_ok_and(|found| found.is_file())
+        }
+        _ => false,
     }
 }
 

@@ -235,12 +235,13 @@ fn a_real_index_is_read() {
 fn a_directory_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let dir = Dir::open(directory.path()).unwrap();
-    let nothing = |uid_validity| assert_eq!(known(&dir, &dir, uid_validity), None);
+    let nothing = |uid_validity| assert_eq!(known(&dir, Some(&dir), uid_validity).unwrap(), None);
     nothing(5);
     dir.create_dir(courier::DIRECTORY).unwrap();
     let list = dir.subdir(courier::DIRECTORY).unwrap();
     list.replace(":list", b"one\n\na:0\n").unwrap();
-    assert!(matches!(known(&dir, &dir, 5), Some(Known::Courier(_))));
+    assert!(matches!(known(&dir, Some(&dir), 5), Ok(Some(Known::Courier(_)))));
+    assert_eq!(known(&dir, None, 5).unwrap(), None);
     let [index, log] = sample();
     dir.replace(INDEX, &index).unwrap();
     assert!(matches!(dovecot(&dir), Err(ImportError::Apart(_))));
@@ -248,7 +249,7 @@ fn a_directory_is_read() {
     dir.replace(LOG, &log).unwrap();
     let read = dovecot(&dir).unwrap().unwrap();
     let uid_validity = read.uid_validity;
-    assert_eq!(known(&dir, &dir, uid_validity), Some(Known::Dovecot(read)));
+    assert_eq!(known(&dir, Some(&dir), uid_validity).unwrap(), Some(Known::Dovecot(read)));
     nothing(uid_validity + 1);
     dir.replace(LOG, &log[..60]).unwrap();
     nothing(uid_validity);

@@ -1,5 +1,7 @@
 //! What another server knew comes over, once; keywords without letters stay.
 
+use std::os::unix::fs::symlink;
+
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
 use super::super::Finding;
@@ -205,6 +207,52 @@ fn courier_is_asked_for_nothing_once_a_mailbox_is_ours() {
     }
 }
 
+/// A mailbox whose one message has a keyword that only Courier knows, in this directory.
+fn of_courier() -> (Ann, PathBuf) {
+    let ann = Ann::new();
+    drop(ann.open());
+    ann.put("cur/1231.M1P1.host:2,", "hi\n");
+    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
+    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
+    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+    ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
+    let keywords = ann.home().join("courierimapkeywords");
+    (ann, keywords)
+}
+
+/// A disk that fails for a moment, rights, a link that leads nowhere: they are asked only once.
+#[test]
+fn what_cannot_be_read_now_is_not_lost() {
+    for name in ["courierimapkeywords", "courierimapkeywords/:list", "dovecot.index.log"] {
+        let (ann, _) = of_courier();
+        let (file, aside) = (ann.home().join(name), ann.home().join("aside"));
+        let is_there = fs::rename(&file, &aside).is_ok();
+        symlink(&file, &file).unwrap();
+        for _ in 0..2 {
+            let error = ann.stranger().sync().unwrap_err();
+            assert!(error.is_temporary() && error.to_string().contains(name), "{name}: {error}");
+        }
+        fs::remove_file(&file).unwrap();
+        if is_there {
+            fs::rename(&aside, &file).unwrap();
+        }
+        assert_eq!(flags(&ann.stranger()), [(3, 0, vec!["Home".to_owned()])], "{name}");
+    }
+}
+
+#[test]
+fn what_no_server_wrote_is_left_alone() {
+    let (ann, keywords) = of_courier();
+    fs::remove_dir_all(&keywords).unwrap();
+    ann.put("courierimapkeywords", "a note");
+    assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])]);
+    assert_eq!(ann.read("courierimapkeywords"), "a note");
+    let (ann, keywords) = of_courier();
+    fs::remove_file(keywords.join(":list")).unwrap();
+    fs::create_dir(keywords.join(":list")).unwrap();
+    assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])]);
+}
+
 #[test]
 fn names_that_cannot_be_changed_are_changed_later() {
     let ann = Ann::new();
@@ -261,13 +309,7 @@ fn holds_without_sync(ann: &Ann) -> bool {
 
 #[test]
 fn names_last_before_it_is_written_down_that_they_are_changed() {
-    let ann = Ann::new();
-    drop(ann.open());
-    ann.put("cur/1231.M1P1.host:2,", "hi\n");
-    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
-    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
-    ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
+    let (ann, _) = of_courier();
     assert!(!holds_without_sync(&ann));
     assert_eq!(ann.names("cur"), ["1231.M1P1.host:2,a"]);
     assert!(!ann.home().join(NEW).exists());
