@@ -188,7 +188,12 @@ impl AppendFile {
 
     /// Makes content and length last.
     pub fn sync(&mut self) -> Result<()> {
-        let done = once(&mut self.state, || self.file.sync_data());
+        let sync = || {
+            #[cfg(test)]
+            syncs_in(&self.dir)?;
+            self.file.sync_data()
+        };
+        let done = once(&mut self.state, sync);
         done.map_err(|error| self.dir.error(&self.name, error))
     }
 
@@ -228,6 +233,15 @@ fn once(state: &mut State, sync: impl FnOnce() -> io::Result<()>) -> io::Result<
         return Err(io::Error::other("an earlier sync of this file failed"));
     }
     sync().inspect_err(|_| *state = State::Lost)
+}
+
+/// Whether files in a directory can be made to last: not so in one [without](Dir::without_sync).
+#[cfg(test)]
+fn syncs_in(dir: &Dir) -> io::Result<()> {
+    match rustix::fs::fcntl_getfl(dir)?.contains(rustix::fs::OFlags::PATH) {
+        true => Err(rustix::io::Errno::IO.into()),
+        false => Ok(()),
+    }
 }
 
 impl Dir {

@@ -10,7 +10,7 @@ use super::known::IndexFiles;
 use super::scan::Place;
 use super::settle::Settling;
 use super::tail::Tail;
-use super::uidlist::{self, Lists};
+use super::uidlist::Lists;
 use super::{StoreError, more};
 
 /// Makes the index. What a process knew before it lost the index is kept, also where this fails.
@@ -99,7 +99,7 @@ impl Making {
             held.warn(&error, "cannot write the index");
             if list.is_some() {
                 // Lines may be there that were appended under a reserve that is lost.
-                return uidlist::sync(&held.folders.control);
+                return held.sync_list();
             }
         }
         Ok(Lists::Same)

@@ -47,6 +47,14 @@ pub(super) enum Written {
     Anew,
 }
 
+impl Held<'_> {
+    /// Makes all lines of the UID list last. Where that fails, the next look reads and lists all, so
+    /// as to write it anew.
+    pub(super) fn sync_list(&mut self) -> Result<Lists, StoreError> {
+        uidlist::sync(&self.folders.control).inspect_err(|_| self.known.files = Files::InDoubt)
+    }
+}
+
 impl Settling {
     pub(super) fn new(seen: Seen, joined: Joined, changes: Vec<Change>) -> Self {
         let new = joined.rows.len();
@@ -74,7 +82,8 @@ impl Settling {
     /// may do without: so it is to be what it was, up to the last moment, and then what we made.
     pub(super) fn write(&mut self, held: &mut Held<'_>) -> Result<Option<Written>, StoreError> {
         let lacks = self.joined.rows.iter().any(|row| row.line.is_none());
-        let anew = self.form() != Form::Current || lacks || self.is_sparse(held)?;
+        let is_current = self.form() == Form::Current && !self.may_not_last();
+        let anew = !is_current || lacks || self.is_sparse(held)?;
         if !anew && self.joined.newcomers.is_empty() {
             return Ok(Some(Written::InPlace));
         }
@@ -102,6 +111,11 @@ impl Settling {
     /// That of the list that was read.
     fn form(&self) -> Form {
         self.seen.list.as_ref().map_or(Form::Current, |list| list.form)
+    }
+
+    /// Whether the list is to be written anew because it could not be synced.
+    fn may_not_last(&self) -> bool {
+        self.seen.listed == Listed::Both && uidlist::may_not_last(self.seen.now.list)
     }
 
     /// Whether so many lines are of messages that are gone that the list is to be written anew.
@@ -179,7 +193,8 @@ impl Settling {
             lines.push(row.uid, name::base(self.seen.listing.file(row.file).1));
         }
         let lasting = if held.begins() { Lasting::Yes } else { Lasting::No };
-        let places = lines.save(&held.folders.control, lasting)?;
+        let saved = lines.save(&held.folders.control, lasting);
+        let places = saved.inspect_err(|error| self.distrust(lasting, error))?;
         let (before, now) = (self.seen.now.list, uidlist::stat(&held.folders.control)?);
         let grown = before.map(|list| (list.inode, list.size + lines.length()));
         if now.map(|list| (list.inode, list.size)) != grown {
@@ -190,6 +205,12 @@ impl Settling {
         let placed = new.into_iter().zip(places).map(|(row, line)| Row { line: Some(line), ..row });
         self.joined.rows.extend(placed);
         Ok(Some(Written::InPlace))
+    }
+
+    /// After an error of a sync, lines that are older may be lost too.
+    fn distrust(&self, lasting: Lasting, error: &StoreError) {
+        let was_synced = lasting == Lasting::Yes && !matches!(error, StoreError::Full { .. });
+        self.seen.now.list.filter(|_| was_synced).into_iter().for_each(uidlist::distrust);
     }
 
     /// Makes it known, and writes it into the index.
@@ -254,7 +275,7 @@ impl Settling {
             held.warn(&error, "cannot write the index");
             if held.known.trust != IndexFiles::Sound && self.seen.now.list.is_some() {
                 // What was reserved may be in no file any more.
-                return uidlist::sync(&held.folders.control);
+                return held.sync_list();
             }
         }
         Ok(Lists::Same)
@@ -277,7 +298,7 @@ impl Settling {
         if let Err(error) = held.transact(vec![mark], Lasting::Yes) {
             held.warn(&error, "cannot write the index");
             // Then the lines themselves are to last before anybody is shown the UIDs.
-            return uidlist::sync(&held.folders.control);
+            return held.sync_list();
         }
         Ok(Lists::Same)
     }

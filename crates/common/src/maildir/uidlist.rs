@@ -14,7 +14,10 @@
 //! The list may have a million lines. In memory is only where each message's line begins: the whole
 //! file is read for a first look, after another program wrote it, and when it is written anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail_proto::mailbox::Uid;
 
@@ -176,6 +179,9 @@ impl UidList {
         }
         let (text, places) = self.text_with(dir, rows)?;
         let is_saved = dir.replace_same(FILE, old, text.as_bytes())?;
+        if let Some(old) = old.filter(|_| is_saved) {
+            distrusted().remove(&(old.device, old.inode));
+        }
         Ok(is_saved.then_some(places))
     }
 
@@ -275,11 +281,34 @@ pub(super) fn has_room(next: Uid, messages: usize) -> bool {
 }
 
 /// Makes lines last that were appended without that. The list has changed if it is not there any
-/// more: none is made.
+/// more: none is made. After an error only [another list](may_not_last) lasts.
 pub(super) fn sync(dir: &Dir) -> Result<Lists, StoreError> {
     let Some(mut file) = disk::found(dir.append_existing(FILE))? else { return Ok(Lists::Changed) };
-    file.sync()?;
+    let list = file.stat()?;
+    if may_not_last(Some(list)) {
+        let error = io::Error::other("an earlier sync of this file failed");
+        return Err(StoreError::system(dir.path().join(FILE), error));
+    }
+    file.sync().inspect_err(|_| distrust(list))?;
     Ok(Lists::Same)
+}
+
+/// The sync of a list failed. The system says that once: what it dropped is read from memory for a
+/// while, and syncs of the same file succeed without it.
+pub(super) fn distrust(list: Stat) {
+    distrusted().insert((list.device, list.inode));
+}
+
+/// Whether a sync of this list failed: it is to be written anew before its UIDs are shown.
+pub(super) fn may_not_last(list: Option<Stat>) -> bool {
+    list.is_some_and(|list| distrusted().contains(&(list.device, list.inode)))
+}
+
+/// The lists of all mailboxes whose sync failed, by device and inode: a session that was told of the
+/// error ends, and all that is known of its mailbox may go with it.
+fn distrusted() -> MutexGuard<'static, BTreeSet<(u64, u64)>> {
+    static ALL: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// About how many lines a list of this size has, told from its end; exactly if it is small.

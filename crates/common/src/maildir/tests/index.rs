@@ -1,11 +1,13 @@
 //! What the index adds to a mailbox, and what its loss does not take away.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags, Snapshot};
 use rustix::fs::inotify;
 
+use super::super::held::Held;
 use super::super::index::{self, Index};
 use super::super::looks::Looks;
 use super::super::{Finding, StoreError, more_keywords, uidlist};
@@ -381,6 +383,41 @@ fn lines_last_before_they_are_shown_where_no_index_can_be_written() {
     assert_eq!(ann.read("dovecot-uidlist"), list);
     let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
     assert!(inotify::Reader::new(&events, &mut buffer).next().is_ok(), "it was not synced");
+}
+
+/// Whether INBOX can be held while files of its control directory cannot be made to last.
+fn holds_without_sync(ann: &Ann, inbox: &Store) -> bool {
+    let mut folders = inbox.mailbox.folders().unwrap();
+    folders.control = Dir::without_sync(&ann.home());
+    let held = Held::take(&inbox.mailbox, inbox.mailbox.known(), folders);
+    held.inspect_err(|error| assert!(error.is_temporary(), "{error}")).is_ok()
+}
+
+/// The system says once that a sync failed. What could not be written is in its memory only, whoever
+/// syncs the file later, and whichever session it is.
+#[test]
+fn a_list_that_could_not_be_synced_is_written_anew_before_its_uids_are_shown() {
+    let inode = |ann: &Ann| fs::metadata(ann.home().join("dovecot-uidlist")).unwrap().ino();
+    for (is_open, comes) in [(false, false), (false, true), (true, true)] {
+        let ann = Ann::new();
+        drop(ann.open());
+        let inbox = ann.stranger();
+        append(&inbox, "a", 0, &[]);
+        ann.forget_index();
+        fs::create_dir(ann.home().join("posthorn.index")).unwrap();
+        if comes {
+            deliver(&inbox, "b");
+        }
+        let (list, inbox) = (inode(&ann), if is_open { inbox } else { ann.stranger() });
+        assert!(!holds_without_sync(&ann, &inbox), "{is_open} {comes}");
+        assert_eq!(inode(&ann), list);
+        let shown = uids(&ann.stranger());
+        assert_eq!(shown.len(), if comes { 2 } else { 1 });
+        let new = inode(&ann);
+        assert_ne!(new, list, "{is_open} {comes}");
+        assert_eq!([uids(&ann.stranger()), uids(&inbox)], [shown.clone(), shown]);
+        assert_eq!(inode(&ann), new, "once");
+    }
 }
 
 /// A power cut leaves zeros where lines of the UID list were that had not been synced, and the file
