@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mail_common::auth::User;
 use mail_common::daemon::Parts;
-use mail_common::maildir::Inboxes;
+use mail_common::maildir::Inbox;
 use mail_proto::address::Address;
 use mail_proto::smtp::{Envelope, Failure, Transaction};
 use tokio::time::{Instant, timeout_at};
@@ -235,7 +235,7 @@ impl Share {
 impl Bench {
     /// Sees where a user's mail is.
     fn look(&self, user: &User, line: &Line) -> Arc<Disk> {
-        let disk = self.shared.disks.of(Inboxes::device(user, &self.parts.site.mail));
+        let disk = self.shared.disks.of(Inbox::device(user, &self.parts.site.mail));
         line.is_on(&disk);
         disk
     }

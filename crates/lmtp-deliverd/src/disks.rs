@@ -54,7 +54,7 @@ struct Piece {
     given_up: AtomicBool,
 }
 
-/// A file that is open, and is closed on a thread of its disk.
+/// What is open, one file or several, and is closed on a thread of its disk.
 #[derive(Debug)]
 pub(crate) struct OnDisk<T: Send + 'static> {
     disk: Arc<Disk>,

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::Shared;
 use crate::board::AtWork;
-use crate::disks::Disk;
+use crate::disks::{Disk, OnDisk};
 use crate::header::Header;
 use crate::journal::{Attempt, Standing, UnderWay};
 use crate::one_file::OneFile;
@@ -175,7 +175,8 @@ impl Incoming {
         if self.header.was_delivered_to(&recipient.address) {
             return Err(DeliveryError::Loop);
         }
-        let inbox = self.shared.inboxes.inbox(user, &self.site.mail)?;
+        let on_disk = |inbox| OnDisk::new(inbox, at_work.disk());
+        let inbox = self.shared.inboxes.inbox(user, &self.site.mail, on_disk)?;
         let Some(id) = recipient.delivery_id.as_deref().and_then(DeliveryId::parse) else {
             let whole = self.in_file(&inbox, None, recipient, at_work.disk())?;
             // It was put off, and its repeat could not be told from another message.

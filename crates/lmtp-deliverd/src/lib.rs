@@ -25,14 +25,14 @@ use std::sync::Arc;
 
 use mail_common::config::{LmtpListen, Site, TlsMode};
 use mail_common::daemon::{Daemon, Listener, Present, StartError};
-use mail_common::maildir::Inboxes;
+use mail_common::maildir::{Inbox, Inboxes};
 use mail_common::serve::{Stream, Surroundings, converse};
 use mail_common::time;
 use mail_proto::Session as _;
 use mail_proto::smtp::{self, Dialect, Limits};
 
 pub use backend::Deliveries;
-use disks::Disks;
+use disks::{Disks, OnDisk};
 use journal::Journal;
 use turns::Turns;
 
@@ -69,7 +69,7 @@ pub enum Peer {
 /// What all deliveries share, across reloads.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) inboxes: Inboxes,
+    pub(crate) inboxes: Inboxes<OnDisk<Inbox>>,
     pub(crate) journal: Journal,
     /// Counts messages with one file for several mailboxes.
     pub(crate) one_files: Arc<()>,

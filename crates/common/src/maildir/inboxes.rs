@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,14 +30,15 @@ use super::tidings::Tidings;
 use super::whole::{Delivery, Note, Original, Whole};
 use super::{DeliveryId, StoreError, name};
 
-/// INBOXes that are open. All of it blocks.
-#[derive(Debug, Default)]
-pub struct Inboxes {
-    open: Mutex<Opened>,
+/// INBOXes that are open, as whoever opens them wants them kept: to drop one closes its files, which
+/// may wait for its disk. All of it blocks.
+#[derive(Debug)]
+pub struct Inboxes<Kept> {
+    open: Mutex<Opened<Kept>>,
     pub(super) deliveries: Deliveries,
 }
 
-type Opened = HashMap<Places, Arc<Inbox>>;
+type Opened<Kept> = HashMap<Places, Arc<Kept>>;
 
 /// A mailbox that is open for mail that comes in. As long as it is in place, directories and
 /// what is known of it need not be read again.
@@ -62,21 +64,23 @@ pub enum Left {
 
 /// For so long.
 const LASTS: Duration = Duration::from_secs(60);
+/// So many are kept open, with five descriptors each.
+pub(super) const KEPT: usize = 128;
 
-impl Inboxes {
-    /// So many are kept open, with five descriptors each.
-    pub(super) const KEPT: usize = 128;
-
-    /// The device that the mail of a user is on, or will be; 0 where nobody tells.
-    #[must_use]
-    pub fn device(user: &User, mail: &Mail) -> u64 {
-        let Ok(places) = Directory::inbox_places(user, mail) else { return 0 };
-        let found = places.mail.ancestors().find_map(|path| fs::metadata(path).ok());
-        found.map_or(0, |found| found.dev())
+impl<Kept> Default for Inboxes<Kept> {
+    fn default() -> Self {
+        Self { open: Mutex::default(), deliveries: Deliveries::default() }
     }
+}
 
+impl<Kept: Deref<Target = Inbox>> Inboxes<Kept> {
     /// The INBOX of a user; made, if it is missing, as [`Directory::open`] does.
-    pub fn inbox(&self, user: &User, mail: &Mail) -> Result<Arc<Inbox>, StoreError> {
+    pub fn inbox(
+        &self,
+        user: &User,
+        mail: &Mail,
+        keep_as: impl FnOnce(Inbox) -> Kept,
+    ) -> Result<Arc<Kept>, StoreError> {
         let places = Directory::inbox_places(user, mail)?;
         let kept = self.open().get(&places).cloned();
         if let Some(inbox) = kept
@@ -84,9 +88,10 @@ impl Inboxes {
         {
             return Ok(inbox);
         }
-        let inbox = Arc::new(Inbox::open(|| Directory::open(user, mail)?.mailbox(INBOX))?);
+        let inbox = Inbox::open(|| Directory::open(user, mail)?.mailbox(INBOX))?;
+        let inbox = Arc::new(keep_as(inbox));
         let fallen = keep(&mut self.open(), places, &inbox);
-        // To close a file may wait for its disk: nobody else waits for that here.
+        // Without the lock: nobody else waits for what that takes.
         drop(fallen);
         Ok(inbox)
     }
@@ -103,12 +108,20 @@ impl Inboxes {
         self.deliveries.hold(id, doubt, &inbox.store, &inbox.open)
     }
 
-    fn open(&self) -> MutexGuard<'_, Opened> {
+    fn open(&self) -> MutexGuard<'_, Opened<Kept>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inbox {
+    /// The device that the mail of a user is on, or will be; 0 where nobody tells.
+    #[must_use]
+    pub fn device(user: &User, mail: &Mail) -> u64 {
+        let Ok(places) = Directory::inbox_places(user, mail) else { return 0 };
+        let found = places.mail.ancestors().find_map(|path| fs::metadata(path).ok());
+        found.map_or(0, |found| found.dev())
+    }
+
     /// Opens a mailbox that is found so.
     pub fn open(find: impl FnOnce() -> Result<Store, StoreError>) -> Result<Self, StoreError> {
         // Before the directories: what is opened late is old the sooner.
@@ -206,12 +219,16 @@ impl Inbox {
 
 /// Keeps an INBOX open. What is not any more for that is returned, to be closed without the lock.
 #[must_use]
-fn keep(open: &mut Opened, places: Places, inbox: &Arc<Inbox>) -> Vec<Arc<Inbox>> {
+fn keep<Kept: Deref<Target = Inbox>>(
+    open: &mut Opened<Kept>,
+    places: Places,
+    inbox: &Arc<Kept>,
+) -> Vec<Arc<Kept>> {
     let mut fallen = Vec::new();
-    if open.len() >= Inboxes::KEPT {
+    if open.len() >= KEPT {
         fallen.extend(open.extract_if(|_, inbox| !inbox.is_fresh()).map(|(_, inbox)| inbox));
     }
-    if open.len() >= Inboxes::KEPT && !open.contains_key(&places) {
+    if open.len() >= KEPT && !open.contains_key(&places) {
         let oldest = open.iter().min_by_key(|(_, inbox)| inbox.opened);
         let oldest = oldest.map(|(places, _)| places.clone());
         fallen.extend(oldest.and_then(|oldest| open.remove(&oldest)));
@@ -236,23 +253,23 @@ mod tests {
         let opened = |opened: Instant| {
             let home = directory.path();
             let store = Store::new(Mailbox::apart(INBOX, &Places::together(home), home));
-            Arc::new(Inbox { opened, ..Inbox::open(|| Ok(store)).unwrap() })
+            Arc::new(Box::new(Inbox { opened, ..Inbox::open(|| Ok(store)).unwrap() }))
         };
         let now = Instant::now();
         let (one, older, later) = (opened(now), opened(now - LASTS / 2), opened(now));
         let old = opened(now - LASTS);
-        let is_only = |fallen: Vec<Arc<Inbox>>, expected: &Arc<Inbox>| {
+        let is_only = |fallen: Vec<Arc<Box<Inbox>>>, expected: &Arc<Box<Inbox>>| {
             assert!(matches!(&fallen[..], [fallen] if Arc::ptr_eq(fallen, expected)));
         };
 
         let mut open = Opened::new();
         assert!(keep(&mut open, places(0), &one).is_empty());
         is_only(keep(&mut open, places(0), &older), &one);
-        assert!((2..Inboxes::KEPT).all(|number| keep(&mut open, places(number), &one).is_empty()));
+        assert!((2..KEPT).all(|number| keep(&mut open, places(number), &one).is_empty()));
         assert!(keep(&mut open, places(1), &old).is_empty());
-        assert_eq!(open.len(), Inboxes::KEPT);
-        is_only(keep(&mut open, places(Inboxes::KEPT), &later), &old);
+        assert_eq!(open.len(), KEPT);
+        is_only(keep(&mut open, places(KEPT), &later), &old);
         is_only(keep(&mut open, places(1), &later), &older);
-        assert_eq!(open.len(), Inboxes::KEPT);
+        assert_eq!(open.len(), KEPT);
     }
 }

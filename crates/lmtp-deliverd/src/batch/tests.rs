@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Deliveries;
-use crate::disks::Disks;
+use crate::disks::{Disks, OnDisk};
 use crate::journal::Journal;
 use crate::one_file::OneFile;
 use crate::turns::MOST;
@@ -36,6 +36,9 @@ const THREADS: usize = MOST + 1;
 /// Users besides Ann and Bob.
 const MANY: usize = THREADS + 3;
 
+/// So many INBOXes are kept open.
+const KEPT: usize = 128;
+
 fn user(number: usize) -> String {
     format!("user{number}")
 }
@@ -51,7 +54,7 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::create_dir(path("mail")).unwrap();
-        let many = (0..MANY).map(user);
+        let many = (0..KEPT).map(user);
         let names = ["ann", "bob"].map(str::to_owned).into_iter().chain(many);
         let passwd: String = names.map(|name| format!("{name}@example.org:{{PLAIN}}x\n")).collect();
         fs::write(path("passwd"), passwd).unwrap();
@@ -138,6 +141,19 @@ impl Rig {
             self.shared.turns.of(&address).is_on(&disk);
         }
         disk
+    }
+
+    /// Opens the INBOX of a user whose mail is there.
+    async fn open_inbox(&self, name: &str, disk: &Arc<Disk>) {
+        let address = format!("{name}@example.org").parse().unwrap();
+        let user = self.parts.auth.lookup(&address).await.unwrap().unwrap();
+        for place in ["cur", "new", "tmp"] {
+            // To make it whole takes long.
+            let home = self.directory.path().join("mail/example.org").join(name);
+            fs::create_dir_all(home.join(place)).unwrap();
+        }
+        let on_disk = |inbox| OnDisk::new(inbox, disk);
+        self.shared.inboxes.inbox(&user, &self.parts.site.mail, on_disk).unwrap();
     }
 
     /// A message under way.
@@ -491,13 +507,37 @@ async fn nobody_but_threads_of_its_disk_closes_the_file_of_a_message_for_several
     let disk = rig.shared.disks.of(u64::MAX);
     let user = rig.parts.auth.lookup(&"ann@example.org".parse().unwrap()).await.unwrap().unwrap();
     let file = OneFile::new(&Arc::default()).unwrap();
-    let inbox = rig.shared.inboxes.inbox(&user, &rig.parts.site.mail).unwrap();
+    let on_disk = |inbox| OnDisk::new(inbox, &disk);
+    let inbox = rig.shared.inboxes.inbox(&user, &rig.parts.site.mail, on_disk).unwrap();
     let write = || inbox.append(None, NewMessage::default())?.finish();
     let no_link = |_: &_| panic!("there is nothing to link");
     drop(file.take(&disk, no_link, write).unwrap());
     assert_eq!(nameless(rig.directory.path()), 1);
     rig.keep_all_threads_busy(&disk, &gate).await;
     drop(file);
+    assert_eq!(nameless(rig.directory.path()), 1);
+    gate.open.set(()).unwrap();
+    let directory = rig.directory.path().to_owned();
+    until(move || nameless(&directory) == 0).await;
+}
+
+#[tokio::test]
+async fn nobody_but_threads_of_its_disk_closes_an_inbox_that_makes_room() {
+    let (rig, gate) = (Rig::new(), Arc::<Gate>::default());
+    let (disk, other) = (rig.put_many_elsewhere(), rig.shared.disks.of(1));
+    let first = rig.batch(&[(&user(0), &Id::new())], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(first).await.unwrap()[0]));
+    rig.until_there_are("user0", 1).await;
+    let home = rig.directory.path().join("mail/example.org/user0");
+    fs::remove_file(home.join("posthorn.cache")).unwrap();
+    assert_eq!(nameless(rig.directory.path()), 1);
+    rig.keep_all_threads_busy(&disk, &gate).await;
+    for number in 1..KEPT {
+        rig.open_inbox(&user(number), &other).await;
+    }
+    assert_eq!(nameless(rig.directory.path()), 1);
+    let bob = rig.batch(&[("bob", &Id::new())], &Gate::open()).await;
+    assert!(is_sent(&rig.deliver(bob).await.unwrap()[0]));
     assert_eq!(nameless(rig.directory.path()), 1);
     gate.open.set(()).unwrap();
     let directory = rig.directory.path().to_owned();

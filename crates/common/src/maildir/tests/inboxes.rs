@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use mail_proto::mailbox::{Change, FlagChange, Flags};
 
-use super::super::inboxes::Inboxes;
+use super::super::inboxes::{Inboxes, KEPT};
 use super::super::{
     Delivery, DeliveryId, Doubt, Inbox, Left, Note, Original, StoreError, Tidings, Whole,
 };
@@ -15,8 +15,8 @@ use super::*;
 use crate::disk::Dir;
 
 /// Delivers, and returns how many messages wait in `new` at the path of the user's INBOX.
-fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+fn delivered(inboxes: &Inboxes<Box<Inbox>>, ann: &Ann) -> usize {
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     let (_, tidings) = inbox.deliver(message.finish().unwrap(), None, &()).unwrap();
@@ -27,7 +27,7 @@ fn delivered(inboxes: &Inboxes, ann: &Ann) -> usize {
 #[test]
 fn a_mailbox_that_is_moved_away_under_a_delivery_does_not_have_it() {
     let (ann, inboxes) = (Ann::new(), Inboxes::default());
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     fs::rename(ann.home(), ann.directory.path().join("away")).unwrap();
@@ -80,13 +80,13 @@ fn a_disk_that_is_gone_is_an_error() {
     let disk = ann.directory.path().join("disk");
     ann.mail.path = format!("{}/%d/%n", disk.display()).try_into().unwrap();
     fs::create_dir(&disk).unwrap();
-    let opened = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let opened = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     fs::rename(&disk, ann.directory.path().join("unmounted")).unwrap();
-    let error = inboxes.inbox(&ann.user(), &ann.mail).unwrap_err();
+    let error = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap_err();
     assert!(error.is_temporary(), "{error}");
     assert!(!disk.exists());
     fs::rename(ann.directory.path().join("unmounted"), &disk).unwrap();
-    let again = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let again = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     assert!(Arc::ptr_eq(&opened, &again));
 }
 
@@ -117,9 +117,9 @@ fn the_oldest_makes_room() {
         }
         User::new(address, home)
     };
-    let inbox = |number: usize| inboxes.inbox(&user(number), &ann.mail).unwrap();
+    let inbox = |number: usize| inboxes.inbox(&user(number), &ann.mail, Box::new).unwrap();
     let (first, second) = (inbox(0), inbox(1));
-    for number in 2..=Inboxes::KEPT {
+    for number in 2..=KEPT {
         inbox(number);
     }
     assert!(Arc::ptr_eq(&second, &inbox(1)), "it is kept");
@@ -135,19 +135,19 @@ fn id(number: usize) -> DeliveryId {
 }
 
 /// A delivery under an id, from its process's own first to its 250.
-fn deliver(inboxes: &Inboxes, ann: &Ann, number: usize) {
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+fn deliver(inboxes: &Inboxes<Box<Inbox>>, ann: &Ann, number: usize) {
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let mut message = inbox.append(None, NewMessage::default()).unwrap();
     message.write(b"text\r\n").unwrap();
     inbox.deliver(message.finish().unwrap(), Some(&id(number)), &()).unwrap();
 }
 
-fn holds(inboxes: &Inboxes, ann: &Ann, number: usize, doubt: Doubt) -> bool {
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+fn holds(inboxes: &Inboxes<Box<Inbox>>, ann: &Ann, number: usize, doubt: Doubt) -> bool {
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     inboxes.holds_delivery(&inbox, &id(number), doubt).unwrap()
 }
 
-fn looks(inboxes: &Inboxes) -> usize {
+fn looks(inboxes: &Inboxes<Box<Inbox>>) -> usize {
     inboxes.deliveries.looks.load(Ordering::Relaxed)
 }
 
@@ -205,7 +205,7 @@ fn what_happened_since_is_looked_for_anew() {
     // But of what is not asked for any more.
     let later = Doubt { oldest: id(0).micros() + 1, ..since(30) };
     let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     assert!(!inboxes.holds_delivery(&inbox, &other, later).unwrap());
     assert!(!holds(&inboxes, &ann, 0, later));
 }
@@ -216,7 +216,7 @@ fn what_is_not_asked_for_is_not_kept_and_found_all_the_same() {
     deliver(&inboxes, &ann, 0);
     let later = Doubt { oldest: id(0).micros() + 1, ..DOUBT };
     let other = DeliveryId::parse("8MoK2mX2B0VhSXz9.0").unwrap();
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     assert!(!inboxes.holds_delivery(&inbox, &other, later).unwrap());
     assert!(holds(&inboxes, &ann, 0, later), "whoever asks for it against his word");
     assert_eq!(looks(&inboxes), 2);
@@ -252,7 +252,7 @@ fn another_mailbox_at_the_path_is_looked_through_for_itself() {
 #[test]
 fn a_mailbox_that_cannot_be_looked_through_is_an_error() {
     let (ann, inboxes) = (Ann::new(), Inboxes::default());
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     fs::rename(ann.home().join("cur"), ann.home().join("away")).unwrap();
     assert!(inboxes.holds_delivery(&inbox, &id(0), DOUBT).is_err());
     fs::rename(ann.home().join("away"), ann.home().join("cur")).unwrap();
@@ -301,7 +301,7 @@ fn noted(inbox: &Inbox, text: &[u8]) -> Whole {
 #[test]
 fn a_delivery_that_is_noted_is_in_tmp_until_it_is_in_the_mailbox() {
     let (ann, inboxes) = (Ann::new(), Inboxes::default());
-    let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+    let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let note = Noting::default();
     // What a dead process left is not in the way.
     std::mem::forget(noted(&inbox, b"half of"));
@@ -323,7 +323,7 @@ fn a_delivery_that_is_noted_is_in_tmp_until_it_is_in_the_mailbox() {
     // Somebody removed the directory: `tmp` is another one.
     fs::remove_dir_all(ann.home().join("tmp")).unwrap();
     drop(noted(&inbox, b"text\r\n"));
-    let again = Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    let again = Inboxes::default().inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     assert_eq!(again.left("noted", tmp).unwrap(), Left::Elsewhere);
     again.make_last().unwrap();
 }
@@ -332,7 +332,7 @@ fn a_delivery_that_is_noted_is_in_tmp_until_it_is_in_the_mailbox() {
 fn what_readers_did_not_see_stays_in_tmp_if_its_note_stays() {
     for is_stuck in [false, true] {
         let (ann, inboxes) = (Ann::new(), Inboxes::default());
-        let inbox = inboxes.inbox(&ann.user(), &ann.mail).unwrap();
+        let inbox = inboxes.inbox(&ann.user(), &ann.mail, Box::new).unwrap();
         let message = noted(&inbox, b"text\r\n");
         fs::remove_dir(ann.home().join("new")).unwrap();
         let note = Noting { is_stuck, ..Noting::default() };
@@ -362,7 +362,7 @@ fn put(inbox: &Inbox, whole: Whole) {
 fn one_file_is_a_message_of_each_of_its_mailboxes() {
     let (ann, bob) = (Ann::new(), Ann::new());
     let text = b"Subject: for both\r\n\r\ntext\r\n";
-    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let (anns, bobs) = (open(&ann), open(&bob));
     let (whole, original) = written(&anns, text);
     // Left by a dead process.
@@ -407,7 +407,7 @@ fn one_file_is_a_message_of_each_of_its_mailboxes() {
 #[test]
 fn what_its_reader_took_away_already_is_not_linked() {
     let (ann, bob) = (Ann::new(), Ann::new());
-    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail).unwrap();
+    let open = |ann: &Ann| Inboxes::default().inbox(&ann.user(), &ann.mail, Box::new).unwrap();
     let (anns, bobs) = (open(&ann), open(&bob));
     let (whole, original) = written(&anns, b"text\r\n");
     put(&anns, whole);
