@@ -297,6 +297,27 @@ fn after_another_boot_uids_go_on_behind_the_reserved_ones() {
     assert_eq!(uids(&ann.stranger()), [1, 2, reserved]);
 }
 
+/// What says how far UIDs may have been given was in the index alone, and a session was told.
+#[test]
+fn the_list_says_which_uid_is_next_where_it_is_not_behind_its_last_line() {
+    let ann = Ann::new();
+    append(&ann.inbox(), "a", 0, &[]);
+    ann.put("new/1795365077.M1P1.host", "Subject: b\n\n");
+    assert_eq!(uids(&ann.stranger()), [1, 2]);
+    let dir = Dir::open(&ann.home()).unwrap();
+    let mut index = Index::open(&dir, [1; 16]).unwrap().unwrap();
+    index.write(&dir, vec![index::Change::Boot([1; 16])], Lasting::No).unwrap();
+    let inbox = ann.stranger();
+    let next = inbox.sync().unwrap().uid_next;
+    assert!(next > 3, "there was no reserve");
+    ann.forget_index();
+    ann.put("new/1795365078.M1P1.host", "Subject: c\n\n");
+    let there = uids(&ann.stranger());
+    assert_eq!((&there[..2], there.len()), (&[1, 2][..], 3));
+    assert!(there[2] >= next, "{} < {next}", there[2]);
+    assert_eq!(uids(&inbox), there);
+}
+
 /// A power cut takes lines of the UID list, and the file that had their reserve cannot be read.
 #[test]
 fn after_another_boot_uids_jump_ahead_where_the_reserve_is_lost() {
