@@ -71,6 +71,13 @@ fn try_to_add(spool: &Spool, text: &[u8]) -> Result<Id, SpoolError> {
     wait(|then| spool.commit(message, then)).map(|()| id)
 }
 
+/// With two messages, `one` and `two`.
+fn with_two(directory: &TempDir) -> (Spool, [Id; 2]) {
+    let spool = open(directory);
+    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    (spool, ids)
+}
+
 fn finish(spool: &Spool, id: Id) {
     wait(|then| spool.finish(id, then)).unwrap();
 }
@@ -1100,8 +1107,7 @@ fn hour(missed: &Missed) -> (Instant, Instant) {
 #[test]
 fn what_is_back_within_the_hour_is_not_forgotten_later() {
     let directory = TempDir::new().unwrap();
-    let spool = open(&directory);
-    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let (spool, ids) = with_two(&directory);
     let place = row(&spool, ids[1]).letter;
     drop(spool);
     let path = segment(&directory, place);
@@ -1175,8 +1181,7 @@ fn a_block_that_comes_back_is_not_forgotten_with_a_dead_one() {
 #[test]
 fn what_is_withheld_of_the_end_is_told() {
     let directory = TempDir::new().unwrap();
-    let spool = open(&directory);
-    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let (spool, ids) = with_two(&directory);
     let Place { slot, .. } = row(&spool, ids[1]).letter;
     let offset = row(&spool, ids[1]).letter.offset();
     let _dead = withhold(&segment(&directory, row(&spool, ids[1]).letter), offset..offset + 1);
@@ -1222,7 +1227,7 @@ fn a_seal_that_is_withheld_ends_the_start() {
     let path = segment(&directory, row(&spool, last).letter);
     drop(spool);
     let away = withhold(&path, BLOCK..BLOCK + 1);
-    assert!(!open(&directory).is_whole());
+    assert!(!open(&directory).is_read());
     drop(away);
     let spool = open(&directory);
     assert_eq!(ids(&spool), [first, last]);
@@ -1232,8 +1237,7 @@ fn a_seal_that_is_withheld_ends_the_start() {
 #[test]
 fn what_is_withheld_in_front_of_the_position_is_not_asked_for() {
     let directory = TempDir::new().unwrap();
-    let spool = open(&directory);
-    let ids = [&b"one"[..], b"two"].map(|text| add(&spool, text));
+    let (spool, ids) = with_two(&directory);
     let place = row(&spool, ids[0]).letter;
     assert_eq!(place.offset(), BLOCK);
     spool.close();

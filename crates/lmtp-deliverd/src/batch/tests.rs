@@ -172,6 +172,13 @@ impl Rig {
         deliveries
     }
 
+    /// Lets all threads go on, until no file is open that has no name.
+    async fn until_all_is_closed(&self, gate: &Gate) {
+        gate.open.set(()).unwrap();
+        let directory = self.directory.path().to_owned();
+        until(move || nameless(&directory) == 0).await;
+    }
+
     /// Until there are so many letters, and nobody works on more.
     async fn until_there_are(&self, name: &'static str, letters: usize) {
         let line = self.shared.turns.of(&format!("{name}@example.org").parse().unwrap());
@@ -496,9 +503,7 @@ async fn nobody_but_threads_of_its_disk_closes_a_large_message() {
     let block = stored.perform(Request::Store(b"text".to_vec())).await;
     assert!(matches!(block, Answer::Stored(Err(Failure::Unavailable))), "{block:?}");
     assert_eq!(nameless(rig.directory.path()), 3);
-    gate.open.set(()).unwrap();
-    let directory = rig.directory.path().to_owned();
-    until(move || nameless(&directory) == 0).await;
+    rig.until_all_is_closed(&gate).await;
 }
 
 #[tokio::test]
@@ -516,9 +521,7 @@ async fn nobody_but_threads_of_its_disk_closes_the_file_of_a_message_for_several
     rig.keep_all_threads_busy(&disk, &gate).await;
     drop(file);
     assert_eq!(nameless(rig.directory.path()), 1);
-    gate.open.set(()).unwrap();
-    let directory = rig.directory.path().to_owned();
-    until(move || nameless(&directory) == 0).await;
+    rig.until_all_is_closed(&gate).await;
 }
 
 #[tokio::test]
@@ -539,7 +542,5 @@ async fn nobody_but_threads_of_its_disk_closes_an_inbox_that_makes_room() {
     let bob = rig.batch(&[("bob", &Id::new())], &Gate::open()).await;
     assert!(is_sent(&rig.deliver(bob).await.unwrap()[0]));
     assert_eq!(nameless(rig.directory.path()), 1);
-    gate.open.set(()).unwrap();
-    let directory = rig.directory.path().to_owned();
-    until(move || nameless(&directory) == 0).await;
+    rig.until_all_is_closed(&gate).await;
 }

@@ -1,6 +1,6 @@
 //! Segments whole, damaged, and made up.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use mail_common::log::Id;
 use proptest::prelude::*;
@@ -148,12 +148,17 @@ fn segments_without_header_are_known_by_their_records() {
 }
 
 /// A disk of which some blocks cannot be read.
-struct Broken(Vec<u8>, Range<u64>);
+struct Broken(Vec<u8>, RefCell<Range<u64>>);
+
+fn broken(octets: Vec<u8>, dead: Range<u64>) -> Broken {
+    Broken(octets, dead.into())
+}
 
 impl Octets for Broken {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let end = offset + buffer.len() as u64;
-        if offset < self.1.end && self.1.start < end {
+        let broken = self.1.borrow();
+        if offset < broken.end && broken.start < end {
             return Err(io::Error::other("broken"));
         }
         self.0.read_at(buffer, offset)
@@ -167,10 +172,11 @@ impl Octets for Broken {
 #[test]
 fn what_the_disk_does_not_give_costs_only_itself() {
     let (octets, places) = segment(&[vec![10], vec![9000], vec![20], vec![30]]);
-    let broken = Broken(octets, places[1].start as u64..places[1].start as u64 + 4096);
+    let dead = places[1].start as u64..places[1].start as u64 + 4096;
+    let broken = broken(octets, dead.clone());
     let mut found = Vec::new();
     let tail = scan(&broken, GENERATION, BLOCK..u64::MAX, &mut |one| found.push(one)).unwrap();
-    assert_eq!(tail.withheld, [broken.1.start]);
+    assert_eq!(tail.withheld, [dead.start]);
     let kinds: Vec<_> = shape(&found).iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ['r', 'd', 'r', 'r']);
     let read = record(&broken, GENERATION, places[1].start as u64..u64::MAX);
@@ -183,7 +189,7 @@ fn a_block_that_is_not_given_takes_nothing_of_another_with_it() {
     let (octets, places) = segment(&[vec![WINDOW + 1000, 10], vec![20], vec![30]]);
     let [_, ten, twenty, thirty] = &places[..] else { panic!() };
     let dead = (twenty.start as u64)..(twenty.start as u64 + 1);
-    let broken = Broken(octets, dead.clone());
+    let broken = broken(octets, dead.clone());
     let mut found = Vec::new();
     let tail = scan(&broken, GENERATION, BLOCK..u64::MAX, &mut |one| found.push(one)).unwrap();
     assert_eq!(tail.withheld, [dead.start]);
@@ -195,36 +201,17 @@ fn a_block_that_is_not_given_takes_nothing_of_another_with_it() {
     assert_eq!((tail.end, tail.withheld), (ten.end as u64, vec![]));
 }
 
-/// A disk of which one block cannot be read, and another one the second time.
-struct Failing(Vec<u8>, [u64; 2], Cell<u32>);
-
-impl Octets for Failing {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let [dead, failing] = self.1;
-        let span = offset..offset + buffer.len() as u64;
-        let is_asked_alone = span.start == failing && span.end <= failing + BLOCK;
-        self.2.set(self.2.get() + u32::from(is_asked_alone));
-        if span.contains(&dead) || (span.contains(&failing) && self.2.get() > 1) {
-            return Err(io::Error::other("failing"));
-        }
-        self.0.read_at(buffer, offset)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-}
-
 /// As windows go back to the begin of a long record.
 #[test]
 fn a_block_that_is_withheld_later_than_another_behind_it_is_remembered() {
-    let (failing, dead) = (47 * BLOCK, 60 * BLOCK);
-    let disk = Failing(vec![0; 2 * WINDOW], [dead, failing], Cell::new(0));
+    let dead = |blocks: Range<u64>| blocks.start * BLOCK..blocks.end * BLOCK;
+    let disk = broken(vec![0; 2 * WINDOW], dead(60..61));
     let mut window = Window::new(&disk, 2 * WINDOW as u64);
     window.at(0, 1).unwrap();
-    assert_eq!(window.withheld, [dead].into());
+    assert_eq!(window.withheld, [60 * BLOCK].into());
+    disk.1.replace(dead(59..61));
     window.at(45 * BLOCK, WINDOW).unwrap();
-    assert_eq!(window.withheld, [failing, dead].into());
+    assert_eq!(window.withheld, [59 * BLOCK, 60 * BLOCK].into());
 }
 
 /// What stands at the place of a record must be that record.
@@ -351,12 +338,12 @@ impl Octets for Back {
 #[test]
 fn what_nothing_was_read_of_is_not_taken_for_empty() {
     let (mut octets, _) = segment(&[vec![10], vec![20]]);
-    let away = |octets: &[u8]| Broken(octets.to_vec(), 0..u64::MAX);
+    let away = |octets: &[u8]| broken(octets.to_vec(), 0..u64::MAX);
     assert!(used(&away(&octets), 3).is_err());
-    let header = Broken(octets.clone(), 0..BLOCK);
+    let header = broken(octets.clone(), 0..BLOCK);
     assert_eq!(used(&header, 3).unwrap(), Use::Headless(Some(GENERATION)));
     // Behind the first record, what is left of an earlier use would be found.
-    let begin = Broken(octets.clone(), 0..BLOCK + 1);
+    let begin = broken(octets.clone(), 0..BLOCK + 1);
     assert!(used(&begin, 3).is_err());
     let (mut long, _) = segment(&[vec![10], vec![20]]);
     let second = 2 * BLOCK as usize;
@@ -375,10 +362,10 @@ fn what_nothing_was_read_of_is_not_taken_for_empty() {
     let first = [&header.encode(&text)[..], &text].concat();
     long[BLOCK as usize..][..first.len()].copy_from_slice(&first);
     assert_eq!(used(&long[..], 3).unwrap(), Use::Headless(Some(GENERATION + 1)));
-    let text = Broken(long, second as u64..second as u64 + 1);
+    let text = broken(long, second as u64..second as u64 + 1);
     assert!(used(&text, 3).is_err(), "its first record is not all there");
     // Never used: its header says so.
-    let blank = Broken(vec![0; WINDOW], BLOCK..u64::MAX);
+    let blank = broken(vec![0; WINDOW], BLOCK..u64::MAX);
     assert_eq!(used(&blank, 3).unwrap(), Use::Blank);
     // Behind, there is something of an earlier use, and there the disk comes back.
     let (earlier, _) = segment(&[vec![10]]);

@@ -121,16 +121,35 @@ fn keywords_without_letters_come_and_go() {
     assert_eq!(flags(&store)[0].2.len(), 58);
 }
 
-#[test]
-fn courier_s_keywords_come_over_once() {
+/// A mailbox of Courier's, with messages in these files, a list of UIDs, and one of keywords.
+fn of_courier(files: &[&str], uids: Option<&str>, keywords: Option<&str>) -> Ann {
     let ann = Ann::new();
     drop(ann.open());
-    ann.put("cur/1231.M1P1.host,S=3:2,S", "hi\n");
-    ann.put("cur/1232.M1P1.host,S=3:2,", "hi\n");
-    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host,S=3\n5 1232.M1P1.host,S=3\n");
+    files.iter().for_each(|file| ann.put(file, "hi\n"));
     fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
-    ann.put("courierimapkeywords/:list", "Home\n$Junk\n\n1231.M1P1.host,S=3:0 1\n");
+    if let Some(uids) = uids {
+        ann.put("courierimapuiddb", uids);
+    }
+    if let Some(keywords) = keywords {
+        fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
+        ann.put("courierimapkeywords/:list", keywords);
+    }
+    ann
+}
+
+/// One whose only message has a keyword that only Courier knows.
+fn with_home() -> Ann {
+    let (uids, keywords) = ("1 77 9\n3 1231.M1P1.host\n", "Home\n\n1231.M1P1.host:0\n");
+    of_courier(&["cur/1231.M1P1.host:2,"], Some(uids), Some(keywords))
+}
+
+#[test]
+fn courier_s_keywords_come_over_once() {
+    let ann = of_courier(
+        &["cur/1231.M1P1.host,S=3:2,S", "cur/1232.M1P1.host,S=3:2,"],
+        Some("1 77 9\n3 1231.M1P1.host,S=3\n5 1232.M1P1.host,S=3\n"),
+        Some("Home\n$Junk\n\n1231.M1P1.host,S=3:0 1\n"),
+    );
     ann.put("courierimapkeywords/1232.M1P1.host,S=3", "Work\n");
     let junk = ["$Junk", "Home"].map(str::to_owned).to_vec();
     let store = ann.inbox();
@@ -147,16 +166,11 @@ fn courier_s_keywords_come_over_once() {
 /// Its list of UIDs is lost, or nobody ever opened the mailbox with it.
 #[test]
 fn courier_s_keywords_come_over_without_its_uids() {
-    let ann = Ann::new();
-    drop(ann.open());
-    ann.put("cur/1231.M1P1.host,S=3:2,S", "hi\n");
-    ann.put("new/1232.M1P1.host,S=3", "hi\n");
-    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
     let many: String = (0..40).map(|number| format!("k{number}\n")).collect();
     let numbers: Vec<String> = (0..40).map(|number| number.to_string()).collect();
     let list = format!("{many}\n1231.M1P1.host,S=3:{}\n", numbers.join(" "));
-    ann.put("courierimapkeywords/:list", &list);
+    let files = ["cur/1231.M1P1.host,S=3:2,S", "new/1232.M1P1.host,S=3"];
+    let ann = of_courier(&files, None, Some(&list));
     let expected = [(1, Flags::SEEN, sorted(forty())), (2, 0, vec![])];
     let store = ann.inbox();
     assert_eq!(flags(&store), expected);
@@ -171,17 +185,10 @@ fn courier_s_keywords_come_over_without_its_uids() {
 fn courier_is_asked_for_nothing_once_a_mailbox_is_ours() {
     for with_keywords in [false, true] {
         let take_over = || {
-            let ann = Ann::new();
-            drop(ann.open());
-            for number in 1..4 {
-                ann.put(&format!("cur/123{number}.M1P1.host:2,"), "hi\n");
-            }
-            ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
-            fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-            if with_keywords {
-                fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
-                ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
-            }
+            let files = ["1", "2", "3"].map(|number| format!("cur/123{number}.M1P1.host:2,"));
+            let files = files.each_ref().map(String::as_str);
+            let keywords = Some("Home\n\n1231.M1P1.host:0\n").filter(|_| with_keywords);
+            let ann = of_courier(&files, Some("1 77 9\n3 1231.M1P1.host\n"), keywords);
             let store = ann.inbox();
             assert_eq!(uids(&store), [3, 9, 10]);
             assert_eq!(store.sync().unwrap().uid_validity, 77);
@@ -207,24 +214,11 @@ fn courier_is_asked_for_nothing_once_a_mailbox_is_ours() {
     }
 }
 
-/// A mailbox whose one message has a keyword that only Courier knows, in this directory.
-fn of_courier() -> (Ann, PathBuf) {
-    let ann = Ann::new();
-    drop(ann.open());
-    ann.put("cur/1231.M1P1.host:2,", "hi\n");
-    ann.put("courierimapuiddb", "1 77 9\n3 1231.M1P1.host\n");
-    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
-    ann.put("courierimapkeywords/:list", "Home\n\n1231.M1P1.host:0\n");
-    let keywords = ann.home().join("courierimapkeywords");
-    (ann, keywords)
-}
-
 /// A disk that fails for a moment, rights, a link that leads nowhere: they are asked only once.
 #[test]
 fn what_cannot_be_read_now_is_not_lost() {
     for name in ["courierimapkeywords", "courierimapkeywords/:list", "dovecot.index.log"] {
-        let (ann, _) = of_courier();
+        let ann = with_home();
         let (file, aside) = (ann.home().join(name), ann.home().join("aside"));
         let is_there = fs::rename(&file, &aside).is_ok();
         symlink(&file, &file).unwrap();
@@ -242,12 +236,14 @@ fn what_cannot_be_read_now_is_not_lost() {
 
 #[test]
 fn what_no_server_wrote_is_left_alone() {
-    let (ann, keywords) = of_courier();
+    let ann = with_home();
+    let keywords = ann.home().join("courierimapkeywords");
     fs::remove_dir_all(&keywords).unwrap();
     ann.put("courierimapkeywords", "a note");
     assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])]);
     assert_eq!(ann.read("courierimapkeywords"), "a note");
-    let (ann, keywords) = of_courier();
+    let ann = with_home();
+    let keywords = ann.home().join("courierimapkeywords");
     fs::remove_file(keywords.join(":list")).unwrap();
     fs::create_dir(keywords.join(":list")).unwrap();
     assert_eq!(flags(&ann.stranger()), [(3, 0, vec![])]);
@@ -255,15 +251,10 @@ fn what_no_server_wrote_is_left_alone() {
 
 #[test]
 fn names_that_cannot_be_changed_are_changed_later() {
-    let ann = Ann::new();
-    drop(ann.open());
     // With two letters more it would be too long.
     let base = format!("1231.M1P1.{}", "x".repeat(241));
-    ann.put(&format!("cur/{base}:2,"), "hi\n");
-    ann.put("courierimapuiddb", &format!("1 77 9\n3 {base}\n"));
-    fs::remove_file(ann.home().join("dovecot-uidlist")).ok();
-    fs::create_dir(ann.home().join("courierimapkeywords")).unwrap();
-    ann.put("courierimapkeywords/:list", &format!("Home\n$Junk\n\n{base}:0 1\n"));
+    let (uids, keywords) = (format!("1 77 9\n3 {base}\n"), format!("Home\n$Junk\n\n{base}:0 1\n"));
+    let ann = of_courier(&[&format!("cur/{base}:2,")], Some(&uids), Some(&keywords));
     assert_eq!(flags(&ann.inbox()), [(3, 0, vec![])]);
     assert_eq!(ann.read(NEW), "1 V77\nN 3 ab\n");
     ann.inbox().expunge(&[]).unwrap();
@@ -309,7 +300,7 @@ fn holds_without_sync(ann: &Ann) -> bool {
 
 #[test]
 fn names_last_before_it_is_written_down_that_they_are_changed() {
-    let (ann, _) = of_courier();
+    let ann = with_home();
     assert!(!holds_without_sync(&ann));
     assert_eq!(ann.names("cur"), ["1231.M1P1.host:2,a"]);
     assert!(!ann.home().join(NEW).exists());

@@ -86,12 +86,18 @@ fn half_a_line_is_as_none() {
     assert_eq!(ann.read("dovecot-uidlist"), "3 V7 N3 Gx\n1 :1.a\n2 :2.a\n");
 }
 
-#[test]
-fn uids_that_are_used_up_begin_again() {
+/// A mailbox of one message, and this next UID.
+fn with_next(uid: Uid) -> Ann {
     let ann = Ann::new();
     ann.open();
     ann.put("cur/1.a:2,", "a");
-    ann.put("dovecot-uidlist", "3 V7 N4294967293 Gx\n1 :1.a\n");
+    ann.put("dovecot-uidlist", &format!("3 V7 N{uid} Gx\n1 :1.a\n"));
+    ann
+}
+
+#[test]
+fn uids_that_are_used_up_begin_again() {
+    let ann = with_next(4_294_967_293);
     let inbox = ann.inbox();
     assert_eq!(inbox.sync().unwrap().uid_next, 4_294_967_293);
     assert_eq!(append(&inbox, "b", 0, &[]), 2);
@@ -102,10 +108,7 @@ fn uids_that_are_used_up_begin_again() {
 /// And the power was cut meanwhile, which took a part of the log.
 #[test]
 fn uids_that_are_used_up_begin_again_after_a_power_cut() {
-    let ann = Ann::new();
-    ann.open();
-    ann.put("cur/1.a:2,", "a");
-    ann.put("dovecot-uidlist", "3 V7 N4294967200 Gx\n1 :1.a\n");
+    let ann = with_next(4_294_967_200);
     append(&ann.inbox(), "b", 0, &[]);
     let dir = Dir::open(&ann.home()).unwrap();
     let mut index = Index::open(&dir, [1; 16]).unwrap().unwrap();
