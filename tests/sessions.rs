@@ -12,6 +12,7 @@ use mail_common::daemon::Daemon;
 use mail_proto::imap::Login;
 use mail_proto::pop3;
 use mail_tests::chat::Protocol;
+use mail_tests::patience;
 use mail_tests::pure::{Joined, Stage};
 use mail_tests::site::Site;
 use mtad::Mtad;
@@ -90,5 +91,11 @@ fn imapd(site: &Site, runtime: Rc<Runtime>) -> Open {
 
 fn start<D: Daemon>(site: &Site, runtime: &Runtime) -> D {
     let _entered = runtime.enter();
-    D::start(site.config()).unwrap_or_else(|error| panic!("{error}"))
+    // One before it has its files until all is told that it has answered for.
+    let mut refused = String::new();
+    let started = patience::until(|| {
+        let started = D::start(site.config());
+        started.map_err(|error| refused = error.to_string()).ok()
+    });
+    started.unwrap_or_else(|| panic!("{refused}"))
 }
