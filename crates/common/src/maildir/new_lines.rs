@@ -3,7 +3,7 @@
 use mail_proto::mailbox::Uid;
 
 use super::StoreError;
-use super::uidlist::{FILE, Line, place};
+use super::uidlist::{FILE, Line, distrust, place};
 use crate::disk::{AppendFile, Dir, Lasting};
 
 /// Lines for new messages, to be appended in one piece.
@@ -60,12 +60,16 @@ impl NewLines {
 }
 
 impl AddedLines {
-    /// Makes them last; they are gone if that fails. Returns where each begins.
+    /// Makes them last; they are gone if that fails, and those before them may be. Returns where
+    /// each begins.
     pub(super) fn last(mut self) -> Result<Vec<u32>, StoreError> {
         match self.file.sync() {
             Ok(()) => Ok(self.starts),
             Err(error) => {
                 self.withdraw();
+                // Without room the list cannot be written anew either.
+                let list = self.file.stat().ok().filter(|_| !error.is_full());
+                list.into_iter().for_each(distrust);
                 Err(error.into())
             }
         }

@@ -156,8 +156,7 @@ impl Settling {
             lines.push(row.uid, name::base(self.seen.listing.file(row.file).1));
         }
         let lasting = if held.begins() { Lasting::Yes } else { Lasting::No };
-        let saved = lines.save(&held.folders.control, lasting);
-        let places = saved.inspect_err(|error| self.distrust(lasting, error))?;
+        let places = lines.save(&held.folders.control, lasting)?;
         let (before, now) = (self.seen.now.list, uidlist::stat(&held.folders.control)?);
         let grown = before.map(|list| (list.inode, list.size + lines.length()));
         if now.map(|list| (list.inode, list.size)) != grown {
@@ -168,11 +167,5 @@ impl Settling {
         let placed = new.into_iter().zip(places).map(|(row, line)| Row { line: Some(line), ..row });
         self.joined.rows.extend(placed);
         Ok(Some(Written::InPlace))
-    }
-
-    /// After an error of a sync, lines that are older may be lost too.
-    fn distrust(&self, lasting: Lasting, error: &StoreError) {
-        let was_synced = lasting == Lasting::Yes && !matches!(error, StoreError::Full { .. });
-        self.seen.now.list.filter(|_| was_synced).into_iter().for_each(uidlist::distrust);
     }
 }
