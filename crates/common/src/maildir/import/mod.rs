@@ -136,8 +136,8 @@ pub(super) enum Known {
 }
 
 /// What another server knew of a mailbox of this UIDVALIDITY. `index` is where Dovecot had its
-/// index, `mail` the Maildir, if Courier is to be asked. What is wrong with its files is logged; an error if they cannot be
-/// read now.
+/// index, `mail` the Maildir, if Courier is to be asked. What is wrong with its files is logged; an
+/// error if they cannot be read now.
 pub(super) fn known(
     index: &Dir,
     mail: Option<&Dir>,
